@@ -1,0 +1,98 @@
+//! What things are: the types and pure rules every other room speaks in.
+//!
+//! No I/O, no async, no clock. *Parse, don't validate*: a [`DirectAddress`], [`Npi`], [`BirthDate`] or [`Money`] that
+//! exists is valid, so nobody checks it again.
+
+/// Direct addresses: `local@Health-Domain`.
+pub mod address;
+/// The three axes of a delivery and the one function that moves them.
+pub mod delivery;
+/// Every reason code: its class, what it means and what to do next.
+pub mod failure;
+/// Typed identifiers and whose rows a call may touch.
+pub mod id;
+/// Money in micro-units, and prices.
+pub mod money;
+/// National Provider Identifiers.
+pub mod npi;
+/// Orders and patients, as the sender stated them.
+pub mod order;
+/// Organizations, sites, identities and their rules.
+pub mod organization;
+/// With which algorithms a message is sealed.
+pub mod profile;
+/// Completed results.
+pub mod report;
+/// Targets and the trace that explains them.
+pub mod route;
+/// Text a field may carry.
+pub mod text;
+/// Instants, calendar dates and the clock that is handed in.
+pub mod time;
+
+pub use address::DirectAddress;
+pub use delivery::Delivery;
+pub use failure::{Class, Reason};
+pub use id::{DeliveryId, IdentityId, MessageId, OrderKey, OrgId, OrgScope, ResultId, SiteId};
+pub use money::{Currency, Money};
+pub use npi::Npi;
+pub use order::{Order, Patient};
+pub use report::Report;
+pub use time::{BirthDate, Clock, OffsetTime, Timestamp};
+
+/// Implements the serde pair for a type that parses from and prints to a string.
+macro_rules! serde_as_text {
+    ($type:ty) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use serde_as_text;
+
+/// A closed set of words: an enum, its stable text, and both directions between them.
+///
+/// The text is what the database, the wire and the screens show; it never changes once released.
+macro_rules! words {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        $vis enum $name { $($(#[$vmeta])* $variant),+ }
+
+        impl $name {
+            /// Every value, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The stable text of this value.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.as_str()) }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::domain::text::NotAWord;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err($crate::domain::text::NotAWord { given: text.to_owned(), expected: &[$($text),+] }),
+                }
+            }
+        }
+
+        $crate::domain::serde_as_text!($name);
+    };
+}
+pub(crate) use words;

@@ -1,0 +1,560 @@
+//! Organizations, sites, identities: the sender's own facts and rules.
+//!
+//! These are the keys of an organization file (`postern org apply`), so the field docs are what an operator reads.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Currency, DirectAddress, Money, Npi, money,
+    order::PostalAddress,
+    profile::{Cipher, KeyTransport, Profile},
+    time::{Date, Span, TimeZone},
+    words,
+};
+
+words! {
+    /// Whether an organization or site sends for real.
+    pub enum Mode {
+        /// Real traffic.
+        Production = "production",
+        /// Targets outside the test domains are held; prices are zero.
+        Test = "test",
+    }
+}
+
+words! {
+    /// How an identity's mail leaves.
+    pub enum SendMode {
+        /// We seal; a HISP relays our sealed message.
+        StaRelay = "sta_relay",
+        /// We seal and deliver to the recipient domain's MX.
+        StaMx = "sta_mx",
+        /// The HISP seals: we submit the clear message over authenticated TLS.
+        Edge = "edge",
+    }
+}
+
+words! {
+    /// When a configured address is a target.
+    pub enum When {
+        /// Every related result.
+        Always = "always",
+        /// Only when the order gave no target.
+        OnlyIfNone = "only_if_none",
+    }
+}
+
+words! {
+    /// What to do when the order and the directory disagree about one recipient.
+    pub enum Conflict {
+        /// The order's address is used, the difference noted.
+        OrderWins = "order_wins",
+        /// Both are used.
+        Union = "union",
+    }
+}
+
+words! {
+    /// How the patient's identifier appears in the document (C-CDA `patientRole/id`).
+    pub enum PatientId {
+        /// `<id nullFlavor="NI"/>`: schema-valid, says nothing.
+        Null = "null",
+        /// No id node at all (some receivers ask for it; not schema-valid).
+        Omit = "omit",
+        /// The site's identifier under the assigning authority.
+        Mrn = "mrn",
+    }
+}
+
+words! {
+    /// What happens to a delivery whose outcome is unknown once its wait is over.
+    pub enum WhenUnknown {
+        /// Sent once more with the same Message-ID, then held.
+        Resend = "resend",
+        /// Held for a person.
+        Hold = "hold",
+    }
+}
+
+words! {
+    /// When a delivery becomes billable.
+    pub enum Billable {
+        /// At acceptance by the relay or MX.
+        Accepted = "accepted",
+        /// When the receiving side has opened and trusted it.
+        Processed = "processed",
+        /// When it reached its final place.
+        Dispatched = "dispatched",
+    }
+}
+
+words! {
+    /// Where a terminally failed delivery goes next.
+    pub enum Fallback {
+        /// The site's configured address.
+        Site = "site",
+        /// The organization's configured address.
+        Organization = "organization",
+        /// A person.
+        Hold = "hold",
+    }
+}
+
+/// An organization file: one customer with its sites, addresses, identities and prices.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrganizationFile {
+    /// Short name in URLs and on the command line: lower-case letters, digits and dashes.
+    pub slug: String,
+    /// Legal name, as it stands in documents.
+    pub name: String,
+    /// The organization's own NPI (type 2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub npi: Option<Npi>,
+    /// Telephone a clinician can call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    /// Postal address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<PostalAddress>,
+    /// IANA time zone of its days, months and statements.
+    #[serde(default = "TimeZone::utc")]
+    pub time_zone: TimeZone,
+    /// `production` or `test`.
+    #[serde(default = "production")]
+    pub mode: Mode,
+    /// How documents are written.
+    #[serde(default)]
+    pub document: DocumentRules,
+    /// How results are routed.
+    #[serde(default)]
+    pub routing: RoutingRules,
+    /// The organization's configured addresses.
+    #[serde(default, rename = "target", skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<ConfiguredTarget>,
+    /// Its sites.
+    #[serde(default, rename = "site", skip_serializing_if = "Vec::is_empty")]
+    pub sites: Vec<SiteFile>,
+    /// The Direct addresses it sends from.
+    #[serde(default, rename = "identity", skip_serializing_if = "Vec::is_empty")]
+    pub identities: Vec<IdentityFile>,
+    /// What single recipient domains can open, where that is known.
+    #[serde(default, rename = "peer", skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<PeerFile>,
+    /// Its price list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<PriceList>,
+}
+
+const fn production() -> Mode {
+    Mode::Production
+}
+
+/// How to seal to one recipient domain, instead of what every Direct peer opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerFile {
+    /// The recipients' health domain.
+    pub domain: String,
+    /// `aes-256-cbc` (default), `aes-128-cbc` or `aes-256-gcm`.
+    #[serde(default = "cipher")]
+    pub cipher: Cipher,
+    /// `pkcs1` (default), `oaep-sha1` or `oaep-sha256`.
+    #[serde(default = "key_transport")]
+    pub key_transport: KeyTransport,
+}
+
+fn cipher() -> Cipher {
+    Profile::default().cipher
+}
+
+fn key_transport() -> KeyTransport {
+    Profile::default().key_transport
+}
+
+/// A site: a clinic of an organization.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteFile {
+    /// The customer's own key of the site.
+    pub local_id: String,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The site's own NPI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub npi: Option<Npi>,
+    /// Telephone; the organization's otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    /// Postal address; the organization's otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<PostalAddress>,
+    /// `production` or `test`; the organization's otherwise. A test organization has no production sites.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// The site's configured addresses. When it has any, the organization's are not used for it.
+    #[serde(default, rename = "target", skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<ConfiguredTarget>,
+    /// The address this site sends from; the organization's first identity otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<DirectAddress>,
+}
+
+/// An address that receives results by configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfiguredTarget {
+    /// The Direct address.
+    pub direct: DirectAddress,
+    /// `always` (default) or `only_if_none`.
+    #[serde(default = "always")]
+    pub when: When,
+}
+
+const fn always() -> When {
+    When::Always
+}
+
+/// How documents are written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DocumentRules {
+    /// `null`, `omit` or `mrn`.
+    pub patient_id: PatientId,
+    /// The same for targets configured on the order's own site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patient_id_own_site: Option<PatientId>,
+    /// OID under which the site's patient identifiers are assigned; needed for `mrn`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assigning_authority: Option<String>,
+    /// LOINC code of the document when a result names none.
+    pub document_code: String,
+}
+
+impl Default for DocumentRules {
+    fn default() -> Self {
+        Self {
+            patient_id: PatientId::Null,
+            patient_id_own_site: None,
+            assigning_authority: None,
+            document_code: "18748-4".to_owned(),
+        }
+    }
+}
+
+/// How results are routed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoutingRules {
+    /// `order_wins` or `union`.
+    pub conflict: Conflict,
+    /// Whether recipients with role `pcp` are served at all.
+    pub pcp_delivery: bool,
+    /// Whether preliminary results are sent.
+    pub send_preliminary: bool,
+    /// What a terminal failure does next.
+    pub fallback: Vec<Fallback>,
+    /// How long transport errors are retried; urgent results at most two hours.
+    pub retry_for: Span,
+    /// What to do with an unknown outcome.
+    pub unknown: WhenUnknown,
+    /// How long an unknown outcome waits; ten minutes at most when urgent.
+    pub unknown_wait: Span,
+    /// How long a result waits for its order before it is held.
+    pub wait_for_order: Span,
+}
+
+impl Default for RoutingRules {
+    fn default() -> Self {
+        Self {
+            conflict: Conflict::OrderWins,
+            pcp_delivery: true,
+            send_preliminary: false,
+            fallback: vec![Fallback::Hold],
+            retry_for: Span::seconds(24 * 3600),
+            unknown: WhenUnknown::Resend,
+            unknown_wait: Span::seconds(3600),
+            wait_for_order: Span::seconds(7 * 24 * 3600),
+        }
+    }
+}
+
+/// A Direct address to send from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityFile {
+    /// The address.
+    pub address: DirectAddress,
+    /// `sta_relay`, `sta_mx` or `edge`.
+    pub mode: SendMode,
+    /// Name of the relay in the installation's configuration (`sta_relay` and `edge`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<String>,
+    /// PEM certificate to sign with, relative to the organization file (sta modes).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_file: Option<String>,
+    /// PEM private key, relative to the organization file (sta modes). Read once and stored encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<String>,
+    /// File with the mailbox password, relative to the organization file (edge mode). Read once and stored encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<String>,
+}
+
+/// A versioned price list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceList {
+    /// ISO 4217.
+    #[serde(default)]
+    pub currency: Currency,
+    /// Rates; for one fee code the latest `from` that has begun is in force.
+    #[serde(rename = "rate", default)]
+    pub rates: Vec<Rate>,
+}
+
+/// One price from one day on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// First day it is in force, in the organization's time zone.
+    pub from: Date,
+    /// What is charged for: `direct`, `direct_resend`.
+    pub fee_code: String,
+    /// Price of one delivery.
+    pub amount: Money,
+    /// When a delivery becomes billable.
+    #[serde(default = "accepted")]
+    pub billable: Billable,
+}
+
+const fn accepted() -> Billable {
+    Billable::Accepted
+}
+
+impl PriceList {
+    /// The rate of `fee_code` in force on `day`.
+    #[must_use]
+    pub fn rate(&self, fee_code: &str, day: Date) -> Option<&Rate> {
+        self.rates.iter().filter(|rate| rate.fee_code == fee_code && rate.from <= day).max_by_key(|rate| rate.from)
+    }
+}
+
+/// What is wrong with an organization file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {problem}")]
+pub struct BadOrganization {
+    /// Path of the field, e.g. `site[1].local_id`.
+    pub field: String,
+    /// What is wrong and what to write.
+    pub problem: String,
+}
+
+impl OrganizationFile {
+    /// With which algorithms messages to `address` are sealed.
+    #[must_use]
+    pub fn profile(&self, address: &DirectAddress) -> Profile {
+        let peer = self.peers.iter().find(|peer| peer.domain.eq_ignore_ascii_case(address.domain()));
+        peer.map_or_else(Profile::default, |peer| Profile { cipher: peer.cipher, key_transport: peer.key_transport })
+    }
+
+    /// Checks what the shape alone cannot say.
+    ///
+    /// # Errors
+    /// Every problem found, not only the first.
+    pub fn check(&self) -> Result<(), Vec<BadOrganization>> {
+        let mut problems = Vec::new();
+        let mut bad = |field: String, problem: &str| problems.push(BadOrganization { field, problem: problem.to_owned() });
+        let slug_ok = !self.slug.is_empty()
+            && self.slug.len() <= 40
+            && self.slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !slug_ok {
+            bad("slug".into(), "must be 1 to 40 lower-case letters, digits and dashes");
+        }
+        let mut line = |field: String, text: Option<&String>| {
+            if let Some(Err(why)) = text.map(|t| super::text::line(t, super::text::FIELD_LIMIT)) {
+                bad(field, &why.to_string());
+            }
+        };
+        line("name".into(), Some(&self.name));
+        line("phone".into(), self.phone.as_ref());
+        for (i, site) in self.sites.iter().enumerate() {
+            line(format!("site[{i}].local_id"), Some(&site.local_id));
+            line(format!("site[{i}].name"), site.name.as_ref());
+            line(format!("site[{i}].phone"), site.phone.as_ref());
+        }
+        for (i, site) in self.sites.iter().enumerate() {
+            if self.sites[..i].iter().any(|earlier| earlier.local_id == site.local_id) {
+                bad(format!("site[{i}].local_id"), "is used twice");
+            }
+            if self.mode == Mode::Test && site.mode == Some(Mode::Production) {
+                bad(format!("site[{i}].mode"), "cannot be production in a test organization");
+            }
+            if let Some(from) = &site.identity
+                && !self.identities.iter().any(|identity| identity.address == *from)
+            {
+                bad(format!("site[{i}].identity"), "names an address with no [[identity]] of its own");
+            }
+        }
+        for (i, identity) in self.identities.iter().enumerate() {
+            if self.identities[..i].iter().any(|earlier| earlier.address == identity.address) {
+                bad(format!("identity[{i}].address"), "is used twice");
+            }
+            if identity.mode == SendMode::StaMx {
+                if identity.relay.is_some() {
+                    bad(format!("identity[{i}].relay"), "has no meaning in sta_mx mode: the recipient's MX is used");
+                }
+            } else if identity.relay.is_none() {
+                bad(format!("identity[{i}].relay"), "is needed: name a [[relay]] of the installation's configuration");
+            }
+            if identity.mode == SendMode::Edge {
+                if identity.key_file.is_some() || identity.certificate_file.is_some() {
+                    bad(format!("identity[{i}].key_file"), "has no meaning in edge mode: the HISP signs");
+                }
+            } else if identity.certificate_file.is_none() || identity.key_file.is_none() {
+                bad(format!("identity[{i}].certificate_file"), "and key_file are needed: we sign with them");
+            }
+        }
+        if self.routing.fallback != [Fallback::Hold] {
+            bad(
+                "routing.fallback".into(),
+                "can only be [\"hold\"] in this version: nothing else is done yet when a delivery fails",
+            );
+        }
+        for (i, peer) in self.peers.iter().enumerate() {
+            if !super::address::is_host_name(&peer.domain) {
+                bad(format!("peer[{i}].domain"), "is not a domain like direct.example.org");
+            }
+            if self.peers[..i].iter().any(|earlier| earlier.domain.eq_ignore_ascii_case(&peer.domain)) {
+                bad(format!("peer[{i}].domain"), "is used twice");
+            }
+        }
+        let wants_mrn = self.document.patient_id == PatientId::Mrn || self.document.patient_id_own_site == Some(PatientId::Mrn);
+        match &self.document.assigning_authority {
+            None if wants_mrn => bad("document.assigning_authority".into(), "is needed for patient_id = \"mrn\""),
+            Some(oid) if !is_oid(oid) => bad("document.assigning_authority".into(), "is not an OID like 2.16.840.1.113883.19.5"),
+            _ => {}
+        }
+        if !is_loinc(&self.document.document_code) {
+            bad("document.document_code".into(), "is not a LOINC code (its check digit does not match)");
+        }
+        let rates: Vec<&Rate> = self.price.iter().flat_map(|p| &p.rates).collect();
+        for (i, rate) in rates.iter().enumerate() {
+            if rates[..i].iter().any(|earlier| earlier.fee_code == rate.fee_code && earlier.from == rate.from) {
+                bad(format!("price.rate[{i}].from"), "is the first day of an earlier rate of this fee code too");
+            }
+            if rate.amount < money::Money::ZERO {
+                bad(format!("price.rate[{i}].amount"), "cannot be negative");
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+/// Whether `text` is a dotted OID: numbers without leading zeros, the first 0, 1 or 2.
+#[must_use]
+pub fn is_oid(text: &str) -> bool {
+    let number = |arc: &str| !arc.is_empty() && arc.bytes().all(|b| b.is_ascii_digit()) && (arc == "0" || !arc.starts_with('0'));
+    let mut arcs = text.split('.');
+    text.len() <= 128
+        && arcs.next().is_some_and(|first| matches!(first, "0" | "1" | "2"))
+        && text.contains('.')
+        && arcs.all(number)
+}
+
+/// Whether `text` is a LOINC code: digits, a dash, and a Luhn (mod 10) check digit.
+#[must_use]
+pub fn is_loinc(text: &str) -> bool {
+    let Some((number, check)) = text.split_once('-') else { return false };
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    if !digits(number) || number.len() > 8 || check.len() != 1 || !digits(check) {
+        return false;
+    }
+    let sum: u32 = number
+        .bytes()
+        .rev()
+        .enumerate()
+        .map(|(place, b)| {
+            let d = u32::from(b - b'0');
+            if place % 2 == 0 { (2 * d) / 10 + (2 * d) % 10 } else { d }
+        })
+        .sum();
+    (10 - sum % 10) % 10 == u32::from(check.as_bytes()[0] - b'0')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minimal() -> OrganizationFile {
+        OrganizationFile {
+            slug: "north".into(),
+            name: "North".into(),
+            npi: None,
+            phone: None,
+            address: None,
+            time_zone: TimeZone::utc(),
+            mode: Mode::Production,
+            document: DocumentRules::default(),
+            routing: RoutingRules::default(),
+            targets: vec![],
+            sites: vec![],
+            identities: vec![],
+            peers: vec![],
+            price: None,
+        }
+    }
+
+    #[test]
+    fn slug_and_name_are_enough() {
+        assert_eq!(minimal().check(), Ok(()));
+    }
+
+    #[test]
+    fn every_problem_is_named_at_once() {
+        let mut file = minimal();
+        file.slug = "North Clinics".into();
+        file.name = "A\nB".into();
+        file.document.patient_id = PatientId::Mrn;
+        file.document.document_code = "28619-8".into();
+        let problems = file.check().unwrap_err();
+        let fields: Vec<&str> = problems.iter().map(|p| p.field.as_str()).collect();
+        assert_eq!(fields, ["slug", "name", "document.assigning_authority", "document.document_code"]);
+    }
+
+    #[test]
+    fn loinc_codes_have_a_check_digit() {
+        for good in ["103592-2", "18748-4", "11502-2", "34807-8", "78657-4", "11488-4"] {
+            assert!(is_loinc(good), "{good}");
+        }
+        for bad in ["28619-8", "18748-5", "18748", "-4", "18748-44", "a-1"] {
+            assert!(!is_loinc(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn oids_are_dotted_numbers() {
+        assert!(is_oid("2.16.840.1.113883.19.5"));
+        for bad in ["ORDERS", "2", "3.1", "2.016", "2..1", "", "2.16."] {
+            assert!(!is_oid(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_latest_rate_that_has_begun_is_in_force() {
+        let rate = |from: &str, amount: &str| Rate {
+            from: from.parse().unwrap(),
+            fee_code: "direct".into(),
+            amount: amount.parse().unwrap(),
+            billable: Billable::Accepted,
+        };
+        let prices =
+            PriceList { currency: Currency::default(), rates: vec![rate("2026-11-01", "0.30"), rate("2026-01-01", "0.25")] };
+        let on = |day: &str| prices.rate("direct", day.parse().unwrap()).map(|r| r.amount.to_string());
+        assert_eq!(on("2025-12-31"), None);
+        assert_eq!(on("2026-10-31").as_deref(), Some("0.25"));
+        assert_eq!(on("2026-11-01").as_deref(), Some("0.30"));
+        assert_eq!(prices.rate("direct_resend", "2026-11-01".parse().unwrap()), None);
+    }
+}
