@@ -1,0 +1,33 @@
+//! Hashes, AEAD, keyed hashes, base64 lines, DER: what any step may use.
+
+/// Sealed boxes at rest: version, key id, nonce, AES-256-GCM.
+pub mod aead;
+/// Base64 in lines of 76 characters, as mail wants it.
+pub mod base64_lines;
+/// A small DER writer and reader over the `der` crate.
+pub mod der;
+/// What can go wrong here.
+pub mod error;
+/// HMAC-SHA-256 and hexadecimal text.
+pub mod hash;
+/// An organization's data key and what is derived from it.
+pub mod keys;
+/// The key that wraps every organization's data key.
+pub mod master_key;
+/// SHA-256, at once and piece by piece.
+pub mod sha256;
+
+pub use base64_lines::base64_lines;
+pub use error::CryptoError;
+pub use hash::Hex;
+pub use keys::DataKey;
+pub use master_key::MasterKey;
+pub use sha256::{Sha256, sha256};
+
+/// Fills `out` with random octets fit for keys and nonces.
+///
+/// # Errors
+/// [`CryptoError::Library`] when the system has no randomness to give: nothing may go on then.
+pub fn random(out: &mut [u8]) -> Result<(), CryptoError> {
+    openssl::rand::rand_bytes(out).map_err(|cause| CryptoError::library("drawing random octets", cause))
+}

@@ -1,0 +1,12 @@
+//! TLS set-up, DNS and guarded fetching: what any step may use to reach the network.
+
+/// Which network addresses a fetch may touch.
+pub mod address;
+/// Mail hosts and their addresses.
+pub mod dns;
+/// Guarded HTTP: schemes, sizes, times and addresses are limited.
+pub mod fetch;
+/// One TCP connection, clear or under TLS.
+pub mod stream;
+/// TLS, as client and as server.
+pub mod tls;
