@@ -1,0 +1,145 @@
+//! The installation's configuration: one struct per section.
+//!
+//! A setting is declared once, with its default and its words for people, in the file of its section; the sample file
+//! and the list of environment variables are printed from there.
+
+/// `[blobs]`.
+pub mod blobs;
+/// `[directory]`.
+pub mod directory;
+/// Settings from the environment.
+pub mod environment;
+/// What can be wrong with a configuration.
+pub mod error;
+/// `[keys]`.
+pub mod keys;
+/// `[limits]`.
+pub mod limits;
+/// Finding and reading the file.
+pub mod load;
+/// `[log]`.
+pub mod log;
+/// Organization files.
+pub mod organization;
+/// `[[relay]]`.
+pub mod relay;
+/// The commented sample file.
+pub mod sample;
+/// Values that are never printed.
+pub mod secret;
+mod section;
+/// `[[folder]]` and `[[feed]]`.
+pub mod source;
+/// `[store]`.
+pub mod store;
+/// `[test]`.
+pub mod test;
+/// `[web]`.
+pub mod web;
+/// `[worker]`.
+pub mod worker;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+pub use error::ConfigError;
+pub use load::{Loaded, load};
+pub use secret::Secret;
+use section::Section;
+
+use crate::domain::address::is_host_name;
+
+/// Everything that can be set. A section or setting that is absent has its default; one that is not known is an error.
+/// Serialized, it shows no secrets.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where rows are kept.
+    pub store: store::StoreSection,
+    /// Where documents are kept.
+    pub blobs: blobs::BlobsSection,
+    /// What encrypts both.
+    pub keys: keys::KeysSection,
+    /// The HTTP door.
+    pub web: web::WebSection,
+    /// The work of sending.
+    pub worker: worker::WorkerSection,
+    /// How large things may be.
+    pub limits: limits::LimitsSection,
+    /// The directory of addresses.
+    pub directory: directory::DirectorySection,
+    /// Test traffic.
+    pub test: test::TestSection,
+    /// What is logged, and how.
+    pub log: log::LogSection,
+    /// Relays that identities name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub relay: Vec<relay::RelaySettings>,
+    /// Direct delivery to mail exchangers.
+    pub mx: relay::MxSettings,
+    /// Watched folders.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub folder: Vec<source::Folder>,
+    /// Feeds that results are pulled from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub feed: Vec<source::Feed>,
+}
+
+/// The sections that are one table each, in the order of the sample file.
+const SECTIONS: &[&section::Description] = &[
+    &store::StoreSection::DESCRIPTION,
+    &blobs::BlobsSection::DESCRIPTION,
+    &keys::KeysSection::DESCRIPTION,
+    &web::WebSection::DESCRIPTION,
+    &worker::WorkerSection::DESCRIPTION,
+    &limits::LimitsSection::DESCRIPTION,
+    &directory::DirectorySection::DESCRIPTION,
+    &test::TestSection::DESCRIPTION,
+    &log::LogSection::DESCRIPTION,
+];
+
+impl Config {
+    /// Makes paths that are not absolute count from `folder`, where the configuration file is.
+    fn paths_from(&mut self, folder: &Path) {
+        self.store.url = self.store.url.counted_from(folder);
+        self.blobs.folder = folder.join(&self.blobs.folder);
+        self.keys.master_file = folder.join(&self.keys.master_file);
+        self.folder.iter_mut().for_each(|watched| watched.paths_from(folder));
+        self.feed.iter_mut().for_each(|feed| feed.paths_from(folder));
+        for relay in &mut self.relay {
+            relay.paths_from(folder);
+        }
+    }
+
+    /// What no single setting can know: every problem, each with the name of its setting.
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut must = |holds: bool, problem: &str| {
+            if !holds {
+                problems.push(problem.to_owned());
+            }
+        };
+        must(self.store.connections > 0, "store.connections must be at least 1");
+        must(self.worker.concurrency > 0, "worker.concurrency must be at least 1");
+        must(self.worker.batch > 0, "worker.batch must be at least 1");
+        must(self.worker.lease.0.as_secs() >= 3, "worker.lease must be at least 3s: it is renewed every third");
+        must(!self.worker.retry_min.0.is_zero(), "worker.retry_min must be longer than nothing");
+        must(self.worker.retry_min <= self.worker.retry_max, "worker.retry_min must not be longer than worker.retry_max");
+        must(!self.worker.poll.0.is_zero(), "worker.poll must be longer than nothing");
+        must(self.limits.pdf_bytes > 0, "limits.pdf_bytes must be at least 1");
+        let domains = self.test.test_domains.iter().all(|domain| is_host_name(domain));
+        must(domains, "test.test_domains must be domains like hisp.test");
+        // A PDF inside JSON is base64: four octets for three.
+        let body = self.limits.pdf_bytes.saturating_mul(4).div_ceil(3);
+        must(self.web.body_bytes > body, "web.body_bytes must have room for limits.pdf_bytes in base64 (a third more)");
+        problems.extend(source::problems(&self.folder, &self.feed));
+        for (i, relay) in self.relay.iter().enumerate() {
+            problems.extend(relay.check().err().map(|problem| problem.to_string()));
+            if self.relay[..i].iter().any(|other| other.name == relay.name) {
+                problems.push(format!("relay[{i}].name is used twice"));
+            }
+        }
+        problems
+    }
+}

@@ -1,0 +1,199 @@
+//! One type for each thing that happens. Its log line and its metric come from the same declaration, so they cannot
+//! drift: the event `result_held` is logged as `event=result_held` and counted in `postern_result_held_total`, divided
+//! by the words after `by`; a length of time after `timing` is also a histogram, `postern_..._seconds`.
+
+use std::time::Duration;
+
+use super::facts::{Configured, Door, Fact, Word};
+use crate::domain::{
+    Reason,
+    id::{DeliveryId, OrderKey, OrgId, ProcessId, ResultId, SnapshotId},
+    order::Action,
+    organization::SendMode,
+    report::ResultStatus,
+};
+
+macro_rules! events {
+    ($(
+        #[doc = $doc:literal]
+        $level:ident $event:ident $(<$life:lifetime>)? = $name:literal
+            { $($fact:ident: $type:ty),* $(,)? }
+            $(by { $($word:ident: $words:ty),+ $(,)? })?
+            $(timing { $time:ident })?
+    )+) => {
+        $(
+            #[doc = $doc]
+            #[derive(Debug, Clone, Copy)]
+            #[expect(missing_docs, reason = "a fact's name and type say what it is")]
+            pub struct $event $(<$life>)? {
+                $(pub $fact: $type,)*
+                $($(pub $word: $words,)+)?
+                $(pub $time: Duration,)?
+            }
+
+            impl $(<$life>)? $event $(<$life>)? {
+                /// Logs it and counts it.
+                pub fn emit(&self) {
+                    tracing::event!(
+                        target: "postern",
+                        tracing::Level::$level,
+                        event = $name,
+                        $($fact = Fact::shown(&self.$fact),)*
+                        $($($word = Fact::shown(&self.$word),)+)?
+                        $($time = Fact::shown(&self.$time),)?
+                        message = $doc.trim_start()
+                    );
+                    metrics::counter!(
+                        concat!("postern_", $name, "_total")
+                        $($(, stringify!($word) => Word::word(&self.$word))+)?
+                    ).increment(1);
+                    $(metrics::histogram!(concat!("postern_", $name, "_seconds")).record(self.$time.as_secs_f64());)?
+                }
+            }
+        )+
+
+        /// Tells the recorder what each metric counts.
+        pub(super) fn describe() {
+            $(
+                metrics::describe_counter!(concat!("postern_", $name, "_total"), $doc.trim_start());
+                $(metrics::describe_histogram!(
+                    concat!("postern_", $name, "_seconds"),
+                    metrics::Unit::Seconds,
+                    concat!("How long it ", stringify!($time), ":", $doc)
+                );)?
+            )+
+        }
+    };
+}
+
+events! {
+    /// The process has begun its work.
+    INFO Started = "started" { process: ProcessId }
+    /// The process was asked to stop: it takes nothing new and finishes what runs.
+    INFO Stopping = "stopping" { process: ProcessId, running: usize }
+    /// The process has stopped; what was not finished is released.
+    INFO Stopped = "stopped" { process: ProcessId, released: usize } timing { took }
+    /// A lease was lost to another process: its work here counts for nothing but facts.
+    WARN LeaseLost = "lease_lost" { process: ProcessId }
+
+    /// An order is durable.
+    INFO OrderAccepted = "order_accepted" { org: OrgId, order: OrderKey } by { action: Action, door: Door }
+    /// A result is durable.
+    INFO ResultAccepted = "result_accepted" { org: OrgId, result: ResultId } by { status: ResultStatus, door: Door }
+    /// A result has its deliveries.
+    INFO ResultRouted = "result_routed" { org: OrgId, result: ResultId, deliveries: usize }
+    /// A result waits for its order or for a directory to answer.
+    INFO ResultWaiting = "result_waiting" { org: OrgId, result: ResultId } by { reason: Reason }
+    /// A result needs a person.
+    WARN ResultHeld = "result_held" { org: OrgId, result: ResultId } by { reason: Reason }
+    /// A result is deliberately not sent.
+    INFO ResultNotSent = "result_not_sent" { org: OrgId, result: ResultId } by { reason: Reason }
+
+    /// The relay or MX took a message.
+    INFO DeliveryAccepted = "delivery_accepted" { org: OrgId, delivery: DeliveryId, attempt: u32 } by { mode: SendMode } timing { took }
+    /// The other side said later, or could not be reached.
+    INFO DeliveryDeferred = "delivery_deferred" { org: OrgId, delivery: DeliveryId, attempt: u32, wait: Duration } by { reason: Reason }
+    /// A delivery will not be sent.
+    WARN DeliveryRefused = "delivery_refused" { org: OrgId, delivery: DeliveryId, attempt: u32 } by { reason: Reason }
+    /// A message may have arrived: the conversation ended after it began and before an answer.
+    WARN DeliveryUnknown = "delivery_unknown" { org: OrgId, delivery: DeliveryId, attempt: u32 }
+    /// A delivery needs a person.
+    WARN DeliveryHeld = "delivery_held" { org: OrgId, delivery: DeliveryId } by { reason: Reason }
+    /// A delivery was cancelled before anything left.
+    INFO DeliveryCancelled = "delivery_cancelled" { org: OrgId, delivery: DeliveryId }
+    /// A newer version took the place of a delivery before anything left.
+    INFO DeliverySuperseded = "delivery_superseded" { org: OrgId, delivery: DeliveryId }
+    /// A person had a delivery tried again.
+    INFO DeliveryRetried = "delivery_retried" { org: OrgId, delivery: DeliveryId }
+    /// A charge is on record.
+    INFO ChargeMade = "charge_made" { org: OrgId, delivery: DeliveryId }
+
+    /// A relay cannot be reached: nothing is tried there for a while, and no delivery loses an attempt.
+    ERROR RelayBreakerOpened<'a> = "relay_breaker_opened" { relay: Configured<'a>, wait: Duration }
+    /// A relay answers again.
+    INFO RelayBreakerClosed<'a> = "relay_breaker_closed" { relay: Configured<'a> }
+
+    /// An item of a feed cannot be taken: it is kept for a person and acknowledged.
+    WARN FeedItemParked<'a> = "feed_item_parked" { org: OrgId, feed: Configured<'a> }
+    /// A feed does not answer: it is asked again later.
+    WARN FeedUnavailable<'a> = "feed_unavailable" { feed: Configured<'a>, wait: Duration }
+    /// A file of a watched folder cannot be taken: it is moved aside, with the reason beside it.
+    WARN FolderFileFailed<'a> = "folder_file_failed" { org: OrgId, folder: Configured<'a> }
+    /// A watched folder cannot be read or written.
+    ERROR FolderUnavailable<'a> = "folder_unavailable" { folder: Configured<'a> }
+
+    /// A directory was loaded.
+    INFO DirectoryLoaded = "directory_loaded" { snapshot: SnapshotId, entries: usize }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(octets);
+            Ok(octets.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_log_line_and_one_count_and_both_say_the_same() {
+        let (org, delivery) = (OrgId::new(), DeliveryId::new());
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let logger = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            tracing::subscriber::with_default(logger, || {
+                describe();
+                let took = Duration::from_millis(1500);
+                DeliveryAccepted { org, delivery, attempt: 2, mode: SendMode::StaRelay, took }.emit();
+                RelayBreakerOpened { relay: Configured("hisp-a"), wait: Duration::from_secs(5) }.emit();
+                DeliveryHeld { org, delivery, reason: Reason::TestMode }.emit();
+                DeliveryHeld { org, delivery, reason: Reason::TestMode }.emit();
+            });
+        });
+
+        let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let first: serde_json::Value = serde_json::from_str(logged.lines().next().unwrap()).unwrap();
+        for (field, value) in [
+            ("event", "delivery_accepted".into()),
+            ("message", "The relay or MX took a message.".into()),
+            ("level", "INFO".into()),
+            ("org", org.to_string().into()),
+            ("delivery", delivery.to_string().into()),
+            ("attempt", serde_json::Value::from(2)),
+            ("mode", "sta_relay".into()),
+            ("took", 1500.into()),
+        ] {
+            assert_eq!(first[field], value, "{field} in {first}");
+        }
+        assert!(logged.lines().nth(1).unwrap().contains("\"relay\":\"hisp-a\""), "{logged}");
+
+        let counted = recorder.handle().render();
+        for line in [
+            "postern_delivery_accepted_total{mode=\"sta_relay\"} 1",
+            "postern_delivery_held_total{reason=\"test_mode\"} 2",
+            "postern_relay_breaker_opened_total 1",
+            "postern_delivery_accepted_seconds_sum 1.5",
+            "# HELP postern_delivery_held_total A delivery needs a person.",
+        ] {
+            assert!(counted.contains(line), "{line} in\n{counted}");
+        }
+        assert!(!counted.contains(&org.to_string()), "an id divides a metric:\n{counted}");
+    }
+}

@@ -1,0 +1,120 @@
+//! What an event may say. Text does not implement [`Fact`], so that nothing about a patient can get into a log line by
+//! mistake: ids, reasons, closed sets of words, counts and lengths of time do.
+
+use std::time::Duration;
+
+use tracing::{Value, field::DisplayValue};
+
+use crate::domain::{
+    Reason,
+    delivery::{Disposition, NoticeKind, State},
+    id::{CertificateId, DeliveryId, IdentityId, LedgerLineId, OrderKey, OrgId, ProcessId, ResultId, SiteId, SnapshotId},
+    order::{Action, Priority},
+    organization::{Mode, SendMode},
+    report::{ResultState, ResultStatus},
+    words,
+};
+
+/// Something a log line may carry.
+pub trait Fact {
+    /// The form it is logged in.
+    type Shown<'a>: Value
+    where
+        Self: 'a;
+
+    /// This fact, to be logged.
+    fn shown(&self) -> Self::Shown<'_>;
+}
+
+/// A word of a closed set: the only thing that may divide a metric, so that its series stay few.
+pub trait Word: Fact {
+    /// The stable text.
+    fn word(&self) -> &'static str;
+}
+
+macro_rules! opaque {
+    ($($id:ty),+ $(,)?) => {$(
+        impl Fact for $id {
+            type Shown<'a> = DisplayValue<&'a Self>;
+            fn shown(&self) -> Self::Shown<'_> {
+                tracing::field::display(self)
+            }
+        }
+    )+};
+}
+
+macro_rules! closed {
+    ($($words:ty),+ $(,)?) => {$(
+        impl Fact for $words {
+            type Shown<'a> = &'static str;
+            fn shown(&self) -> &'static str {
+                self.as_str()
+            }
+        }
+
+        impl Word for $words {
+            fn word(&self) -> &'static str {
+                self.as_str()
+            }
+        }
+    )+};
+}
+
+macro_rules! counted {
+    ($($number:ty),+ $(,)?) => {$(
+        impl Fact for $number {
+            type Shown<'a> = Self;
+            fn shown(&self) -> Self {
+                *self
+            }
+        }
+    )+};
+}
+
+opaque!(OrgId, SiteId, OrderKey, ResultId, DeliveryId, IdentityId, CertificateId, SnapshotId, LedgerLineId, ProcessId);
+closed!(Reason, State, Disposition, NoticeKind, Action, Priority, Mode, SendMode, ResultState, ResultStatus, Door);
+counted!(u16, u32, u64, usize);
+
+/// Milliseconds.
+impl Fact for Duration {
+    type Shown<'a> = u64;
+    fn shown(&self) -> u64 {
+        u64::try_from(self.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl<T: Fact> Fact for Option<T> {
+    type Shown<'a>
+        = Option<T::Shown<'a>>
+    where
+        T: 'a;
+    fn shown(&self) -> Self::Shown<'_> {
+        self.as_ref().map(Fact::shown)
+    }
+}
+
+words! {
+    /// The way a result or an order came in.
+    pub enum Door {
+        /// The JSON API.
+        Api = "api",
+        /// A watched folder.
+        Folder = "folder",
+        /// A feed that is pulled.
+        Feed = "feed",
+    }
+}
+
+/// The name of something in the installation's configuration: a relay, a folder, a feed. Never anything that came in.
+#[derive(Debug, Clone, Copy)]
+pub struct Configured<'a>(pub &'a str);
+
+impl Fact for Configured<'_> {
+    type Shown<'a>
+        = &'a str
+    where
+        Self: 'a;
+    fn shown(&self) -> &str {
+        self.0
+    }
+}

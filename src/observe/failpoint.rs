@@ -1,0 +1,35 @@
+//! Named points at which a test can kill the process, as hard as `kill -9`.
+//!
+//! Only builds with debug assertions have them; in a release build [`reach`] is nothing.
+
+/// Every named point, in the order a result meets them.
+pub const NAMES: &[&str] = &[
+    "intake_before_commit",
+    "intake_after_commit",
+    "routing_before_commit",
+    "routing_after_commit",
+    "delivery_claimed",
+    "delivery_sealed",
+    "delivery_before_on_wire",
+    "delivery_on_wire",
+    "delivery_answered",
+    "delivery_settled",
+];
+
+/// Dies here if the environment names this point. `POSTERN_FAILPOINT=name` dies at once, `name:3` at the third time.
+#[cfg(debug_assertions)]
+pub fn reach(name: &str) {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static TIMES: AtomicU32 = AtomicU32::new(0);
+    let Ok(wanted) = std::env::var("POSTERN_FAILPOINT") else { return };
+    let (point, times) = wanted.split_once(':').unwrap_or((&wanted, "1"));
+    if point == name && TIMES.fetch_add(1, Ordering::SeqCst) + 1 == times.parse().unwrap_or(1) {
+        tracing::error!(name, "failpoint reached");
+        std::process::abort();
+    }
+}
+
+/// Nothing: this build has no failpoints.
+#[cfg(not(debug_assertions))]
+pub const fn reach(_name: &str) {}
