@@ -1,0 +1,45 @@
+//! Brings a database to this version's schema. Both engines have the same files, tables and columns.
+
+use sqlx::{
+    SqlSafeStr as _,
+    migrate::{Migration, MigrationType, Migrator},
+};
+
+use super::{Db, Result, StoreError};
+
+/// Version, what it does, SQLite text, PostgreSQL text.
+const MIGRATIONS: &[(i64, &str, &str, &str)] =
+    &[(1, "first", include_str!("migrations/sqlite/0001_first.sql"), include_str!("migrations/postgres/0001_first.sql"))];
+
+pub(super) async fn run(db: &Db) -> Result<()> {
+    let pick = |(version, what, sqlite, postgres): &(i64, &'static str, &'static str, &'static str)| {
+        let sql = if matches!(db, Db::Sqlite(_)) { sqlite } else { postgres };
+        Migration::new(*version, (*what).into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    let migrator = Migrator::with_migrations(MIGRATIONS.iter().map(pick).collect());
+    let migrated = match db {
+        Db::Sqlite(pool) => match migrator.run(pool).await {
+            // SQLite has no lock to wait for: another process may have created the tables between our look and our try.
+            Err(_) => migrator.run(pool).await,
+            done => done,
+        },
+        Db::Postgres(pool) => migrator.run(pool).await,
+    };
+    migrated.map_err(StoreError::Migrate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MIGRATIONS;
+
+    #[test]
+    fn both_engines_have_the_same_tables_and_columns() {
+        for (version, _, sqlite, postgres) in MIGRATIONS {
+            assert_eq!(
+                *sqlite,
+                postgres.replace("BYTEA", "BLOB"),
+                "migration {version}: only the name of the bytes type may differ"
+            );
+        }
+    }
+}

@@ -1,0 +1,292 @@
+-- The first schema. Ids are UUIDv7 text; times are microseconds UTC; money is micro-units; enums are TEXT + CHECK.
+-- Every tenant row has org_id and is referred to by (org_id, id), so that no row can point into another tenant.
+
+CREATE TABLE organization (
+    id          TEXT PRIMARY KEY,
+    slug        TEXT NOT NULL UNIQUE,
+    mode        TEXT NOT NULL CHECK (mode IN ('production', 'test')),
+    file        TEXT NOT NULL,              -- JSON of the applied organization file, without secrets
+    data_key    BYTEA NOT NULL,             -- this organization's data key, wrapped by the master key
+    created_at  BIGINT NOT NULL,
+    updated_at  BIGINT NOT NULL
+);
+
+CREATE TABLE site (
+    org_id      TEXT NOT NULL REFERENCES organization (id),
+    id          TEXT NOT NULL,
+    local_id    TEXT NOT NULL,
+    PRIMARY KEY (org_id, id),
+    UNIQUE (org_id, local_id)
+);
+
+-- The Direct addresses an organization sends from.
+CREATE TABLE identity (
+    org_id      TEXT NOT NULL REFERENCES organization (id),
+    id          TEXT NOT NULL,
+    address     TEXT NOT NULL,
+    address_key TEXT NOT NULL,
+    mode        TEXT NOT NULL CHECK (mode IN ('sta_relay', 'sta_mx', 'edge')),
+    relay       TEXT,
+    certificate TEXT,                       -- PEM, with its chain
+    secret      BYTEA,                      -- private key (PEM) or mailbox password, sealed with the data key
+    position    BIGINT NOT NULL,            -- the first is the organization's default
+    PRIMARY KEY (org_id, id),
+    UNIQUE (org_id, address_key)
+);
+
+CREATE TABLE order_ (
+    org_id      TEXT NOT NULL REFERENCES organization (id),
+    id          TEXT NOT NULL,
+    order_id    TEXT NOT NULL,              -- the sender's key
+    site        TEXT NOT NULL,
+    state       TEXT NOT NULL CHECK (state IN ('open', 'cancelled')),
+    priority    TEXT NOT NULL CHECK (priority IN ('routine', 'urgent')),
+    sealed      BYTEA NOT NULL,             -- the order as JSON, encrypted
+    content     TEXT NOT NULL,              -- keyed hash of the same: is a repeat the same?
+    patient     TEXT,                       -- keyed hash of the patient's local_id
+    member      TEXT,                       -- keyed hash of the plan's member_id
+    set_id      TEXT NOT NULL,              -- C-CDA setId of its documents
+    created_at  BIGINT NOT NULL,
+    updated_at  BIGINT NOT NULL,
+    PRIMARY KEY (org_id, id),
+    UNIQUE (org_id, order_id)
+);
+CREATE INDEX order_patient ON order_ (org_id, patient);
+CREATE INDEX order_member ON order_ (org_id, member);
+
+CREATE TABLE result (
+    org_id          TEXT NOT NULL REFERENCES organization (id),
+    id              TEXT NOT NULL,
+    order_key       TEXT,                   -- NULL while it waits for its order
+    order_id        TEXT NOT NULL,
+    site            TEXT NOT NULL,
+    version         BIGINT NOT NULL,
+    status          TEXT NOT NULL CHECK (status IN ('final', 'corrected', 'addendum', 'preliminary')),
+    resend_of       TEXT,                   -- the result this one sends again
+    priority        TEXT NOT NULL CHECK (priority IN ('routine', 'urgent')),
+    state           TEXT NOT NULL CHECK (state IN ('received', 'waiting', 'routed', 'held', 'not_sent')),
+    reason          TEXT,
+    sealed          BYTEA NOT NULL,         -- the report as JSON, encrypted
+    content         TEXT NOT NULL,          -- keyed hash of report and PDF: is a repeat the same?
+    idempotency_key TEXT,
+    pdf             TEXT NOT NULL,          -- name in the file store
+    pdf_sha256      BYTEA NOT NULL,
+    pdf_bytes       BIGINT NOT NULL,
+    received_at     BIGINT NOT NULL,
+    next_attempt_at BIGINT NOT NULL,
+    wait_until      BIGINT,                 -- when waiting ends and a person must look
+    lease_owner     TEXT,
+    lease_until     BIGINT,
+    PRIMARY KEY (org_id, id),
+    FOREIGN KEY (org_id, order_key) REFERENCES order_ (org_id, id)
+);
+-- A version is there once; its resends are as many as are asked for.
+CREATE UNIQUE INDEX result_version ON result (org_id, order_id, version, (CASE WHEN resend_of IS NULL THEN '' ELSE id END));
+CREATE UNIQUE INDEX result_idempotency ON result (org_id, order_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX result_queue ON result (org_id, priority, next_attempt_at, id) WHERE state IN ('received', 'waiting');
+CREATE INDEX result_leased ON result (lease_until) WHERE lease_owner IS NOT NULL;
+CREATE INDEX result_attention ON result (org_id, received_at) WHERE state IN ('held', 'waiting');
+
+-- One row for each recipient considered: the trace of a route.
+CREATE TABLE route_recipient (
+    org_id      TEXT NOT NULL,
+    result_id   TEXT NOT NULL,
+    position    BIGINT NOT NULL,
+    verdict     TEXT NOT NULL CHECK (verdict IN ('taken', 'held', 'dropped')),
+    rule        TEXT NOT NULL,
+    reason      TEXT,
+    candidate   TEXT NOT NULL,              -- JSON of the whole line
+    PRIMARY KEY (org_id, result_id, position),
+    FOREIGN KEY (org_id, result_id) REFERENCES result (org_id, id)
+);
+CREATE INDEX route_recipient_held ON route_recipient (org_id, reason) WHERE verdict = 'held';
+
+CREATE TABLE delivery (
+    org_id           TEXT NOT NULL,
+    id               TEXT NOT NULL,
+    result_id        TEXT NOT NULL,
+    order_key        TEXT NOT NULL,
+    version          BIGINT NOT NULL,
+    site             TEXT NOT NULL,
+    address          TEXT NOT NULL,         -- as first written: what goes into RCPT TO
+    address_key      TEXT NOT NULL,
+    target           TEXT NOT NULL,         -- JSON: rule, intended recipient
+    message_id       TEXT NOT NULL UNIQUE,
+    document_id      TEXT NOT NULL,
+    resend_of        TEXT,
+    fee_code         TEXT NOT NULL,
+    test             BOOLEAN NOT NULL,
+    priority         TEXT NOT NULL CHECK (priority IN ('routine', 'urgent')),
+    state            TEXT NOT NULL CHECK (state IN ('queued', 'claimed', 'on_wire', 'accepted', 'refused', 'unknown', 'held', 'cancelled', 'superseded')),
+    reason           TEXT,
+    disposition      TEXT CHECK (disposition IN ('awaited', 'processed', 'dispatched', 'failed', 'expired', 'unconfirmed', 'not_expected')),
+    fee              TEXT NOT NULL CHECK (fee IN ('none', 'charged', 'credited')),
+    unknown_attempts BIGINT NOT NULL,
+    stopped          BOOLEAN NOT NULL,
+    early_notice     TEXT,
+    billable         TEXT NOT NULL CHECK (billable IN ('accepted', 'processed', 'dispatched')),
+    when_unknown     TEXT NOT NULL CHECK (when_unknown IN ('resend', 'hold')),
+    wants_dispatched BOOLEAN NOT NULL,
+    attempts         BIGINT NOT NULL,
+    next_attempt_at  BIGINT NOT NULL,
+    retry_until      BIGINT NOT NULL,
+    rechecks         BIGINT NOT NULL,       -- how often trust was looked at again
+    lease_owner      TEXT,
+    lease_until      BIGINT,
+    created_at       BIGINT NOT NULL,
+    updated_at       BIGINT NOT NULL,
+    accepted_at      BIGINT,
+    -- Evidence of what was handed over; the message itself is never stored.
+    sealed_sha256    BYTEA,
+    sealed_bytes     BIGINT,
+    certificate      TEXT,                  -- SHA-256 fingerprint of the recipient's certificate
+    relay            TEXT,
+    reply            TEXT,                  -- the server's answer, verbatim
+    PRIMARY KEY (org_id, id),
+    FOREIGN KEY (org_id, result_id) REFERENCES result (org_id, id),
+    FOREIGN KEY (org_id, order_key) REFERENCES order_ (org_id, id)
+);
+-- A result goes to an address once, and once more in the place of each delivery of it that was closed.
+CREATE UNIQUE INDEX delivery_once ON delivery (org_id, result_id, address_key, (COALESCE(resend_of, '')));
+CREATE INDEX delivery_queue ON delivery (org_id, priority, next_attempt_at, id) WHERE state = 'queued';
+CREATE INDEX delivery_leased ON delivery (lease_until) WHERE state IN ('claimed', 'on_wire');
+CREATE INDEX delivery_unknown ON delivery (next_attempt_at) WHERE state = 'unknown';
+CREATE INDEX delivery_order ON delivery (org_id, order_key, address_key, version);
+CREATE INDEX delivery_success ON delivery (org_id, address_key, accepted_at) WHERE accepted_at IS NOT NULL;
+CREATE INDEX delivery_attention ON delivery (org_id, updated_at) WHERE state IN ('held', 'refused');
+
+-- What happened to a delivery, in order. Append-only.
+CREATE TABLE delivery_event (
+    org_id      TEXT NOT NULL,
+    delivery_id TEXT NOT NULL,
+    seq         BIGINT NOT NULL,
+    at          BIGINT NOT NULL,
+    event       TEXT NOT NULL,
+    state       TEXT NOT NULL,
+    detail      TEXT,
+    PRIMARY KEY (org_id, delivery_id, seq),
+    FOREIGN KEY (org_id, delivery_id) REFERENCES delivery (org_id, id)
+);
+
+-- Shared tables: a national directory belongs to no organization.
+CREATE TABLE directory_snapshot (
+    id          TEXT PRIMARY KEY,
+    source      TEXT NOT NULL,
+    state       TEXT NOT NULL CHECK (state IN ('loading', 'active', 'retired')),
+    entries     BIGINT NOT NULL,
+    loaded_at   BIGINT NOT NULL
+);
+CREATE TABLE directory_entry (
+    snapshot         TEXT NOT NULL REFERENCES directory_snapshot (id),
+    npi              TEXT NOT NULL,
+    position         BIGINT NOT NULL,
+    address          TEXT,                  -- NULL: known, without a Direct address
+    organization     TEXT,
+    organization_npi TEXT,
+    active           BOOLEAN NOT NULL,
+    PRIMARY KEY (snapshot, npi, position)
+);
+
+CREATE TABLE certificate (
+    org_id      TEXT NOT NULL REFERENCES organization (id),
+    id          TEXT NOT NULL,
+    name        TEXT NOT NULL,              -- the address or domain it is bound to, in lower case
+    der         BYTEA NOT NULL,
+    fingerprint TEXT NOT NULL,
+    not_after   BIGINT NOT NULL,
+    imported_at BIGINT NOT NULL,
+    PRIMARY KEY (org_id, id),
+    UNIQUE (org_id, name, fingerprint)
+);
+CREATE TABLE trust_anchor (
+    org_id      TEXT NOT NULL REFERENCES organization (id),
+    id          TEXT NOT NULL,
+    kind        TEXT NOT NULL CHECK (kind IN ('anchor', 'intermediate')),
+    der         BYTEA NOT NULL,
+    fingerprint TEXT NOT NULL,
+    not_after   BIGINT NOT NULL,
+    imported_at BIGINT NOT NULL,
+    PRIMARY KEY (org_id, id),
+    UNIQUE (org_id, fingerprint)
+);
+
+-- Prices are never changed: a new one takes effect from its day on.
+CREATE TABLE price (
+    org_id      TEXT NOT NULL REFERENCES organization (id),
+    id          TEXT NOT NULL,
+    fee_code    TEXT NOT NULL,
+    from_day    TEXT NOT NULL,
+    currency    TEXT NOT NULL,
+    amount      BIGINT NOT NULL,
+    billable    TEXT NOT NULL CHECK (billable IN ('accepted', 'processed', 'dispatched')),
+    created_at  BIGINT NOT NULL,
+    PRIMARY KEY (org_id, id)
+);
+CREATE INDEX price_in_force ON price (org_id, fee_code, from_day);
+
+-- Append-only; hash-chained per organization.
+CREATE TABLE ledger_line (
+    org_id      TEXT NOT NULL REFERENCES organization (id),
+    seq         BIGINT NOT NULL,
+    id          TEXT NOT NULL UNIQUE,
+    bill_to_org TEXT NOT NULL REFERENCES organization (id),
+    delivery_id TEXT NOT NULL,
+    site        TEXT NOT NULL,
+    entry_type  TEXT NOT NULL CHECK (entry_type IN ('charge', 'credit', 'adjustment')),
+    fee_code    TEXT NOT NULL,
+    quantity    BIGINT NOT NULL,
+    unit_price  BIGINT NOT NULL,
+    amount      BIGINT NOT NULL,
+    currency    TEXT NOT NULL,
+    price_id    TEXT,                       -- NULL: no price was in force
+    note        TEXT NOT NULL CHECK (note IN ('', 'unpriced', 'test')),
+    occurred_at BIGINT NOT NULL,
+    recorded_at BIGINT NOT NULL,
+    previous    TEXT NOT NULL,
+    hash        TEXT NOT NULL,
+    PRIMARY KEY (org_id, seq),
+    UNIQUE (org_id, delivery_id, fee_code, entry_type),
+    FOREIGN KEY (org_id, delivery_id) REFERENCES delivery (org_id, id)
+);
+CREATE INDEX ledger_occurred ON ledger_line (org_id, occurred_at);
+CREATE TABLE ledger_head (
+    org_id      TEXT PRIMARY KEY REFERENCES organization (id),
+    seq         BIGINT NOT NULL,
+    hash        TEXT NOT NULL
+);
+
+CREATE TABLE api_token (
+    org_id         TEXT NOT NULL REFERENCES organization (id),
+    id             TEXT NOT NULL,
+    name           TEXT NOT NULL,
+    hash           TEXT NOT NULL UNIQUE,    -- SHA-256 of the token; the token itself is shown once
+    ignore_unknown BOOLEAN NOT NULL,
+    created_at     BIGINT NOT NULL,
+    revoked_at     BIGINT,
+    PRIMARY KEY (org_id, id)
+);
+
+CREATE TABLE feed_cursor (
+    feed        TEXT PRIMARY KEY,
+    cursor      TEXT NOT NULL,
+    updated_at  BIGINT NOT NULL
+);
+-- Items of a source that could not be taken: kept, encrypted, for a person to look at.
+CREATE TABLE parked (
+    org_id      TEXT NOT NULL REFERENCES organization (id),
+    id          TEXT NOT NULL,
+    source      TEXT NOT NULL,
+    cursor      TEXT NOT NULL,
+    problems    TEXT NOT NULL,              -- JSON; names fields, never values
+    sealed      BYTEA NOT NULL,
+    parked_at   BIGINT NOT NULL,
+    PRIMARY KEY (org_id, id),
+    UNIQUE (org_id, source, cursor)
+);
+
+-- Who may run a periodic task now.
+CREATE TABLE task_lease (
+    name        TEXT PRIMARY KEY,
+    owner       TEXT NOT NULL,
+    until       BIGINT NOT NULL
+);

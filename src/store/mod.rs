@@ -1,0 +1,387 @@
+//! The only room with SQL: one [`Store`] over SQLite and PostgreSQL.
+//!
+//! The SQL text is shared (`$1` works in both); only what truly differs is written twice. No transaction is ever open
+//! across network I/O. On SQLite every writing transaction begins IMMEDIATE, because a read that later becomes a write
+//! on a stale snapshot fails at once, whatever the busy time-out.
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use sqlx::{
+    PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::{
+    crypto::MasterKey,
+    domain::{Clock, Timestamp, failure::Class},
+};
+
+/// Runs one query on whichever engine is open. `$on` is bound to the pool or the connection.
+macro_rules! on {
+    ($db:expr, $on:ident => $query:expr) => {
+        match $db {
+            $crate::store::Db::Sqlite($on) => $query,
+            $crate::store::Db::Postgres($on) => $query,
+        }
+    };
+}
+/// The same inside a transaction.
+macro_rules! within {
+    ($tx:expr, $on:ident => $query:expr) => {
+        match $tx {
+            $crate::store::Tx::Sqlite(tx) => {
+                let $on = &mut **tx;
+                $query
+            }
+            $crate::store::Tx::Postgres(tx) => {
+                let $on = &mut **tx;
+                $query
+            }
+        }
+    };
+}
+/// Reads rows that the transaction is about to change: on PostgreSQL they are locked until it ends, and rows that no longer
+/// match once their lock is had are left out. On SQLite BEGIN IMMEDIATE already holds the only writer's place.
+/// Several rows are asked for `ORDER BY created_at, id`: everybody locks them in one order, and SQLite does not read all of
+/// an organization along its primary key to get them sorted, as it would for `ORDER BY id`.
+macro_rules! locked {
+    ($tx:expr, $how:ident($sql:literal) $($rest:tt)*) => {
+        match $tx {
+            $crate::store::Tx::Sqlite(tx) => sqlx::$how($sql) $($rest)* (&mut **tx).await,
+            $crate::store::Tx::Postgres(tx) => sqlx::$how(concat!($sql, " FOR UPDATE")) $($rest)* (&mut **tx).await,
+        }
+    };
+}
+/// Does something in one transaction, and again when it collided with another.
+macro_rules! insist {
+    ($attempt:expr) => {{
+        let mut tries = 1;
+        loop {
+            let done: $crate::store::Result<_> = $attempt.await;
+            match done {
+                Err(error) if tries < $crate::store::COLLISIONS && error.is_collision() => tries += 1,
+                done => break done,
+            }
+        }
+    }};
+}
+
+/// Data keys of organizations, and sealing with them.
+pub mod at_rest;
+/// PDFs.
+pub mod blobs;
+/// Group commit: many changes, one transaction, one fsync.
+pub mod commit;
+/// Deliveries: queue, work and evidence.
+pub mod delivery;
+/// Directory snapshots and look-ups.
+pub mod directory;
+/// Where a feed stands, and what could not be taken from it.
+pub mod feed;
+/// Orders and results come in.
+pub mod intake;
+/// Leases of the queue and of periodic tasks.
+pub mod lease;
+/// The fee ledger.
+pub mod ledger;
+mod migrations;
+/// Organizations, sites, identities and prices.
+pub mod organization;
+/// What is due: claimed under leases, urgent first and fair across organizations.
+pub mod queue;
+/// Whether a database answers, without changing anything in it.
+pub mod reach;
+/// Results and their routes.
+pub mod result;
+/// What people look at: lists, counts, the worklist.
+pub mod survey;
+/// API tokens.
+pub mod token;
+/// Imported certificates and trust anchors.
+pub mod trust;
+/// Wakes workers when something new is durable.
+mod wake;
+
+pub use commit::Committer;
+
+/// The two engines.
+#[derive(Debug, Clone)]
+pub enum Db {
+    /// Embedded.
+    Sqlite(SqlitePool),
+    /// A server, for more than one machine.
+    Postgres(PgPool),
+}
+
+/// An open transaction on either.
+#[derive(Debug)]
+pub enum Tx {
+    /// Embedded.
+    Sqlite(Transaction<'static, Sqlite>),
+    /// A server.
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// Everything durable.
+#[derive(Clone)]
+pub struct Store {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    keys: Arc<at_rest::KeyRing>,
+    wake: wake::Wake,
+    hands: lease::Hands,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("engine", &self.engine()).finish_non_exhaustive()
+    }
+}
+
+/// What can go wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The URL names no engine we have.
+    #[error("the store URL must begin with sqlite: or postgres:")]
+    Url,
+    /// The database refused or cannot be reached.
+    #[error("{doing}")]
+    Database {
+        /// The operation and its object.
+        doing: &'static str,
+        /// The cause.
+        #[source]
+        cause: sqlx::Error,
+    },
+    /// Migrating failed.
+    #[error("cannot bring the database to this version's schema")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// A sealed value cannot be opened: wrong master key, or tampering.
+    #[error("cannot open the sealed {0}: wrong master key, or the data was changed")]
+    Sealed(&'static str),
+    /// A row holds something this version cannot read.
+    #[error("the stored {what} cannot be read")]
+    Row {
+        /// Which value.
+        what: &'static str,
+        /// The cause.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// There is no such organization.
+    #[error("there is no such organization")]
+    NoOrganization,
+    /// The change is not possible any more; somebody else was first.
+    #[error("the row has changed in the meantime")]
+    Lost,
+    /// The rules say no.
+    #[error(transparent)]
+    Illegal(#[from] crate::domain::delivery::IllegalMove),
+    /// A key or random number could not be made.
+    #[error("the crypto library failed")]
+    Crypto(#[from] crate::crypto::CryptoError),
+    /// The committing task has stopped.
+    #[error("the store is shutting down")]
+    Stopped,
+}
+
+impl StoreError {
+    /// Whether trying again can help.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Database { .. } | Self::Stopped => Class::Retry,
+            _ => Class::Permanent,
+        }
+    }
+
+    /// Whether PostgreSQL undid the transaction only because another stood in its way: the same again gets through.
+    fn is_collision(&self) -> bool {
+        // deadlock_detected, serialization_failure
+        matches!(self, Self::Database { cause: sqlx::Error::Database(cause), .. }
+            if matches!(cause.code().as_deref(), Some("40P01" | "40001")))
+    }
+}
+
+/// The result of anything here.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Names the operation of a database error.
+pub(crate) trait Doing<T> {
+    fn doing(self, doing: &'static str) -> Result<T>;
+}
+
+impl<T> Doing<T> for std::result::Result<T, sqlx::Error> {
+    fn doing(self, doing: &'static str) -> Result<T> {
+        self.map_err(|cause| StoreError::Database { doing, cause })
+    }
+}
+
+/// So often a transaction that collided is tried.
+const COLLISIONS: usize = 5;
+
+/// Reads a stored word, id or number back into its type.
+pub(crate) fn read<T: FromStr>(what: &'static str, text: &str) -> Result<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.parse().map_err(|cause: T::Err| StoreError::Row { what, cause: Box::new(cause) })
+}
+
+/// Reads stored JSON back into its type.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(what: &'static str, json: &[u8]) -> Result<T> {
+    // serde's own words quote the value, which may be a patient's.
+    serde_json::from_slice(json).map_err(|cause| StoreError::Row {
+        what,
+        cause: format!("{:?} error at line {}, column {}", cause.classify(), cause.line(), cause.column()).into(),
+    })
+}
+
+/// Writes a value as JSON.
+pub(crate) fn write_json<T: serde::Serialize>(what: &'static str, value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|cause| StoreError::Row { what, cause: Box::new(cause) })
+}
+
+/// How to open a store.
+pub struct StoreOptions {
+    /// `sqlite:PATH` or `postgres://...`.
+    pub url: String,
+    /// Most connections.
+    pub connections: u32,
+    /// Wraps the organizations' data keys.
+    pub master: MasterKey,
+}
+
+impl Store {
+    /// Opens the database and brings its schema to this version.
+    ///
+    /// # Errors
+    /// When it cannot be reached or migrated.
+    pub async fn open(options: StoreOptions, clock: Arc<dyn Clock>) -> Result<Self> {
+        let db = if let Some(path) = options.url.strip_prefix("sqlite:") {
+            Db::Sqlite(open_sqlite(path, options.connections).await?)
+        } else if options.url.starts_with("postgres:") || options.url.starts_with("postgresql:") {
+            let connect = PgConnectOptions::from_str(&options.url).doing("read the store URL")?;
+            let pool = PgPoolOptions::new().max_connections(options.connections).acquire_timeout(Duration::from_secs(10));
+            Db::Postgres(pool.connect_with(connect).await.doing("connect to PostgreSQL")?)
+        } else {
+            return Err(StoreError::Url);
+        };
+        migrations::run(&db).await?;
+        let wake = wake::Wake::new(&db).await;
+        Ok(Self { db, clock, keys: Arc::new(at_rest::KeyRing::new(options.master)), wake, hands: lease::Hands::default() })
+    }
+
+    /// `sqlite` or `postgres`.
+    #[must_use]
+    pub const fn engine(&self) -> &'static str {
+        match self.db {
+            Db::Sqlite(_) => "sqlite",
+            Db::Postgres(_) => "postgres",
+        }
+    }
+
+    /// The clock handed in.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The time that leases and the queue go by. On PostgreSQL it is the database's, so that a machine whose clock is
+    /// wrong steals nothing from its neighbours.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn now(&self) -> Result<Timestamp> {
+        match &self.db {
+            Db::Sqlite(_) => Ok(self.clock.now()),
+            Db::Postgres(pool) => {
+                let micros: i64 = sqlx::query_scalar(PG_NOW).fetch_one(pool).await.doing("ask the database for the time")?;
+                Ok(Timestamp(micros))
+            }
+        }
+    }
+
+    /// Begins a writing transaction.
+    pub(crate) async fn begin(&self) -> Result<Tx> {
+        match &self.db {
+            Db::Sqlite(pool) => Ok(Tx::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await.doing("begin a transaction")?)),
+            Db::Postgres(pool) => Ok(Tx::Postgres(pool.begin().await.doing("begin a transaction")?)),
+        }
+    }
+
+    /// Begins a transaction that sees everything as it is at this instant and changes nothing.
+    pub(crate) async fn begin_reading(&self) -> Result<Tx> {
+        const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+        match &self.db {
+            Db::Sqlite(pool) => Ok(Tx::Sqlite(pool.begin().await.doing("begin to read")?)),
+            Db::Postgres(pool) => Ok(Tx::Postgres(pool.begin_with(SNAPSHOT).await.doing("begin to read")?)),
+        }
+    }
+
+    /// The time inside a transaction, as [`Store::now`].
+    pub(crate) async fn now_within(&self, tx: &mut Tx) -> Result<Timestamp> {
+        match tx {
+            Tx::Sqlite(_) => Ok(self.clock.now()),
+            Tx::Postgres(tx) => {
+                let micros: i64 = sqlx::query_scalar(PG_NOW).fetch_one(&mut **tx).await.doing("ask the database for the time")?;
+                Ok(Timestamp(micros))
+            }
+        }
+    }
+
+    /// Whether the database answers: for the health page.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<()> {
+        on!(&self.db, pool => sqlx::query("SELECT 1").execute(pool).await.map(drop)).doing("ask the database anything")
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        on!(&self.db, pool => pool.close().await);
+    }
+}
+
+const PG_NOW: &str = "SELECT (extract(epoch from clock_timestamp()) * 1000000)::bigint";
+
+impl Tx {
+    /// Makes everything durable.
+    pub(crate) async fn commit(self) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
+        }
+        .doing("commit a transaction")
+    }
+}
+
+async fn open_sqlite(path: &str, connections: u32) -> Result<SqlitePool> {
+    let path = path.trim_start_matches("//");
+    create_private(path);
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // Acknowledged means durable: FULL syncs the log at every commit.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(30))
+        .pragma("wal_autocheckpoint", "2000")
+        .pragma("temp_store", "memory");
+    let pool = SqlitePoolOptions::new().max_connections(connections.max(2)).acquire_timeout(Duration::from_secs(30));
+    pool.connect_with(options).await.doing("open the SQLite file")
+}
+
+/// Patient data is encrypted inside, but nobody else needs to read the file at all. SQLite gives its -wal and -shm files the
+/// permissions of the file itself.
+fn create_private(path: &str) {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let created = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    let restricted = created.and_then(|file| file.set_permissions(std::fs::Permissions::from_mode(0o600)));
+    if let Err(error) = restricted {
+        tracing::debug!(%error, "cannot restrict the permissions of the database file");
+    }
+}

@@ -1,0 +1,319 @@
+//! Organizations, their sites, identities and prices.
+
+use super::{Doing as _, Result, Store, Tx, at_rest, read, read_json, write_json};
+use crate::crypto::DataKey;
+use crate::domain::{
+    Currency, DirectAddress, IdentityId, Money, OrgId, OrgScope,
+    organization::{Billable, Mode, OrganizationFile, SendMode, SiteFile},
+    time::Date,
+};
+
+/// A customer and its rules.
+#[derive(Debug, Clone)]
+pub struct Organization {
+    /// Its id.
+    pub id: OrgId,
+    /// What was applied last.
+    pub file: OrganizationFile,
+    /// The addresses it sends from, the default first.
+    pub identities: Vec<Identity>,
+}
+
+/// A Direct address an organization sends from.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Its id.
+    pub id: IdentityId,
+    /// The address.
+    pub address: DirectAddress,
+    /// How its mail leaves.
+    pub mode: SendMode,
+    /// The relay, unless it goes to the recipient's MX.
+    pub relay: Option<String>,
+    /// PEM certificate and chain (sta modes).
+    pub certificate: Option<String>,
+    /// Whether a private key or password is on record.
+    pub has_secret: bool,
+}
+
+/// An identity to be stored, with its secret in the clear for this moment only.
+pub struct NewIdentity {
+    /// The address.
+    pub address: DirectAddress,
+    /// How its mail leaves.
+    pub mode: SendMode,
+    /// The relay.
+    pub relay: Option<String>,
+    /// PEM certificate and chain.
+    pub certificate: Option<String>,
+    /// Private key (PEM) or mailbox password; `None` keeps what is on record, unless the mode changes: the key of one mode
+    /// must never be sent as the password of another.
+    pub secret: Option<zeroize::Zeroizing<Vec<u8>>>,
+}
+
+impl Organization {
+    /// The site with this key.
+    #[must_use]
+    pub fn site(&self, local_id: &str) -> Option<&SiteFile> {
+        self.file.sites.iter().find(|site| site.local_id == local_id)
+    }
+
+    /// Whether results of this site are real.
+    #[must_use]
+    pub fn mode(&self, site: &str) -> Mode {
+        self.site(site).and_then(|site| site.mode).unwrap_or(self.file.mode)
+    }
+
+    /// The identity results of this site are sent from: the site's, else the organization's first.
+    #[must_use]
+    pub fn identity(&self, site: &str) -> Option<&Identity> {
+        let named = self.site(site).and_then(|site| site.identity.as_ref());
+        match named {
+            Some(address) => self.identities.iter().find(|identity| identity.address == *address),
+            None => self.identities.first(),
+        }
+    }
+}
+
+type OrganizationRow = (String, String);
+type IdentityRow = (String, String, String, Option<String>, Option<String>, bool);
+
+/// A price in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Price {
+    /// The row it came from: stands on the ledger line.
+    pub id: String,
+    /// The price of one delivery.
+    pub amount: Money,
+    /// In what.
+    pub currency: Currency,
+    /// When a delivery becomes billable.
+    pub billable: Billable,
+}
+
+/// A price as it was entered: the latest word on its day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedPrice {
+    /// What is charged for.
+    pub fee_code: String,
+    /// First day it is in force.
+    pub from: Date,
+    /// The price itself.
+    pub price: Price,
+}
+
+impl Store {
+    /// The organization with this slug, if the scope may see it.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn organization_by_slug(&self, scope: OrgScope, slug: &str) -> Result<Option<Organization>> {
+        let id: Option<String> =
+            on!(&self.db, pool => sqlx::query_scalar("SELECT id FROM organization WHERE slug = $1").bind(slug).fetch_optional(pool).await)
+                .doing("look an organization up")?;
+        let Some(id) = id else { return Ok(None) };
+        let id: OrgId = read("organization id", &id)?;
+        if scope.org().is_some_and(|only| only != id) {
+            return Ok(None);
+        }
+        self.organization(id).await
+    }
+
+    /// One organization with its identities.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn organization(&self, id: OrgId) -> Result<Option<Organization>> {
+        let row: Option<OrganizationRow> = on!(&self.db, pool =>
+            sqlx::query_as("SELECT id, file FROM organization WHERE id = $1").bind(id.to_string()).fetch_optional(pool).await)
+        .doing("read an organization")?;
+        let Some((_, file)) = row else { return Ok(None) };
+        let rows: Vec<IdentityRow> = on!(&self.db, pool => sqlx::query_as(
+            "SELECT id, address, mode, relay, certificate, secret IS NOT NULL FROM identity WHERE org_id = $1 ORDER BY position")
+            .bind(id.to_string()).fetch_all(pool).await)
+        .doing("read identities")?;
+        let identities = rows.into_iter().map(identity).collect::<Result<_>>()?;
+        Ok(Some(Organization { id, file: read_json("organization file", file.as_bytes())?, identities }))
+    }
+
+    /// Every organization the scope may see, by slug.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn organizations(&self, scope: OrgScope) -> Result<Vec<Organization>> {
+        let ids: Vec<String> = on!(&self.db, pool => sqlx::query_scalar(
+            "SELECT id FROM organization WHERE ($1 IS NULL OR id = $1) ORDER BY slug")
+            .bind(scope.org().map(|org| org.to_string())).fetch_all(pool).await)
+        .doing("list organizations")?;
+        let mut all = Vec::with_capacity(ids.len());
+        for id in ids {
+            all.extend(self.organization(read("organization id", &id)?).await?);
+        }
+        Ok(all)
+    }
+
+    /// Creates or changes an organization: rules, sites, identities, and prices that are new. All of it or nothing.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub async fn apply_organization(&self, file: &OrganizationFile, identities: &[NewIdentity]) -> Result<OrgId> {
+        let known = match self.organization_by_slug(OrgScope::All, &file.slug).await? {
+            Some(known) => Some((known.id, self.key(known.id).await?)),
+            None => None,
+        };
+        let now = self.clock.now().micros();
+        let mut tx = self.begin().await?;
+        let json = write_json("organization file", file)?;
+        let json = String::from_utf8(json).unwrap_or_default();
+        let (id, key) = if let Some((known, key)) = known {
+            within!(&mut tx, c => sqlx::query("UPDATE organization SET mode = $1, file = $2, updated_at = $3 WHERE id = $4")
+                .bind(file.mode.as_str()).bind(&json).bind(now).bind(known.to_string()).execute(c).await.map(drop))
+            .doing("change an organization")?;
+            (known, key)
+        } else {
+            let id = OrgId::new();
+            let (key, wrapped) = self.keys.generate(id)?;
+            within!(&mut tx, c => sqlx::query(
+                "INSERT INTO organization (id, slug, mode, file, data_key, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6)")
+                .bind(id.to_string()).bind(&file.slug).bind(file.mode.as_str()).bind(&json).bind(&wrapped).bind(now)
+                .execute(c).await.map(drop))
+            .doing("create an organization")?;
+            within!(&mut tx, c => sqlx::query("INSERT INTO ledger_head (org_id, seq, hash) VALUES ($1, 0, '')")
+                .bind(id.to_string()).execute(c).await.map(drop))
+            .doing("begin a ledger")?;
+            (id, key)
+        };
+        for site in &file.sites {
+            within!(&mut tx, c => sqlx::query(
+                "INSERT INTO site (org_id, id, local_id) VALUES ($1, $2, $3) ON CONFLICT (org_id, local_id) DO NOTHING")
+                .bind(id.to_string()).bind(crate::domain::SiteId::new().to_string()).bind(&site.local_id).execute(c).await.map(drop))
+            .doing("store a site")?;
+        }
+        insert_prices(&mut tx, id, file, now).await?;
+        apply_identities(&mut tx, &key, id, identities).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// Every price on record, by fee code and day.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn prices(&self, org: OrgId) -> Result<Vec<ListedPrice>> {
+        type Row = (String, String, String, i64, String, String);
+        let rows: Vec<Row> = on!(&self.db, pool => sqlx::query_as(
+            "SELECT fee_code, from_day, id, amount, currency, billable FROM price WHERE org_id = $1
+             ORDER BY fee_code, from_day, created_at DESC, id DESC")
+            .bind(org.to_string()).fetch_all(pool).await)
+        .doing("list prices")?;
+        let mut prices: Vec<ListedPrice> = Vec::new();
+        for (fee_code, from, id, amount, currency, billable) in rows {
+            let from: Date = read("price's first day", &from)?;
+            if prices.last().is_some_and(|last| last.fee_code == fee_code && last.from == from) {
+                continue;
+            }
+            prices.push(ListedPrice { fee_code, from, price: price((id, amount, currency, billable))? });
+        }
+        Ok(prices)
+    }
+
+    /// The private key or password of an identity.
+    ///
+    /// # Errors
+    /// When there is none or it cannot be opened.
+    pub async fn identity_secret(&self, org: OrgId, id: IdentityId) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>> {
+        let sealed: Option<Option<Vec<u8>>> = on!(&self.db, pool => sqlx::query_scalar(
+            "SELECT secret FROM identity WHERE org_id = $1 AND id = $2").bind(org.to_string()).bind(id.to_string()).fetch_optional(pool).await)
+        .doing("read an identity's key")?;
+        let key = self.key(org).await?;
+        sealed.flatten().map(|sealed| at_rest::open(&key, org, "identity", id.0, &sealed)).transpose()
+    }
+}
+
+fn identity((id, address, mode, relay, certificate, has_secret): IdentityRow) -> Result<Identity> {
+    Ok(Identity {
+        id: read("identity id", &id)?,
+        address: read("address", &address)?,
+        mode: read("send mode", &mode)?,
+        relay,
+        certificate,
+        has_secret,
+    })
+}
+
+async fn apply_identities(tx: &mut Tx, key: &DataKey, org: OrgId, identities: &[NewIdentity]) -> Result<()> {
+    within!(tx, c => sqlx::query("UPDATE identity SET position = position + 1000000 WHERE org_id = $1")
+        .bind(org.to_string()).execute(c).await.map(drop))
+    .doing("make room for identities")?;
+    for (position, identity) in identities.iter().enumerate() {
+        let known: Option<String> = within!(tx, c => sqlx::query_scalar(
+            "SELECT id FROM identity WHERE org_id = $1 AND address_key = $2")
+            .bind(org.to_string()).bind(identity.address.key()).fetch_optional(c).await)
+        .doing("look an identity up")?;
+        let id: IdentityId = known.as_deref().map(|id| read("identity id", id)).transpose()?.unwrap_or_default();
+        let secret = identity.secret.as_ref().map(|plain| at_rest::seal(key, org, "identity", id.0, plain)).transpose()?;
+        within!(tx, c => sqlx::query(
+            "INSERT INTO identity (org_id, id, address, address_key, mode, relay, certificate, secret, position)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT (org_id, address_key) DO UPDATE SET address = excluded.address, mode = excluded.mode, relay = excluded.relay,
+                certificate = excluded.certificate, position = excluded.position,
+                secret = CASE WHEN excluded.secret IS NULL AND excluded.mode = identity.mode THEN identity.secret ELSE excluded.secret END")
+            .bind(org.to_string()).bind(id.to_string()).bind(identity.address.as_str()).bind(identity.address.key())
+            .bind(identity.mode.as_str()).bind(identity.relay.as_deref()).bind(identity.certificate.as_deref())
+            .bind(secret).bind(i64::try_from(position).unwrap_or(i64::MAX)).execute(c).await.map(drop))
+        .doing("store an identity")?;
+    }
+    within!(tx, c => sqlx::query("DELETE FROM identity WHERE org_id = $1 AND position >= 1000000")
+        .bind(org.to_string()).execute(c).await.map(drop))
+    .doing("remove identities that are no longer named")?;
+    Ok(())
+}
+
+async fn insert_prices(tx: &mut Tx, org: OrgId, file: &OrganizationFile, now: i64) -> Result<()> {
+    for (list, rate) in file.price.iter().flat_map(|list| list.rates.iter().map(move |rate| (list, rate))) {
+        let latest = price_from(tx, org, &rate.fee_code, &rate.from.to_string()).await?;
+        let same = latest.is_some_and(|price| {
+            price.amount == rate.amount && price.currency == list.currency && price.billable == rate.billable
+        });
+        if same {
+            continue;
+        }
+        within!(tx, c => sqlx::query(
+            "INSERT INTO price (org_id, id, fee_code, from_day, currency, amount, billable, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
+            .bind(org.to_string()).bind(uuid::Uuid::now_v7().to_string()).bind(&rate.fee_code).bind(rate.from.to_string())
+            .bind(list.currency.as_str()).bind(rate.amount.micros()).bind(rate.billable.as_str()).bind(now)
+            .execute(c).await.map(drop))
+        .doing("store a price")?;
+    }
+    Ok(())
+}
+
+type PriceRow = (String, i64, String, String);
+
+fn price((id, amount, currency, billable): PriceRow) -> Result<Price> {
+    Ok(Price {
+        id,
+        amount: Money::from_micros(amount),
+        currency: read("currency", &currency)?,
+        billable: read("billable moment", &billable)?,
+    })
+}
+
+/// The price of exactly this day's list; the latest word on a day counts.
+async fn price_from(tx: &mut Tx, org: OrgId, fee_code: &str, day: &str) -> Result<Option<Price>> {
+    let row: Option<PriceRow> = within!(tx, c => sqlx::query_as(
+        "SELECT id, amount, currency, billable FROM price WHERE org_id = $1 AND fee_code = $2 AND from_day = $3 ORDER BY created_at DESC, id DESC LIMIT 1")
+        .bind(org.to_string()).bind(fee_code).bind(day).fetch_optional(c).await)
+    .doing("read a price")?;
+    row.map(price).transpose()
+}
+
+/// The price in force on `day`: the latest list that has begun, and of that the latest word.
+pub(super) async fn price_in_force(tx: &mut Tx, org: OrgId, fee_code: &str, day: &str) -> Result<Option<Price>> {
+    let row: Option<PriceRow> = within!(tx, c => sqlx::query_as(
+        "SELECT id, amount, currency, billable FROM price WHERE org_id = $1 AND fee_code = $2 AND from_day <= $3
+         ORDER BY from_day DESC, created_at DESC, id DESC LIMIT 1")
+        .bind(org.to_string()).bind(fee_code).bind(day).fetch_optional(c).await)
+    .doing("read the price in force")?;
+    row.map(price).transpose()
+}

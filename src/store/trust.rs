@@ -1,0 +1,140 @@
+//! Imported certificates and trust anchors, per organization.
+
+use super::{Doing as _, Result, Store, read};
+use crate::domain::{DirectAddress, OrgId, OrgScope, Timestamp, id::CertificateId, words};
+
+words! {
+    /// What a trusted CA certificate is good for.
+    pub enum AnchorKind {
+        /// A path may end here.
+        Anchor = "anchor",
+        /// A path may pass through here.
+        Intermediate = "intermediate",
+    }
+}
+
+/// An imported certificate.
+#[derive(Debug, Clone)]
+pub struct StoredCertificate {
+    /// Its id.
+    pub id: CertificateId,
+    /// Whose.
+    pub org: OrgId,
+    /// The address or domain it is bound to; `anchor` or `intermediate` for a CA.
+    pub name: String,
+    /// DER.
+    pub der: Vec<u8>,
+    /// SHA-256, hexadecimal.
+    pub fingerprint: String,
+    /// Its last instant.
+    pub not_after: Timestamp,
+}
+
+type Row = (String, String, String, Vec<u8>, String, i64);
+
+fn certificate((id, org, name, der, fingerprint, not_after): Row) -> Result<StoredCertificate> {
+    Ok(StoredCertificate {
+        id: read("certificate id", &id)?,
+        org: read("organization id", &org)?,
+        name,
+        der,
+        fingerprint,
+        not_after: Timestamp(not_after),
+    })
+}
+
+impl Store {
+    /// Keeps a recipient's certificate under the address or domain it is bound to. The same twice is one.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub async fn import_certificate(
+        &self,
+        org: OrgId,
+        name: &str,
+        der: &[u8],
+        fingerprint: &str,
+        not_after: Timestamp,
+    ) -> Result<()> {
+        on!(&self.db, pool => sqlx::query(
+            "INSERT INTO certificate (org_id, id, name, der, fingerprint, not_after, imported_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (org_id, name, fingerprint) DO NOTHING")
+            .bind(org.to_string()).bind(CertificateId::new().to_string()).bind(name.to_ascii_lowercase()).bind(der).bind(fingerprint)
+            .bind(not_after.micros()).bind(self.clock.now().micros()).execute(pool).await.map(drop))
+        .doing("store a certificate")
+    }
+
+    /// The imported certificates for an address: first those bound to it, then those bound to its domain.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn certificates_for(&self, org: OrgId, address: &DirectAddress) -> Result<Vec<StoredCertificate>> {
+        let rows: Vec<Row> = on!(&self.db, pool => sqlx::query_as(
+            "SELECT id, org_id, name, der, fingerprint, not_after FROM certificate WHERE org_id = $1 AND (name = $2 OR name = $3)
+             ORDER BY CASE WHEN name = $2 THEN 0 ELSE 1 END, not_after DESC, id")
+            .bind(org.to_string()).bind(address.key()).bind(address.domain_key()).fetch_all(pool).await)
+        .doing("look for a recipient's certificates")?;
+        rows.into_iter().map(certificate).collect()
+    }
+
+    /// Every imported recipient certificate the scope may see.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn certificates(&self, scope: OrgScope) -> Result<Vec<StoredCertificate>> {
+        let rows: Vec<Row> = on!(&self.db, pool => sqlx::query_as(
+            "SELECT id, org_id, name, der, fingerprint, not_after FROM certificate WHERE ($1 IS NULL OR org_id = $1) ORDER BY org_id, name, id")
+            .bind(scope.org().map(|org| org.to_string())).fetch_all(pool).await)
+        .doing("list certificates")?;
+        rows.into_iter().map(certificate).collect()
+    }
+
+    /// Keeps a trusted CA certificate. The same twice is one.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub async fn import_anchor(
+        &self,
+        org: OrgId,
+        kind: AnchorKind,
+        der: &[u8],
+        fingerprint: &str,
+        not_after: Timestamp,
+    ) -> Result<()> {
+        on!(&self.db, pool => sqlx::query(
+            "INSERT INTO trust_anchor (org_id, id, kind, der, fingerprint, not_after, imported_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (org_id, fingerprint) DO UPDATE SET kind = excluded.kind")
+            .bind(org.to_string()).bind(CertificateId::new().to_string()).bind(kind.as_str()).bind(der).bind(fingerprint)
+            .bind(not_after.micros()).bind(self.clock.now().micros()).execute(pool).await.map(drop))
+        .doing("store a trust anchor")
+    }
+
+    /// The anchors and intermediates of the organizations the scope may see; `name` tells which.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn anchors(&self, scope: OrgScope) -> Result<Vec<StoredCertificate>> {
+        let rows: Vec<Row> = on!(&self.db, pool => sqlx::query_as(
+            "SELECT id, org_id, kind, der, fingerprint, not_after FROM trust_anchor WHERE ($1 IS NULL OR org_id = $1) ORDER BY org_id, kind, id")
+            .bind(scope.org().map(|org| org.to_string())).fetch_all(pool).await)
+        .doing("list trust anchors")?;
+        rows.into_iter().map(certificate).collect()
+    }
+
+    /// Removes an imported certificate, anchor or intermediate by fingerprint; returns how many were removed.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn remove_certificate(&self, org: OrgId, fingerprint: &str) -> Result<u64> {
+        let mut removed = 0;
+        for sql in [
+            "DELETE FROM certificate WHERE org_id = $1 AND fingerprint = $2",
+            "DELETE FROM trust_anchor WHERE org_id = $1 AND fingerprint = $2",
+        ] {
+            removed += on!(&self.db, pool => sqlx::query(sql).bind(org.to_string()).bind(fingerprint).execute(pool).await
+                .map(|done| done.rows_affected()))
+            .doing("remove a certificate")?;
+        }
+        Ok(removed)
+    }
+}
