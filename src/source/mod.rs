@@ -1,0 +1,20 @@
+//! Step 1: completed results and orders come in, exactly once.
+//!
+//! Every way in - the API, the folder, the feed - hands octets to one place, [`Intake`], and hears whether they are
+//! durable, refused with the fields to mend, or to be tried again.
+
+/// The one end of all ways in.
+pub mod accept;
+/// Waiting longer after each failure.
+mod backoff;
+/// Results pulled over HTTP.
+pub mod feed;
+/// A watched folder.
+pub mod folder;
+/// What a sender is told when something is not taken.
+pub mod refusal;
+/// The JSON wire shapes and their way into the domain.
+pub mod wire;
+
+pub use accept::{Accepted, Intake, Kind, PdfCheck, Sender};
+pub use refusal::{Refusal, SourceError};
