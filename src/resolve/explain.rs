@@ -1,0 +1,141 @@
+//! The trace in words: the same for `postern explain`, the API and the result's page.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::domain::{
+    route::{Candidate, Decision, Route, Verdict},
+    text::is_forbidden,
+};
+
+/// One sentence: what follows from the route.
+#[must_use]
+pub fn summary(route: &Route) -> String {
+    match (route.decision, route.targets.len()) {
+        (Decision::Routed, 1) => "routed to 1 address".to_owned(),
+        (Decision::Routed, n) => format!("routed to {n} addresses"),
+        (Decision::Held(reason), _) => format!("held ({reason}): {}", reason.meaning()),
+        (Decision::Waiting(reason), _) => format!("waiting ({reason}): {}", reason.meaning()),
+        (Decision::NotSent(reason), _) => format!("not sent ({reason}): {}", reason.meaning()),
+    }
+}
+
+/// The route for people: the decision, what to do about it, and one aligned line for each candidate with its sentence
+/// below.
+#[must_use]
+pub fn text(route: &Route) -> String {
+    let mut out = summary(route);
+    if let Decision::Held(reason) = route.decision {
+        let _ = write!(out, "\nnext: {}", reason.remedy());
+    }
+    out.push('\n');
+    if route.trace.is_empty() {
+        out.push_str("\nthe order names no recipient, and neither its site nor its organization has an address\n");
+        return out;
+    }
+    let rows: Vec<[String; 4]> = route.trace.iter().map(cells).collect();
+    let mut widths = [0; 4];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for (row, line) in rows.iter().zip(&route.trace) {
+        let mut head = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(head, "{cell:width$}  ");
+        }
+        let _ = write!(out, "\n{}\n    {}\n", head.trim_end(), clean(&line.note));
+    }
+    out
+}
+
+/// The route for programs: the stored route with the sentences beside the codes.
+#[must_use]
+pub fn json(route: &Route) -> Value {
+    let reason = match route.decision {
+        Decision::Routed => None,
+        Decision::Held(reason) | Decision::Waiting(reason) | Decision::NotSent(reason) => Some(reason),
+    };
+    json!({
+        "decision": route.decision,
+        "summary": summary(route),
+        "remedy": reason.map(crate::domain::Reason::remedy),
+        "targets": route.targets,
+        "trace": route.trace,
+    })
+}
+
+fn cells(line: &Candidate) -> [String; 4] {
+    let verdict = match (line.verdict, line.reason) {
+        (Verdict::Taken, _) => "taken".to_owned(),
+        (verdict, Some(reason)) => format!("{verdict} ({reason})"),
+        (verdict, None) => verdict.to_string(),
+    };
+    let to = match (&line.address, &line.npi) {
+        (Some(address), Some(npi)) => format!("{address} (NPI {npi})"),
+        (Some(address), None) => address.to_string(),
+        (None, Some(npi)) => format!("NPI {npi}"),
+        (None, None) => "-".to_owned(),
+    };
+    [verdict, clean(&line.origin), line.rule.to_string(), to]
+}
+
+/// A directory or a site may carry anything; a terminal must not be told to do anything.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if is_forbidden(c) { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        Reason,
+        route::{Rule, Target},
+    };
+
+    fn line(origin: &str, address: Option<&str>, verdict: Verdict, reason: Option<Reason>) -> Candidate {
+        Candidate {
+            origin: origin.into(),
+            rule: Rule::OrderAddress,
+            address: address.map(|a| a.parse().unwrap()),
+            npi: None,
+            verdict,
+            reason,
+            note: "because\u{1b}[2J".into(),
+            snapshot: None,
+        }
+    }
+
+    #[test]
+    fn the_columns_line_up_and_control_characters_do_not_reach_the_terminal() {
+        let address = "a@d.example";
+        let route = Route {
+            targets: vec![Target {
+                address: address.parse().unwrap(),
+                rule: Rule::OrderAddress,
+                recipient: None,
+                own_site: false,
+            }],
+            trace: vec![
+                line("deliver_to[0]", Some(address), Verdict::Taken, None),
+                line("site R", None, Verdict::Dropped, Some(Reason::NoAddress)),
+            ],
+            decision: Decision::Routed,
+        };
+        let expected = "routed to 1 address\n\
+            \ntaken                 deliver_to[0]  order_address  a@d.example\n    because?[2J\n\
+            \ndropped (no_address)  site R         order_address  -\n    because?[2J\n";
+        assert_eq!(text(&route), expected);
+    }
+
+    #[test]
+    fn a_held_result_says_what_to_do() {
+        let route = Route { targets: vec![], trace: vec![], decision: Decision::Held(Reason::NoTarget) };
+        assert!(text(&route).contains(Reason::NoTarget.remedy()));
+        let json = json(&route);
+        assert_eq!(json["decision"], serde_json::json!({"state": "held", "reason": "no_target"}));
+        assert_eq!(json["remedy"], Reason::NoTarget.remedy());
+    }
+}

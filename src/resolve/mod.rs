@@ -1,0 +1,19 @@
+//! Step 2: who must get it, and why.
+//!
+//! [`rules::route`] is one pure function: the order, the configured addresses and what the directory answered go in, the
+//! targets and the trace of everything considered come out. Who calls it asks the directory first, for [`rules::npis`].
+
+/// Which of several directory addresses is meant.
+mod choice;
+/// Loading a directory.
+pub mod directory;
+/// The trace in words.
+pub mod explain;
+/// One recipient of an order.
+mod recipients;
+/// The routing rules.
+pub mod rules;
+/// The walk through the candidates.
+mod walk;
+
+pub use rules::{Affiliation, Case, in_domains, npis, route};

@@ -1,0 +1,149 @@
+//! The walk through the candidates: what a candidate becomes, and what follows from all of them.
+
+use crate::domain::{
+    DirectAddress, Npi, Reason,
+    id::SnapshotId,
+    organization::{Mode, When},
+    route::{Candidate, Decision, IntendedRecipient, Route, Rule, Target, Verdict},
+    text::Stated,
+};
+
+use super::rules::{Case, in_domains};
+
+/// A line of the trace before its verdict.
+pub(super) struct Line {
+    pub(super) origin: String,
+    pub(super) rule: Rule,
+    pub(super) npi: Option<Npi>,
+    pub(super) snapshot: Option<SnapshotId>,
+    pub(super) note: String,
+}
+
+impl Line {
+    pub(super) fn new(origin: impl Into<String>, rule: Rule, note: impl Into<String>) -> Self {
+        Self { origin: origin.into(), rule, npi: None, snapshot: None, note: note.into() }
+    }
+
+    /// The same origin with another note.
+    pub(super) fn again(&self, note: impl Into<String>) -> Self {
+        Self { origin: self.origin.clone(), rule: self.rule, npi: self.npi.clone(), snapshot: self.snapshot, note: note.into() }
+    }
+}
+
+pub(super) struct Walk<'a> {
+    pub(super) case: &'a Case<'a>,
+    targets: Vec<Target>,
+    trace: Vec<Candidate>,
+    /// Somebody's address hangs on a directory that cannot answer.
+    pub(super) waits: bool,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(case: &'a Case<'a>) -> Self {
+        Self { case, targets: Vec::new(), trace: Vec::new(), waits: false }
+    }
+
+    pub(super) fn note(&mut self, line: Line, address: Option<DirectAddress>, verdict: Verdict, reason: Option<Reason>) {
+        self.trace.push(Candidate {
+            origin: line.origin,
+            rule: line.rule,
+            address,
+            npi: line.npi.map(|npi| npi.to_string()),
+            verdict,
+            reason,
+            note: line.note,
+            snapshot: line.snapshot,
+        });
+    }
+
+    pub(super) fn drop(&mut self, line: Line, reason: Reason) {
+        self.note(line, None, Verdict::Dropped, Some(reason));
+    }
+
+    /// Makes `address` a target unless it already is one or the mode forbids it.
+    pub(super) fn offer(&mut self, mut line: Line, address: DirectAddress, recipient: Option<IntendedRecipient>) {
+        let same = |line: &&Candidate| {
+            line.address.as_ref() == Some(&address)
+                && (line.verdict == Verdict::Taken
+                    || matches!(line.reason, Some(Reason::TestMode | Reason::TestAddress) if line.verdict == Verdict::Held))
+        };
+        if let Some(first) = self.trace.iter().find(same) {
+            line.note = format!("{}; the same address as {}, sent once as first written", line.note, first.origin);
+            return self.note(line, Some(address), Verdict::Dropped, None);
+        }
+        let is_test = in_domains(&address, self.case.test_domains);
+        let forbidden = match self.case.mode {
+            Mode::Test if !is_test => Some((Reason::TestMode, "outside the test domains, and this is test mode")),
+            Mode::Production if is_test => Some((Reason::TestAddress, "in a test domain, and this is production")),
+            Mode::Test | Mode::Production => None,
+        };
+        if let Some((reason, why)) = forbidden {
+            line.note = format!("{}, but the address is {why}", line.note);
+            return self.note(line, Some(address), Verdict::Held, Some(reason));
+        }
+        let own_site = self.case.site_targets.iter().any(|target| target.direct == address);
+        self.targets.push(Target { address: address.clone(), rule: line.rule, recipient, own_site });
+        self.note(line, Some(address), Verdict::Taken, None);
+    }
+
+    /// The site's configured addresses, or the organization's when the site has none.
+    pub(super) fn configured(&mut self) {
+        let order_gave_one = !self.targets.is_empty();
+        let shadowed = !self.case.site_targets.is_empty();
+        let site = (format!("site {}", self.case.order.site), Rule::Site, self.case.site_targets, false);
+        let organization = ("organization".to_owned(), Rule::Organization, self.case.org_targets, shadowed);
+        for (origin, rule, targets, shadowed) in [site, organization] {
+            for target in targets {
+                let address = target.direct.clone();
+                let note = if shadowed {
+                    "configured on the organization; not used because the site has its own"
+                } else if target.when == When::OnlyIfNone && order_gave_one {
+                    "configured for results whose order gave no target; this one did"
+                } else {
+                    let note = match target.when {
+                        When::Always => "configured for every result",
+                        When::OnlyIfNone => "configured for results whose order gave no target",
+                    };
+                    self.offer(Line::new(&origin, rule, note), address, None);
+                    continue;
+                };
+                self.note(Line::new(&origin, rule, note), Some(address), Verdict::Dropped, None);
+            }
+        }
+    }
+
+    pub(super) fn decide(mut self) -> Route {
+        if self.waits {
+            // All or nothing: a result goes out once its whole route is known. What is taken in the trace is a target.
+            for line in self.trace.iter_mut().filter(|line| line.verdict == Verdict::Taken) {
+                line.verdict = Verdict::Held;
+                line.reason = Some(Reason::DirectoryUnavailable);
+                line.note.push_str("; waits with the whole result for the directory");
+            }
+            let decision = Decision::Waiting(Reason::DirectoryUnavailable);
+            return Route { targets: Vec::new(), trace: self.trace, decision };
+        }
+        let held = self.trace.iter().find(|line| line.verdict == Verdict::Held).and_then(|line| line.reason);
+        let decision = if self.targets.is_empty() { Decision::Held(held.unwrap_or(Reason::NoTarget)) } else { Decision::Routed };
+        Route { targets: self.targets, trace: self.trace, decision }
+    }
+
+    /// No rule is applied; every address that stood to receive the result is shown with the one reason.
+    pub(super) fn nowhere(mut self, verdict: Verdict, reason: Reason, decision: Decision) -> Route {
+        for (i, recipient) in self.case.order.deliver_to.iter().enumerate() {
+            let address = recipient.direct.as_ref().and_then(Stated::valid).cloned();
+            let rule = if recipient.direct.is_some() { Rule::OrderAddress } else { Rule::Directory };
+            let mut line = Line::new(format!("deliver_to[{i}]"), rule, reason.meaning());
+            line.npi = recipient.npi.as_ref().and_then(Stated::valid).cloned();
+            self.note(line, address, verdict, Some(reason));
+        }
+        for (origin, rule, targets) in
+            [("site", Rule::Site, self.case.site_targets), ("organization", Rule::Organization, self.case.org_targets)]
+        {
+            for target in targets {
+                self.note(Line::new(origin, rule, reason.meaning()), Some(target.direct.clone()), verdict, Some(reason));
+            }
+        }
+        Route { targets: Vec::new(), trace: self.trace, decision }
+    }
+}
