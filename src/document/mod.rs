@@ -1,0 +1,48 @@
+//! Step 3: PDF checks and the C-CDA Unstructured Document.
+//!
+//! A result's PDF is checked once, at intake ([`pdf::check`]); nothing is ever rendered or executed. For each delivery it
+//! is wrapped in a document of its own ([`unstructured::write`]) from the [`Facts`] about order, report and sender.
+
+mod codes;
+mod facts;
+/// Whether a file is a PDF we can send.
+pub mod pdf;
+mod sender;
+/// The C-CDA R2.1 Unstructured Document.
+pub mod unstructured;
+mod xml;
+
+pub use facts::{Confidentiality, Earlier, Facts, Relation};
+pub use sender::{Party, Sender};
+
+use crate::domain::{Class, Reason};
+
+/// Why a document could not be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// The base64 of the PDF would be longer than receivers read: libxml2 refuses a text of more than 10,000,000
+    /// characters unless told otherwise.
+    #[error("a PDF of {given} bytes makes a document that many receivers cannot open; {limit} bytes is the most")]
+    PdfTooLarge {
+        /// Bytes given.
+        given: usize,
+        /// Bytes that fit.
+        limit: usize,
+    },
+}
+
+impl DocumentError {
+    /// Whether trying again can help.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        Class::Permanent
+    }
+
+    /// The reason a delivery shows.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::PdfTooLarge { .. } => Reason::TooLarge,
+        }
+    }
+}
