@@ -1,0 +1,44 @@
+//! Step 4: the inner mail, sign, encrypt; and open what comes back.
+//!
+//! A Direct message has four layers (RFC 8551, ANSI/DS 2019-01-100-2021): the inner message is *wrapped* whole as
+//! `message/rfc822`, *signed* detached, *encrypted*, and put under outer headers that say nothing about the patient.
+
+mod agree;
+mod ber;
+mod body;
+mod context;
+mod decrypt;
+mod describe;
+mod encrypt;
+mod entity;
+/// One message sealed to one recipient.
+pub mod envelope;
+mod error;
+/// The primitives sealing is measured against.
+pub mod floor;
+/// The inner message composed for a result.
+pub mod letter;
+mod mime;
+/// MDNs and DSNs.
+pub mod notice;
+mod oid;
+/// Decrypt, verify, unwrap.
+pub mod open;
+mod outer;
+mod sign;
+mod verify;
+
+pub use crate::domain::profile::{Cipher, KeyTransport, Profile};
+pub use body::Facts;
+pub use context::{Category, Context};
+pub use decrypt::Own;
+pub use describe::{describe_cms, describe_message};
+pub use envelope::{Seal, Sealed, Sealer};
+pub use error::{OpenError, SealError};
+pub use letter::Letter;
+pub use notice::Notice;
+pub use open::{Opening, Verified, open};
+pub use outer::{Inner, Outer};
+pub use sign::{KeySigner, Signer, read_key};
+
+use decrypt::Decrypted;

@@ -1,0 +1,28 @@
+//! Whose certificate it is and why it is believed.
+//!
+//! Five checks, none optional (Applicability Statement 4): dates, key and key usage, binding to the expected address or
+//! domain, a signature path to an anchor, revocation. [`choose`] makes them for sending, `seal::open` for receiving.
+
+/// A small certificate authority for the sandbox and for tests.
+pub mod authority;
+/// A certificate that was read, and one that was checked for sealing.
+pub mod certificate;
+/// What can be told from one certificate alone.
+pub mod checks;
+/// A certificate in words.
+pub mod describe;
+/// The door through which certificates are found.
+pub mod discovery;
+mod error;
+/// The signature path to an anchor.
+pub mod path;
+/// Revocation lists: which of them count, and what they say.
+pub mod revocation;
+mod sealable;
+
+pub use certificate::Certificate;
+pub use discovery::{Discovery, Found};
+pub use error::TrustError;
+pub use path::Anchors;
+pub use revocation::{Crls, Revocation};
+pub use sealable::{Policy, RecipientCertificate, Trusted, choose};
