@@ -1,0 +1,303 @@
+//! One delivery, from claim to a durable answer.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Gateway, backoff,
+    beliefs::{Credential, CredentialError},
+    letter::Letterhead,
+};
+use crate::{
+    domain::{
+        Class, Reason, Timestamp,
+        delivery::{Effect, Event, State},
+        order::Priority,
+        organization::{Mode, SendMode},
+    },
+    observe::{chain, events, failpoint},
+    send::{GoAhead, Job, Outcome},
+    store::{
+        StoreError,
+        blobs::BlobError,
+        delivery::{Claimed, Evidence, Move, Moved, Work},
+        organization::{Identity, Organization},
+    },
+    trust::{TrustError, Trusted},
+};
+
+/// Certificates and trust are looked at again this long after the first look; after the last one it is final.
+const RECHECKS: [Duration; 3] = [Duration::from_hours(1), Duration::from_hours(6), Duration::from_hours(24)];
+/// What could not be checked is tried for this long, then held.
+const TRUST_PATIENCE: Duration = Duration::from_hours(24);
+/// An urgent unknown waits no longer than this.
+const URGENT_UNKNOWN_WAIT: Duration = Duration::from_mins(10);
+
+/// Why a delivery cannot be sent now.
+#[derive(Debug)]
+pub(super) enum Obstacle {
+    /// A person must look.
+    Hold(Reason, String),
+    /// Trust or certificate: looked at again, then final.
+    Distrust(TrustError),
+    /// Something of ours does not work now.
+    Later(String),
+    /// Never.
+    Never(Reason, String),
+}
+
+impl Obstacle {
+    const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Hold(reason, _) | Self::Never(reason, _) => Some(*reason),
+            Self::Distrust(error) => Some(error.reason()),
+            Self::Later(_) => None,
+        }
+    }
+}
+
+impl From<StoreError> for Obstacle {
+    fn from(error: StoreError) -> Self {
+        Self::Later(chain(&error))
+    }
+}
+
+impl Gateway {
+    /// Sends one claimed delivery and records what became of it. Failures of the store are left to the lease.
+    pub async fn deliver(self: &Arc<Self>, claimed: Claimed) {
+        failpoint::reach("delivery_claimed");
+        let work = match self.store.work(claimed.org, claimed.id).await {
+            Ok(work) => work,
+            Err(error) => {
+                // What cannot be read now cannot be read later: a person has to look.
+                let event =
+                    if error.class() == Class::Retry { Event::Deferred } else { Event::Held(Reason::DocumentUnavailable) };
+                let mut back = by(&claimed, event);
+                back.note = Some(chain(&error));
+                back.backoff = backoff::after(&self.settings.worker, 0, Priority::Routine);
+                self.settle(back, None, None).await;
+                return;
+            }
+        };
+        if let Err(obstacle) = self.try_deliver(&claimed, &work).await {
+            let reason = obstacle.reason();
+            let change = self.obstructed(&claimed, &work, obstacle).await;
+            self.settle(change, Some(&work), reason).await;
+        }
+    }
+
+    async fn try_deliver(self: &Arc<Self>, claimed: &Claimed, work: &Work) -> Result<(), Obstacle> {
+        let began = std::time::Instant::now();
+        let organization = self.organization(work.org).await?;
+        let identity = organization
+            .identity(&work.order.site)
+            .ok_or_else(|| Obstacle::Hold(Reason::NoIdentity, "the organization has no address to send from".into()))?;
+        self.check_mode(&organization, work)?;
+        if let Some(relay) = identity.relay.as_deref()
+            && self.post.relay(relay).is_none()
+        {
+            return Err(Obstacle::Hold(
+                Reason::NoIdentity,
+                format!("there is no [[relay]] named '{relay}' in the configuration"),
+            ));
+        }
+        let credential = self.credential(work.org, identity).await.map_err(|error| match error {
+            CredentialError::Store(error) => error.into(),
+            other => Obstacle::Hold(Reason::NoIdentity, chain(&other)),
+        })?;
+        // Trust is checked at the moment of sending. In edge mode it is the HISP's business.
+        let trusted = match identity.mode {
+            SendMode::Edge => None,
+            SendMode::StaRelay | SendMode::StaMx => {
+                Some(self.recipient(work.org, &work.target.address).await.map_err(Obstacle::Distrust)?)
+            }
+        };
+        let key = self.store.key(work.org).await?;
+        let pdf = self.blobs.get(work.org, &key, &work.pdf_sha256).await.map_err(|error| match error {
+            BlobError::Missing | BlobError::Corrupt(_) => Obstacle::Hold(Reason::DocumentUnavailable, chain(&error)),
+            other => Obstacle::Later(chain(&other)),
+        })?;
+
+        let head = Letterhead { organization: Arc::clone(&organization), identity: identity.clone(), at: self.clock.now() };
+        let letter = self.write_letter(head, work, pdf, &credential, trusted.clone()).await?;
+        failpoint::reach("delivery_sealed");
+        let evidence = Evidence {
+            sealed_sha256: Some(letter.sha256),
+            sealed_bytes: Some(letter.message().len() as u64),
+            certificate: trusted.as_deref().map(Trusted::fingerprint).map(|print| crate::crypto::Hex(&print).to_string()),
+            relay: Some(super::PostOffice::way(identity)),
+            reply: None,
+        };
+        let job = Job::new(&identity.address, &work.target.address, letter.message())
+            .map_err(|error| Obstacle::Hold(Reason::Malformed, error.to_string()))?;
+        let password = match &*credential {
+            Credential::Password(password) => Some(password),
+            Credential::Signer(_) | Credential::None => None,
+        };
+        let outcome = self.post.send(identity, password, &job, || self.go_ahead(claimed, &evidence, &organization)).await;
+        failpoint::reach("delivery_answered");
+        drop(letter);
+        self.record(claimed, work, &organization, identity, outcome, began.elapsed()).await;
+        Ok(())
+    }
+
+    /// Commits `on_wire` before the first byte of DATA. A worker that lost its lease, or whose delivery was cancelled or
+    /// superseded while it was sealing, is told to stop.
+    async fn go_ahead(&self, claimed: &Claimed, evidence: &Evidence, organization: &Organization) -> GoAhead {
+        failpoint::reach("delivery_before_on_wire");
+        let mut change = by(claimed, Event::WireStarted);
+        change.evidence = evidence.clone();
+        change.zone = organization.file.time_zone.clone();
+        match self.committer.apply(change).await {
+            Ok(_) => {
+                failpoint::reach("delivery_on_wire");
+                GoAhead::Go
+            }
+            Err(error) => {
+                tracing::debug!(delivery = %claimed.id, %error, "not sent");
+                GoAhead::Stop
+            }
+        }
+    }
+
+    /// The mode may have changed since the result was routed.
+    fn check_mode(&self, organization: &Organization, work: &Work) -> Result<(), Obstacle> {
+        let test = organization.mode(&work.order.site) == Mode::Test;
+        match (test, crate::resolve::in_domains(&work.target.address, &self.settings.test.test_domains)) {
+            (true, false) => Err(Obstacle::Hold(Reason::TestMode, Reason::TestMode.meaning().into())),
+            (false, true) => Err(Obstacle::Hold(Reason::TestAddress, Reason::TestAddress.meaning().into())),
+            _ => Ok(()),
+        }
+    }
+
+    /// What an obstacle does to the delivery.
+    async fn obstructed(&self, claimed: &Claimed, work: &Work, obstacle: Obstacle) -> Move {
+        let now = self.store.now().await.unwrap_or_else(|_| self.clock.now());
+        let with = |event, note: String| Move { note: Some(note), ..by(claimed, event) };
+        match obstacle {
+            Obstacle::Hold(reason, why) => with(Event::Held(reason), why),
+            Obstacle::Never(reason, why) => with(Event::Refused(reason), why),
+            Obstacle::Later(why) => {
+                let event = if now >= work.retry_until { Event::Exhausted } else { Event::Deferred };
+                let backoff = backoff::after(&self.settings.worker, work.attempts, work.priority);
+                Move { backoff, counts: true, ..with(event, why) }
+            }
+            Obstacle::Distrust(error) => {
+                let (reason, why) = (error.reason(), chain(&error));
+                let first_look = work.created_at;
+                let again = match (error.class(), reason) {
+                    (_, Reason::Revoked) => None,
+                    (Class::Retry, _) => {
+                        let again = backoff::after(&self.settings.worker, work.rechecks, work.priority);
+                        (now.since(first_look) < TRUST_PATIENCE).then_some(again)
+                    }
+                    _ => usize::try_from(work.rechecks).ok().and_then(|looks| RECHECKS.get(looks)).map(|due| {
+                        let due = first_look.plus(*due);
+                        due.since(now).max(Duration::from_secs(1))
+                    }),
+                };
+                match again {
+                    Some(backoff) => Move { backoff, rechecked: true, ..with(Event::Deferred, why) },
+                    None if error.class() == Class::Retry => with(Event::Held(reason), why),
+                    None => with(Event::Refused(reason), why),
+                }
+            }
+        }
+    }
+
+    /// What the other side's answer does to the delivery.
+    async fn record(
+        &self,
+        claimed: &Claimed,
+        work: &Work,
+        organization: &Organization,
+        identity: &Identity,
+        outcome: Outcome,
+        took: Duration,
+    ) {
+        let now = self.store.now().await.unwrap_or_else(|_| self.clock.now());
+        let (event, backoff, counts) = self.judge(&outcome, work, now);
+        let mut change = by(claimed, event);
+        change.backoff = backoff;
+        change.counts = counts;
+        change.unknown_wait = unknown_wait(organization, work.priority);
+        change.zone = organization.file.time_zone.clone();
+        change.evidence.reply = outcome.reply().map(ToString::to_string);
+        change.note = Some(outcome.why().to_owned()).filter(|why| !why.is_empty());
+        if let Some(moved) = self.settle(change, Some(work), outcome.reason()).await
+            && moved.delivery.state == State::Accepted
+        {
+            events::DeliveryAccepted { org: work.org, delivery: work.id, attempt: work.attempts + 1, mode: identity.mode, took }
+                .emit();
+        }
+        failpoint::reach("delivery_settled");
+    }
+
+    fn judge(&self, outcome: &Outcome, work: &Work, now: Timestamp) -> (Event, Duration, bool) {
+        match outcome {
+            // A relay that cannot be reached costs no delivery its attempts or its time.
+            Outcome::RelayDown { retry_after, .. } => {
+                (Event::Deferred, backoff::jittered((*retry_after).max(Duration::from_millis(200))), false)
+            }
+            Outcome::Deferred { .. } if now >= work.retry_until => (Event::Exhausted, Duration::ZERO, true),
+            Outcome::Deferred { .. } => {
+                let wait = backoff::after(&self.settings.worker, work.attempts, work.priority);
+                // The last try is at the end of the time allowed, not after it.
+                (Event::Deferred, wait.min(work.retry_until.since(now).max(Duration::from_secs(1))), true)
+            }
+            other => (other.event(), Duration::ZERO, true),
+        }
+    }
+
+    /// Commits a move; tells what happened. What the rules or a lost lease refuse is no failure: somebody else was first.
+    async fn settle(&self, change: Move, work: Option<&Work>, why: Option<Reason>) -> Option<Moved> {
+        let (org, delivery, event, wait) = (change.org, change.id, change.event, change.backoff);
+        let attempt = work.map_or(0, |work| work.attempts) + 1;
+        // A 250 must not be forgotten because the database hiccuped: it is tried until the lease's end would call it unknown.
+        let mut tries = 0;
+        let moved = loop {
+            match self.committer.apply(change.clone()).await {
+                Ok(moved) => break moved,
+                Err(error) if error.class() == Class::Retry && tries < 20 => {
+                    tries += 1;
+                    tracing::warn!(%delivery, error = chain(&error), "the store did not take a move; trying again");
+                    tokio::time::sleep(Duration::from_millis(250 * tries)).await;
+                }
+                Err(StoreError::Lost) => {
+                    events::LeaseLost { process: self.process }.emit();
+                    return None;
+                }
+                Err(error) => {
+                    tracing::info!(%delivery, error = chain(&error), "a move was not taken");
+                    return None;
+                }
+            }
+        };
+        if moved.effects.contains(&Effect::Charge) {
+            events::ChargeMade { org, delivery }.emit();
+        }
+        let reason = moved.delivery.reason.or(why);
+        match moved.delivery.state {
+            State::Queued if event == Event::Deferred => {
+                events::DeliveryDeferred { org, delivery, attempt, wait, reason: reason.unwrap_or(Reason::RelayDown) }.emit();
+            }
+            State::Refused => {
+                events::DeliveryRefused { org, delivery, attempt, reason: reason.unwrap_or(Reason::Rejected5xx) }.emit();
+            }
+            State::Unknown => events::DeliveryUnknown { org, delivery, attempt }.emit(),
+            State::Held => events::DeliveryHeld { org, delivery, reason: reason.unwrap_or(Reason::UnconfirmedSend) }.emit(),
+            _ => {}
+        }
+        Some(moved)
+    }
+}
+
+/// Something that happened to a claimed delivery, under its claim.
+fn by(claimed: &Claimed, event: Event) -> Move {
+    Move { owner: Some(claimed.owner), ..Move::new(claimed.org, claimed.id, event) }
+}
+
+/// How long an unknown outcome waits for a notice.
+pub(super) fn unknown_wait(organization: &Organization, priority: Priority) -> Duration {
+    let wait = organization.file.routing.unknown_wait.0;
+    if priority == Priority::Urgent { wait.min(URGENT_UNKNOWN_WAIT) } else { wait }
+}

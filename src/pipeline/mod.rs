@@ -1,0 +1,104 @@
+//! The only room that knows the order of the steps: claim, work, retry, recover, shut down.
+//!
+//! A [`Gateway`] holds everything handed in. A [`worker`] claims results and deliveries under leases; [`routing`] turns a
+//! result into deliveries; [`delivering`] takes one delivery from claim to a durable answer. Every durable step goes
+//! through the store's group commit, and the rules of each step are pure functions elsewhere.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::{
+    config::{directory::DirectorySection, limits::LimitsSection, test::TestSection, worker::WorkerSection},
+    domain::{Clock, id::ProcessId},
+    observe::health::Health,
+    store::{Committer, Store, blobs::Blobs, lease::Lease},
+};
+
+/// How long to wait before trying again.
+pub mod backoff;
+/// What is believed for a few seconds: organizations, keys, judged certificates.
+mod beliefs;
+/// One delivery, from claim to a durable answer.
+pub mod delivering;
+/// One letter: document, message, seal.
+pub mod letter;
+/// Relays and mail exchangers, by name.
+pub mod post;
+/// What dead workers left behind.
+pub mod recovery;
+/// One result, from claim to its deliveries.
+pub mod routing;
+/// The loop.
+pub mod worker;
+
+pub use post::PostOffice;
+
+/// What the pipeline goes by.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The work of sending.
+    pub worker: WorkerSection,
+    /// Size limits.
+    pub limits: LimitsSection,
+    /// The directory of addresses.
+    pub directory: DirectorySection,
+    /// Test traffic.
+    pub test: TestSection,
+}
+
+/// Everything the pipeline works with, handed in.
+pub struct Gateway {
+    /// Everything durable.
+    pub store: Store,
+    /// PDFs.
+    pub blobs: Blobs,
+    /// Group commit.
+    pub committer: Committer,
+    /// Ways out.
+    pub post: PostOffice,
+    /// What it goes by.
+    pub settings: Settings,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// This start of this process.
+    pub process: ProcessId,
+    /// Whether its parts work, for the health page.
+    pub health: Health,
+    beliefs: beliefs::Beliefs,
+    benches: letter::Benches,
+    /// CPU work runs on so many threads at a time.
+    cpu: Semaphore,
+}
+
+impl Gateway {
+    /// Puts a gateway together.
+    #[must_use]
+    pub fn new(store: Store, blobs: Blobs, post: PostOffice, settings: Settings, health: Health) -> Arc<Self> {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Arc::new(Self {
+            committer: Committer::start(store.clone()),
+            clock: Arc::clone(store.clock()),
+            beliefs: beliefs::Beliefs::default(),
+            benches: letter::Benches::default(),
+            cpu: Semaphore::new(cores),
+            process: ProcessId::new(),
+            store,
+            blobs,
+            post,
+            settings,
+            health,
+        })
+    }
+
+    /// A lease of its own for one batch of claims.
+    fn fresh_lease(&self) -> Lease {
+        Lease { owner: ProcessId::new(), length: self.settings.worker.lease.0 }
+    }
+
+    /// The lease this process takes for its tasks.
+    #[must_use]
+    pub const fn lease(&self) -> Lease {
+        Lease { owner: self.process, length: self.settings.worker.lease.0 }
+    }
+}

@@ -1,0 +1,71 @@
+//! Relays and mail exchangers, by name: the way out of each send mode.
+
+use std::{collections::HashMap, sync::Arc};
+
+use secrecy::SecretString;
+
+use crate::{
+    domain::organization::SendMode,
+    send::{GoAhead, Job, Login, Mx, Outcome, Relay},
+    store::organization::Identity,
+};
+
+/// Every way out.
+pub struct PostOffice {
+    relays: HashMap<String, Arc<Relay>>,
+    mx: Option<Mx>,
+}
+
+impl PostOffice {
+    /// The configured relays, and direct delivery if it is possible here.
+    #[must_use]
+    pub fn new(relays: Vec<Relay>, mx: Option<Mx>) -> Self {
+        Self { relays: relays.into_iter().map(|relay| (relay.name().to_owned(), Arc::new(relay))).collect(), mx }
+    }
+
+    /// The relay with this name.
+    #[must_use]
+    pub fn relay(&self, name: &str) -> Option<&Arc<Relay>> {
+        self.relays.get(name)
+    }
+
+    /// The name to keep as evidence of the way taken.
+    #[must_use]
+    pub fn way(identity: &Identity) -> String {
+        identity.relay.clone().unwrap_or_else(|| "mx".to_owned())
+    }
+
+    /// Hands one message over by the identity's send mode. `password` is the identity's mailbox password in edge mode.
+    pub async fn send<Asking>(
+        &self,
+        identity: &Identity,
+        password: Option<&SecretString>,
+        job: &Job<'_>,
+        on_wire: impl FnOnce() -> Asking,
+    ) -> Outcome
+    where
+        Asking: Future<Output = GoAhead>,
+    {
+        if identity.mode == SendMode::StaMx {
+            return match &self.mx {
+                Some(mx) => mx.send(job, on_wire).await,
+                None => down("direct delivery is not set up: this machine has no usable name server"),
+            };
+        }
+        let name = identity.relay.as_deref().unwrap_or_default();
+        let Some(relay) = self.relays.get(name) else {
+            return down(&format!("there is no [[relay]] named '{name}' in the configuration"));
+        };
+        // In edge mode the sender logs in; the relay's own login is for us as a STA.
+        let login = match (identity.mode, password) {
+            (SendMode::Edge, Some(password)) => Login::Sender(password),
+            (SendMode::Edge, None) => Login::Certificate,
+            _ => Login::Relay,
+        };
+        relay.send(job, login, on_wire).await
+    }
+}
+
+fn down(why: &str) -> Outcome {
+    Outcome::RelayDown { why: why.to_owned(), retry_after: std::time::Duration::from_mins(1) }
+}

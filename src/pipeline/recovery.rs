@@ -1,0 +1,95 @@
+//! What dead workers left behind, and unknown outcomes whose wait is over.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::{Gateway, delivering::unknown_wait};
+use crate::{
+    domain::{
+        delivery::{Event, State},
+        order::Priority,
+    },
+    observe::{chain, events},
+    store::{
+        StoreError,
+        delivery::{Claimed, Move},
+    },
+};
+
+impl Gateway {
+    /// Takes up what an expired lease left: what had not left the process is queued again, what was on the wire is
+    /// unknown. Then ends the waits that are over. Returns how many deliveries moved.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn recover(self: &Arc<Self>) -> Result<usize, StoreError> {
+        let abandoned = self.store.abandoned_deliveries().await?;
+        let overdue = self.store.unknown_overdue().await?;
+        let changes = abandoned
+            .into_iter()
+            .map(|(org, id, state, priority)| {
+                (Move::new(org, id, if state == State::OnWire { Event::Lost } else { Event::Released }), priority)
+            })
+            .chain(overdue.into_iter().map(|(org, id, _, priority)| (Move::new(org, id, Event::UnknownWaitOver), priority)));
+        // Together, so that they share commits; each by itself, so that one that fails holds nobody else.
+        let looked_after = join_all(changes.map(|(change, priority)| self.take_up(change, priority))).await;
+        Ok(looked_after.into_iter().sum())
+    }
+
+    async fn take_up(&self, mut change: Move, priority: Priority) -> usize {
+        let delivery = change.id;
+        let moved = async {
+            let organization = self.organization(change.org).await?;
+            change.unknown_wait = unknown_wait(&organization, priority);
+            change.zone = organization.file.time_zone.clone();
+            if change.event != Event::UnknownWaitOver {
+                change.note = Some("the worker that held it stopped without an answer".into());
+            }
+            self.look_after(change).await
+        };
+        moved.await.unwrap_or_else(|error: StoreError| {
+            tracing::error!(%delivery, error = chain(&error), "an abandoned delivery could not be looked after");
+            0
+        })
+    }
+
+    /// After a defect of ours stopped the work on a delivery: what had not left is queued again, later; what was on the
+    /// wire is unknown.
+    pub(super) async fn let_go(&self, claimed: &Claimed) {
+        for event in [Event::Lost, Event::Deferred] {
+            let change = Move {
+                owner: Some(claimed.owner),
+                backoff: self.settings.worker.retry_max.0,
+                counts: true,
+                note: Some("the work on it stopped because of a defect".into()),
+                ..Move::new(claimed.org, claimed.id, event)
+            };
+            match self.look_after(change).await {
+                Ok(0) => {}
+                Ok(_) => return,
+                Err(error) => tracing::error!(delivery = %claimed.id, error = chain(&error), "a delivery could not be let go"),
+            }
+        }
+    }
+
+    async fn look_after(&self, change: Move) -> Result<usize, StoreError> {
+        let (org, delivery) = (change.org, change.id);
+        match self.committer.apply(change).await {
+            Ok(moved) => {
+                match moved.delivery.state {
+                    State::Unknown => events::DeliveryUnknown { org, delivery, attempt: 0 }.emit(),
+                    State::Held => {
+                        let reason = moved.delivery.reason.unwrap_or(crate::domain::Reason::UnconfirmedSend);
+                        events::DeliveryHeld { org, delivery, reason }.emit();
+                    }
+                    _ => {}
+                }
+                Ok(1)
+            }
+            // Its worker came back to life, or another process was first.
+            Err(StoreError::Lost | StoreError::Illegal(_)) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+}

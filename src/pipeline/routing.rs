@@ -1,0 +1,216 @@
+//! One result, from claim to its deliveries.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use super::Gateway;
+use crate::{
+    domain::{
+        Npi, Order, OrderKey, OrgId, Reason, Report, Timestamp,
+        order::Priority,
+        organization::{Billable, Mode},
+        report::ResultStatus,
+        route::{Candidate, Decision, DirectoryAnswer, Route, Rule, Target, Verdict},
+        time::Span,
+    },
+    observe::{events, failpoint},
+    resolve::{Affiliation, Case, npis, route},
+    store::{
+        Store, StoreError,
+        organization::Organization,
+        result::{ResultWork, Routing, Terms},
+    },
+};
+
+/// How long a result waits for a directory that does not answer, before the next rule applies.
+const DIRECTORY_PATIENCE: Duration = Duration::from_hours(24);
+/// How often a directory that does not answer is asked again.
+const DIRECTORY_AGAIN: Duration = Duration::from_mins(1);
+/// Urgent results are retried no longer than this.
+const URGENT_PATIENCE: Duration = Duration::from_hours(2);
+
+impl Gateway {
+    /// Routes one claimed result and records the route with its deliveries.
+    ///
+    /// # Errors
+    /// When the store fails; the result is free again once its lease runs out.
+    pub async fn route_result(self: &Arc<Self>, work: ResultWork) -> Result<(), StoreError> {
+        let organization = self.organization(work.org).await?;
+        let now = self.store.now().await?;
+        let routing = match &work.order {
+            Some((key, order)) => self.routing(&work, *key, order, &organization, now).await?,
+            None => still_waiting(&work, &organization, now),
+        };
+        let decision = routing.route.decision;
+        failpoint::reach("routing_before_commit");
+        let routed = match self.committer.route(routing).await {
+            // The order was changed or cancelled at this moment: whoever did that has seen to the result.
+            Err(StoreError::Lost) => return Ok(()),
+            routed => routed?,
+        };
+        failpoint::reach("routing_after_commit");
+        let (org, result) = (work.org, work.id);
+        match decision {
+            Decision::Routed => events::ResultRouted { org, result, deliveries: routed.deliveries.len() }.emit(),
+            Decision::Held(reason) => events::ResultHeld { org, result, reason }.emit(),
+            Decision::Waiting(reason) => events::ResultWaiting { org, result, reason }.emit(),
+            Decision::NotSent(reason) => events::ResultNotSent { org, result, reason }.emit(),
+        }
+        Ok(())
+    }
+
+    async fn routing(
+        &self,
+        work: &ResultWork,
+        key: OrderKey,
+        order: &Order,
+        organization: &Organization,
+        now: Timestamp,
+    ) -> Result<Routing, StoreError> {
+        let resend = work.resend_of.is_some();
+        // A correction and a resend also go to whoever got what they repeat or replace.
+        let earlier = if resend || work.report.status == ResultStatus::Corrected {
+            self.store.earlier_targets(work.org, key, work.version).await?
+        } else {
+            Vec::new()
+        };
+        let began = work.wait_until.unwrap_or_else(|| now.plus(DIRECTORY_PATIENCE));
+        let answers = ask_directory(&self.store, work.org, order, self.settings.directory.max_age).await?;
+        let test_domains = &self.settings.test.test_domains;
+        let mut route = decide(organization, order, &work.report, &earlier, &answers, now >= began, test_domains);
+        if resend {
+            include_earlier(&mut route, &earlier);
+        }
+        let waiting = matches!(route.decision, Decision::Waiting(_));
+        let rules = &organization.file.routing;
+        let patience = if work.priority == Priority::Urgent { rules.retry_for.0.min(URGENT_PATIENCE) } else { rules.retry_for.0 };
+        let fee_code = if resend { "direct_resend" } else { "direct" };
+        Ok(Routing {
+            org: work.org,
+            result: work.id,
+            owner: work.owner,
+            terms: Terms {
+                from_domain: organization
+                    .identity(&order.site)
+                    .map_or_else(|| "postern.invalid".to_owned(), |own| own.address.domain_key()),
+                fee_code: fee_code.to_owned(),
+                test: organization.mode(&order.site) == Mode::Test,
+                billable: billable(organization, fee_code, now),
+                when_unknown: rules.unknown,
+                retry_until: now.plus(patience),
+            },
+            next_attempt_at: if waiting { now.plus(DIRECTORY_AGAIN) } else { now },
+            wait_until: waiting.then_some(began),
+            route,
+        })
+    }
+}
+
+/// The route of a report under an organization's rules. Pure: routing and `postern explain` call it alike.
+#[must_use]
+#[expect(clippy::implicit_hasher, reason = "ask_directory makes the answers")]
+pub fn decide(
+    organization: &Organization,
+    order: &Order,
+    report: &Report,
+    earlier: &[Target],
+    answers: &HashMap<Npi, DirectoryAnswer>,
+    directory_wait_over: bool,
+    test_domains: &[String],
+) -> Route {
+    let site = organization.site(&order.site);
+    let file = &organization.file;
+    let affiliations = [
+        Affiliation { npi: site.and_then(|site| site.npi.as_ref()), name: site.and_then(|site| site.name.as_deref()) },
+        Affiliation { npi: file.npi.as_ref(), name: Some(&file.name) },
+    ];
+    route(&Case {
+        order,
+        report,
+        rules: &file.routing,
+        site_targets: site.map_or(&[], |site| &site.targets),
+        org_targets: &file.targets,
+        affiliations: &affiliations,
+        mode: organization.mode(&order.site),
+        test_domains,
+        earlier,
+        answers,
+        directory_wait_over,
+    })
+}
+
+/// What the directory says to every NPI of an order.
+///
+/// # Errors
+/// When the store fails.
+pub async fn ask_directory(
+    store: &Store,
+    org: OrgId,
+    order: &Order,
+    max_age: Span,
+) -> Result<HashMap<Npi, DirectoryAnswer>, StoreError> {
+    let mut answers = HashMap::new();
+    for npi in npis(order) {
+        let answer = store.look_up(org, &npi, max_age).await?;
+        answers.insert(npi, answer);
+    }
+    Ok(answers)
+}
+
+/// The result's order has not come.
+fn still_waiting(work: &ResultWork, organization: &Organization, now: Timestamp) -> Routing {
+    let until = work.wait_until.unwrap_or(now);
+    let decision =
+        if now >= until { Decision::Held(Reason::WaitingForOrder) } else { Decision::Waiting(Reason::WaitingForOrder) };
+    Routing {
+        org: work.org,
+        result: work.id,
+        owner: work.owner,
+        route: Route { targets: Vec::new(), trace: Vec::new(), decision },
+        terms: Terms {
+            from_domain: String::new(),
+            fee_code: String::new(),
+            test: false,
+            billable: Billable::Accepted,
+            when_unknown: organization.file.routing.unknown,
+            retry_until: now,
+        },
+        next_attempt_at: until,
+        wait_until: Some(until),
+    }
+}
+
+/// A resend goes to every endpoint: the current route and everybody who got it before. Never against the order's word:
+/// what may not be delivered may not be delivered again.
+fn include_earlier(route: &mut Route, earlier: &[Target]) {
+    if matches!(route.decision, Decision::Held(Reason::DoNotDeliver) | Decision::NotSent(_) | Decision::Waiting(_)) {
+        return;
+    }
+    for target in earlier {
+        if route.targets.iter().any(|known| known.address == target.address) {
+            continue;
+        }
+        route.trace.push(Candidate {
+            origin: "earlier version".into(),
+            rule: Rule::EarlierRecipient,
+            address: Some(target.address.clone()),
+            npi: None,
+            verdict: Verdict::Taken,
+            reason: None,
+            note: "received the version that is sent again".into(),
+            snapshot: None,
+        });
+        route.targets.push(Target { rule: Rule::EarlierRecipient, ..target.clone() });
+        route.decision = Decision::Routed;
+    }
+}
+
+/// The billable moment of the rate in force; acceptance without one.
+fn billable(organization: &Organization, fee_code: &str, now: Timestamp) -> Billable {
+    let day = organization.file.time_zone.date_at(now);
+    organization
+        .file
+        .price
+        .as_ref()
+        .and_then(|prices| prices.rate(fee_code, day))
+        .map_or(Billable::Accepted, |rate| rate.billable)
+}
