@@ -1,0 +1,355 @@
+//! One conversation, from the server's side.
+
+use std::{borrow::Cow, io, sync::Arc, time::Duration};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use smtp_proto::{AUTH_LOGIN, AUTH_PLAIN, Error as Syntax, Request};
+use tokio::{io::AsyncWriteExt as _, time::timeout};
+
+use crate::{
+    domain::DirectAddress,
+    net::{stream::Stream, tls::ServerTls},
+};
+
+use super::{
+    HispSettings,
+    input::{Input, Line, Message},
+    mailbox::{Arrival, Door},
+    mishap::Mishap,
+};
+
+/// Commands that made no sense, before the talk ends.
+const PATIENCE: u32 = 20;
+
+/// What one door serves with.
+#[derive(Clone)]
+pub(super) struct Host {
+    pub(super) settings: Arc<HispSettings>,
+    pub(super) door: Door,
+    pub(super) tls: ServerTls,
+}
+
+/// Where the conversation stands.
+struct Session {
+    host: Host,
+    stream: Stream,
+    input: Input,
+    greeted: bool,
+    user: Option<String>,
+    sender: Option<DirectAddress>,
+    recipient: Option<DirectAddress>,
+    mishap: Option<Mishap>,
+}
+
+/// What comes after a command.
+enum Next {
+    Go,
+    StartTls,
+    End,
+}
+
+/// Talks until either side has had enough.
+pub(super) async fn converse(host: Host, stream: Stream) -> io::Result<()> {
+    let mut session = Session {
+        host,
+        stream,
+        input: Input::default(),
+        greeted: false,
+        user: None,
+        sender: None,
+        recipient: None,
+        mishap: None,
+    };
+    let greeting = format!("220 {} ESMTP practice HISP", session.host.settings.host);
+    session.say(&greeting).await?;
+    let mut mistakes = 0;
+    loop {
+        let line = match timeout(session.host.settings.idle, session.input.line(&mut session.stream)).await {
+            Err(_) => return session.say("421 4.4.2 Idle for too long").await,
+            Ok(line) => line?,
+        };
+        let text = match line {
+            Line::End => return Ok(()),
+            Line::TooLong => {
+                session.say("500 5.5.6 Line too long").await?;
+                continue;
+            }
+            Line::Text(text) => text,
+        };
+        let request = match Request::parse(&mut text.iter()) {
+            Ok(request) => request,
+            Err(error) => {
+                mistakes += 1;
+                if mistakes > PATIENCE {
+                    return session.say("421 4.7.0 Too many errors").await;
+                }
+                session.say(&complaint(&error)).await?;
+                continue;
+            }
+        };
+        match session.obey(request).await? {
+            Next::Go => {}
+            Next::End => return Ok(()),
+            Next::StartTls => session = session.under_tls().await?,
+        }
+    }
+}
+
+fn complaint(error: &Syntax) -> String {
+    match error {
+        Syntax::UnknownCommand | Syntax::NeedsMoreData { .. } => "500 5.5.1 No such command".to_owned(),
+        Syntax::InvalidSenderAddress => "501 5.1.7 That is no sender address".to_owned(),
+        Syntax::InvalidRecipientAddress => "501 5.1.3 That is no recipient address".to_owned(),
+        Syntax::SyntaxError { syntax } => format!("501 5.5.4 Write: {syntax}"),
+        _ => "555 5.5.4 A parameter is not supported".to_owned(),
+    }
+}
+
+impl Session {
+    async fn obey(&mut self, request: Request<Cow<'_, str>>) -> io::Result<Next> {
+        match request {
+            Request::Ehlo { .. } => self.hello().await?,
+            Request::Helo { .. } => {
+                self.greeted = true;
+                let answer = format!("250 {}", self.host.settings.host);
+                self.say(&answer).await?;
+            }
+            Request::StartTls if self.stream.is_tls() => self.say("503 5.5.1 Already under TLS").await?,
+            Request::StartTls => return Ok(Next::StartTls),
+            Request::Auth { mechanism, initial_response } => self.login(mechanism, &initial_response).await?,
+            Request::Mail { from } => {
+                let (address, size) = (from.address.into_owned(), from.size);
+                self.mail(&address, size).await?;
+            }
+            Request::Rcpt { to } => {
+                let address = to.address.into_owned();
+                return self.rcpt(&address).await;
+            }
+            Request::Data => return self.data().await,
+            Request::Rset => {
+                self.forget();
+                self.say("250 2.0.0 Forgotten").await?;
+            }
+            Request::Noop { .. } => self.say("250 2.0.0 Still here").await?,
+            Request::Quit => {
+                self.say("221 2.0.0 Goodbye").await?;
+                return Ok(Next::End);
+            }
+            Request::Vrfy { .. } => self.say("252 2.5.2 Send it and see").await?,
+            _ => self.say("502 5.5.1 Not here").await?,
+        }
+        Ok(Next::Go)
+    }
+
+    async fn hello(&mut self) -> io::Result<()> {
+        self.greeted = true;
+        self.forget();
+        let mut answer = format!(
+            "250-{}\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-SIZE {}\r\n",
+            self.host.settings.host, self.host.settings.max_message
+        );
+        if !self.stream.is_tls() {
+            answer.push_str("250-STARTTLS\r\n");
+        } else if self.host.door != Door::Mx {
+            answer.push_str("250-AUTH PLAIN LOGIN\r\n");
+        }
+        answer.push_str("250 PIPELINING");
+        self.say(&answer).await
+    }
+
+    async fn under_tls(mut self) -> io::Result<Self> {
+        if !self.input.is_empty() {
+            // Sent before the handshake, to be read after it: CVE-2011-0411.
+            self.say("554 5.5.1 Nothing may follow STARTTLS").await?;
+            return Err(io::Error::other("commands were sent along with STARTTLS"));
+        }
+        self.say("220 2.0.0 Go ahead").await?;
+        let tcp = self.stream.into_clear().ok_or_else(|| io::Error::other("already under TLS"))?;
+        let stream = match timeout(Duration::from_secs(30), self.host.tls.accept(tcp)).await {
+            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(stream) => stream.map_err(io::Error::other)?,
+        };
+        // RFC 3207 4.2: whatever was said before is forgotten.
+        let (greeted, user, sender, recipient, mishap) = (false, None, None, None, None);
+        Ok(Self { host: self.host, stream, input: Input::default(), greeted, user, sender, recipient, mishap })
+    }
+
+    async fn login(&mut self, mechanism: u64, initial: &str) -> io::Result<()> {
+        if !self.stream.is_tls() {
+            return self.say("538 5.7.11 Not without TLS").await;
+        }
+        if self.host.door == Door::Mx || self.user.is_some() {
+            return self.say("503 5.5.1 No login now").await;
+        }
+        let given = match mechanism {
+            AUTH_PLAIN => {
+                let answer = if initial.is_empty() { self.ask("").await? } else { initial.to_owned() };
+                let decoded = BASE64_STANDARD.decode(answer).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+                // RFC 4616: authorization identity, user, password.
+                decoded.and_then(|text| {
+                    let mut parts = text.splitn(3, '\0').skip(1).map(str::to_owned);
+                    parts.next().zip(parts.next())
+                })
+            }
+            AUTH_LOGIN => {
+                let user = if initial.is_empty() { self.ask("VXNlcm5hbWU6").await? } else { initial.to_owned() };
+                let password = self.ask("UGFzc3dvcmQ6").await?;
+                let text = |packed: String| BASE64_STANDARD.decode(packed).ok().and_then(|b| String::from_utf8(b).ok());
+                text(user).zip(text(password))
+            }
+            _ => return self.say("504 5.5.4 Use PLAIN or LOGIN").await,
+        };
+        match given {
+            Some((user, password)) if self.host.settings.lets_in(self.host.door, &user, &password) => {
+                self.user = Some(user);
+                self.say("235 2.7.0 Welcome").await
+            }
+            _ => self.say("535 5.7.8 Wrong user or password").await,
+        }
+    }
+
+    /// One challenge of a login, as base64; the client's answer.
+    async fn ask(&mut self, challenge: &str) -> io::Result<String> {
+        self.say(&format!("334 {challenge}")).await?;
+        let line = timeout(self.host.settings.idle, self.input.line(&mut self.stream)).await;
+        match line.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? {
+            Line::Text(text) => Ok(String::from_utf8_lossy(&text).trim().to_owned()),
+            Line::TooLong | Line::End => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    async fn mail(&mut self, address: &str, size: usize) -> io::Result<()> {
+        if !self.greeted || self.sender.is_some() {
+            return self.say("503 5.5.1 Bad sequence of commands").await;
+        }
+        if self.host.door != Door::Mx && !self.stream.is_tls() {
+            return self.say("530 5.7.0 Say STARTTLS first").await;
+        }
+        if self.host.door != Door::Mx && self.user.is_none() {
+            return self.say("530 5.7.0 Log in first").await;
+        }
+        if size > self.host.settings.max_message {
+            return self.say("552 5.3.4 The message is too large").await;
+        }
+        let Ok(sender) = address.parse::<DirectAddress>() else {
+            return self.say("553 5.1.7 The sender is not a Direct address").await;
+        };
+        let is_user = self.user.as_deref().is_some_and(|user| user.eq_ignore_ascii_case(sender.as_str()));
+        if self.host.door == Door::Edge && !is_user {
+            return self.say("553 5.7.1 The sender is not the one who logged in").await;
+        }
+        self.sender = Some(sender);
+        self.say("250 2.1.0 Sender ok").await
+    }
+
+    async fn rcpt(&mut self, address: &str) -> io::Result<Next> {
+        if self.sender.is_none() {
+            self.say("503 5.5.1 MAIL first").await?;
+            return Ok(Next::Go);
+        }
+        if self.recipient.is_some() {
+            self.say("452 4.5.3 One recipient for each message").await?;
+            return Ok(Next::Go);
+        }
+        let Ok(recipient) = address.parse::<DirectAddress>() else {
+            self.say("553 5.1.3 The recipient is not a Direct address").await?;
+            return Ok(Next::Go);
+        };
+        self.mishap = Mishap::of(recipient.local());
+        match self.mishap {
+            Some(Mishap::AtRcpt(code)) => self.say(&Mishap::answer(code)).await?,
+            Some(Mishap::Closing) => {
+                self.say("421 4.3.2 Closing for maintenance").await?;
+                return Ok(Next::End);
+            }
+            _ => {
+                self.recipient = Some(recipient);
+                self.say("250 2.1.5 Recipient ok").await?;
+            }
+        }
+        Ok(Next::Go)
+    }
+
+    async fn data(&mut self) -> io::Result<Next> {
+        let (Some(sender), Some(recipient)) = (self.sender.clone(), self.recipient.clone()) else {
+            self.say("503 5.5.1 No recipient").await?;
+            return Ok(Next::Go);
+        };
+        self.say("354 End with a dot on a line of its own").await?;
+        if self.mishap == Some(Mishap::DropData) {
+            // The first bytes come in; then the line is cut.
+            let _ = timeout(Duration::from_secs(1), self.input.line(&mut self.stream)).await;
+            return Ok(Next::End);
+        }
+        let limit = self.host.settings.max_message;
+        let read = timeout(self.host.settings.idle, self.input.message(&mut self.stream, limit)).await;
+        let answer = match read {
+            Err(_) => {
+                self.say("421 4.4.2 Idle for too long").await?;
+                return Ok(Next::End);
+            }
+            Ok(message) => match message? {
+                Message::Broken => return Ok(Next::End),
+                Message::TooLarge => "552 5.3.4 The message is too large".to_owned(),
+                Message::BareLineEnd => "554 5.6.0 The message has a bare CR or LF".to_owned(),
+                Message::Complete(message) => match self.mishap {
+                    Some(Mishap::AfterDot(code)) => Mishap::answer(code),
+                    mishap => {
+                        let answer = self.keep(sender, recipient, message).await;
+                        match mishap {
+                            Some(Mishap::LostReply) => return Ok(Next::End),
+                            Some(Mishap::LateReply(wait)) => tokio::time::sleep(wait).await,
+                            _ => {}
+                        }
+                        answer
+                    }
+                },
+            },
+        };
+        self.say(&answer).await?;
+        self.forget();
+        Ok(Next::Go)
+    }
+
+    /// Opens it and puts it into the mailbox; 250 only once it is on disk.
+    async fn keep(&self, sender: DirectAddress, recipient: DirectAddress, message: Vec<u8>) -> String {
+        let (settings, door) = (self.host.settings.clone(), self.host.door);
+        let tls = self.stream.tls_version();
+        let kept = tokio::task::spawn_blocking(move || {
+            let opened = if door == Door::Edge { Ok(message.clone()) } else { settings.opener.open(&recipient, &message) };
+            let opened = opened.as_deref().map_err(String::as_str);
+            settings.mailboxes.keep(Arrival { sender: &sender, recipient: &recipient, door, tls, message: &message, opened })
+        });
+        match kept.await {
+            Ok(Ok(entry)) => format!("250 2.0.0 Accepted as {}", entry.id),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the practice HISP could not keep a message");
+                "451 4.3.0 It could not be stored".to_owned()
+            }
+            Err(_) => "451 4.3.0 It could not be stored".to_owned(),
+        }
+    }
+
+    fn forget(&mut self) {
+        (self.sender, self.recipient, self.mishap) = (None, None, None);
+    }
+
+    async fn say(&mut self, answer: &str) -> io::Result<()> {
+        match self.mishap {
+            Some(Mishap::Slow(wait)) => tokio::time::sleep(wait).await,
+            Some(Mishap::Tarpit) => {
+                for byte in answer.bytes() {
+                    self.stream.write_all(&[byte]).await?;
+                    self.stream.flush().await?;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                self.stream.write_all(b"\r\n").await?;
+                return self.stream.flush().await;
+            }
+            _ => {}
+        }
+        self.stream.write_all(answer.as_bytes()).await?;
+        self.stream.write_all(b"\r\n").await?;
+        self.stream.flush().await
+    }
+}
