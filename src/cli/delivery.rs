@@ -1,0 +1,233 @@
+//! `postern delivery`: what became of each message, and one more try.
+
+use clap::{Args, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser as _};
+use serde_json::{Value, json};
+
+use super::{
+    Exit,
+    context::{Global, Output, Whose, scope, slugs, with_store},
+    print, say,
+    table::{Rows, clean, print_json, time, word},
+};
+use crate::{
+    domain::{
+        DeliveryId, OrgScope, Reason,
+        delivery::{Event, State},
+    },
+    store::{
+        Store, StoreError,
+        survey::{DeliveryFilter, DeliveryView, HistoryLine},
+    },
+};
+
+/// Deliveries: list them, show one, try one again, cancel one
+#[derive(Debug, Args)]
+pub(crate) struct Delivery {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List deliveries, newest first
+    List(List),
+    /// Show one delivery, its history, and what to do about it
+    Show(Show),
+    /// Put a refused or held delivery back into the queue
+    ///
+    /// It keeps its Message-ID, and is charged for once at most. Exit code 1 when its state does not allow it.
+    Retry(One),
+    /// Stop a delivery that has not left yet
+    ///
+    /// Exit code 1 when it cannot be called back; no further attempt is made then. A held delivery that may have arrived
+    /// is closed.
+    Cancel(One),
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// In this state only
+    #[arg(long, value_parser = states())]
+    state: Option<State>,
+    /// With this reason only, e.g. no_cert
+    #[arg(long)]
+    reason: Option<Reason>,
+    #[command(flatten)]
+    whose: Whose,
+    /// At most so many
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+    #[command(flatten)]
+    output: Output,
+}
+
+fn states() -> impl clap::builder::TypedValueParser<Value = State> {
+    PossibleValuesParser::new(State::ALL.iter().map(|state| state.as_str())).try_map(|text| text.parse::<State>())
+}
+
+#[derive(Debug, Args)]
+struct Show {
+    /// Its id
+    id: DeliveryId,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct One {
+    /// Its id
+    id: DeliveryId,
+}
+
+pub(crate) fn run(delivery: &Delivery, global: &Global) -> anyhow::Result<Exit> {
+    match &delivery.command {
+        Command::List(args) => list(args, global),
+        Command::Show(args) => show(args, global),
+        Command::Retry(One { id }) => with_store(global, async |_, store| retry(store, *id).await),
+        Command::Cancel(One { id }) => with_store(global, async |_, store| cancel(store, *id).await),
+    }
+}
+
+fn list(args: &List, global: &Global) -> anyhow::Result<Exit> {
+    let (found, slugs) = with_store(global, async |_, store| {
+        let scope = scope(store, args.whose.organization.as_deref()).await?;
+        let filter = DeliveryFilter { state: args.state, reason: args.reason, limit: args.limit };
+        Ok((store.deliveries(scope, filter).await?, slugs(store).await?))
+    })?;
+    let slug = |view: &DeliveryView| slugs.get(&view.org).cloned().unwrap_or_default();
+    if args.output.json {
+        let rows: Vec<Value> = found.iter().map(|view| as_json(view, &slug(view))).collect();
+        print_json(&rows)?;
+        return Ok(Exit::Good);
+    }
+    if found.is_empty() {
+        say("there is no such delivery");
+        return Ok(Exit::Good);
+    }
+    let mut rows = Rows::new(&["id", "organization", "address", "state", "reason", "disposition", "fee", "tries", "last moved"]);
+    for view in &found {
+        rows.push([
+            view.id.to_string(),
+            slug(view),
+            view.address.clone(),
+            view.state.to_string(),
+            word(view.reason),
+            word(view.disposition),
+            view.fee.to_string(),
+            view.attempts.to_string(),
+            time(view.updated_at),
+        ]);
+    }
+    rows.print()?;
+    if found.len() as u64 == u64::from(args.limit) {
+        say(&format!("there may be more than these {}; see --limit", args.limit));
+    }
+    Ok(Exit::Good)
+}
+
+fn as_json(view: &DeliveryView, slug: &str) -> Value {
+    json!({
+        "id": view.id, "organization": slug, "result": view.result, "address": view.address, "message_id": view.message_id,
+        "state": view.state, "reason": view.reason, "disposition": view.disposition, "fee": view.fee, "attempts": view.attempts,
+        "created_at": view.created_at.to_string(), "updated_at": view.updated_at.to_string(), "reply": view.reply,
+    })
+}
+
+fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
+    let (found, slugs) =
+        with_store(global, async |_, store| Ok((store.delivery_view(OrgScope::All, args.id).await?, slugs(store).await?)))?;
+    let Some((view, history)) = found else { return Ok(unknown(args.id)) };
+    let slug = slugs.get(&view.org).cloned().unwrap_or_default();
+    if args.output.json {
+        let mut shown = as_json(&view, &slug);
+        let lines = history
+            .iter()
+            .map(|line| json!({ "at": line.at.to_string(), "event": line.event, "state": line.state, "detail": line.detail }));
+        shown["history"] = lines.collect();
+        shown["meaning"] = view.reason.map(Reason::meaning).into();
+        shown["remedy"] = view.reason.map(Reason::remedy).into();
+        print_json(&shown)?;
+        return Ok(Exit::Good);
+    }
+    let facts = [
+        ("delivery", view.id.to_string()),
+        ("organization", slug),
+        ("result", view.result.to_string()),
+        ("address", view.address.clone()),
+        ("message id", view.message_id.clone()),
+        ("state", view.state.to_string()),
+        ("reason", view.reason.map_or_else(String::new, |reason| format!("{reason}: {}", reason.meaning()))),
+        ("to do", view.reason.map_or("", Reason::remedy).to_owned()),
+        ("disposition", word(view.disposition)),
+        ("fee", view.fee.to_string()),
+        ("tries", view.attempts.to_string()),
+        ("last reply", view.reply.clone().unwrap_or_default()),
+    ];
+    for (label, fact) in facts.iter().filter(|(_, fact)| !fact.is_empty()) {
+        print(&format!("{label:<14}{}\n", clean(fact.trim_end())))?;
+    }
+    print("\n")?;
+    let mut rows = Rows::new(&["when", "what", "then", "more"]);
+    for HistoryLine { at, event, state, detail } in &history {
+        rows.push([time(*at), event.clone(), state.to_string(), word(detail.as_ref())]);
+    }
+    rows.print()?;
+    Ok(Exit::Good)
+}
+
+fn unknown(id: DeliveryId) -> Exit {
+    say(&format!("there is no delivery {id}"));
+    Exit::Bad
+}
+
+async fn retry(store: &Store, id: DeliveryId) -> anyhow::Result<Exit> {
+    match store.ask_delivery(OrgScope::All, id, Event::Retry, "an operator had it tried again").await {
+        Ok(moved) => {
+            if moved.delivery.unknown_attempts > 0 {
+                say("it may have arrived before: the recipient may get a second copy, with the same Message-ID");
+            }
+            say("back in the queue; a running gateway takes it within seconds");
+            Ok(Exit::Good)
+        }
+        Err(StoreError::Lost) => Ok(unknown(id)),
+        Err(StoreError::Illegal(illegal)) => {
+            say(match illegal.from {
+                State::Accepted => "it was accepted; to send it once more, submit the result with status resend",
+                State::Queued | State::Claimed | State::OnWire => "it is on its way already",
+                State::Unknown => "it may have arrived; wait until that is settled",
+                State::Cancelled | State::Superseded => "it was stopped, and stays so; submit the result with status resend",
+                State::Refused | State::Held => "it was closed, or a newer version exists: it is not sent any more",
+            });
+            Ok(Exit::Bad)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn cancel(store: &Store, id: DeliveryId) -> anyhow::Result<Exit> {
+    match store.ask_delivery(OrgScope::All, id, Event::Cancel, "an operator cancelled it").await {
+        Ok(moved) => match moved.delivery.state {
+            State::Cancelled => {
+                say("cancelled; nothing was sent");
+                Ok(Exit::Good)
+            }
+            State::Held => {
+                say("closed; it may have arrived, so it stays held as such, and no further attempt is made");
+                Ok(Exit::Good)
+            }
+            _ => {
+                say("it cannot be called back: it may have been handed over already. No further attempt is made");
+                Ok(Exit::Bad)
+            }
+        },
+        Err(StoreError::Lost) => Ok(unknown(id)),
+        Err(StoreError::Illegal(illegal)) => {
+            say(match illegal.from {
+                State::Accepted => "it cannot be called back: it was handed over",
+                _ => "there is nothing to cancel: it is not being sent",
+            });
+            Ok(Exit::Bad)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

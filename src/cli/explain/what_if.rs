@@ -1,0 +1,100 @@
+//! The route of an order nobody has stored: the same rules, the same directory, and nothing left behind.
+
+use std::path::Path;
+
+use super::Explain;
+use crate::{
+    cli::{
+        Exit,
+        context::{self, Context},
+        print, read, say,
+        table::{clean, print_json},
+    },
+    domain::{Order, Report, report::ResultStatus, route::Route},
+    pipeline::routing::{ask_directory, decide},
+    resolve::explain,
+    source::wire::{self, FieldProblem, Parsed, Unknown},
+    store::{Store, organization::Organization},
+};
+
+pub(super) async fn run(args: &Explain, order: &Path, slug: &str, context: &Context, store: &Store) -> anyhow::Result<Exit> {
+    let organization = context::organization(store, slug).await?;
+    let today = organization.file.time_zone.date_at(context.clock.now());
+    let Some(message) = taken(order, wire::order(&read(order)?, Unknown::Refuse, today)) else { return Ok(Exit::Bad) };
+    let Some(order) = message.order() else {
+        say("the file cancels an order: nothing would be sent");
+        return Ok(Exit::Bad);
+    };
+    let report = match &args.result {
+        Some(file) => match taken(file, wire::result(&read(file)?, Unknown::Refuse, today)) {
+            Some(message) => message.report,
+            None => return Ok(Exit::Bad),
+        },
+        None => final_report(&order),
+    };
+    if (&report.order_id, &report.site) != (&order.order_id, &order.site) {
+        say("the result is of another order or site than the order");
+        return Ok(Exit::Bad);
+    }
+    if organization.site(&order.site).is_none() {
+        say(&format!("warning: {slug} has no site {:?}", clean(&order.site)));
+    }
+    let route = route(&organization, &order, &report, context, store).await?;
+    show(args, &route)?;
+    Ok(Exit::Good)
+}
+
+/// What was read, or every problem said.
+fn taken<T>(file: &Path, parsed: Result<Parsed<T>, Vec<FieldProblem>>) -> Option<T> {
+    let told = |level: &str, problems: &[FieldProblem]| {
+        for problem in problems {
+            say(&format!("{level}: {}: {}", file.display(), clean(&problem.to_string())));
+        }
+    };
+    match parsed {
+        Ok(parsed) => {
+            told("warning", &parsed.warnings);
+            Some(parsed.value)
+        }
+        Err(problems) => {
+            told("error", &problems);
+            None
+        }
+    }
+}
+
+/// The result an order is made for.
+pub(super) fn final_report(order: &Order) -> Report {
+    Report {
+        order_id: order.order_id.clone(),
+        site: order.site.clone(),
+        status: ResultStatus::Final,
+        completed_at: None,
+        title: None,
+        document_code: None,
+        author: None,
+    }
+}
+
+pub(super) async fn route(
+    organization: &Organization,
+    order: &Order,
+    report: &Report,
+    context: &Context,
+    store: &Store,
+) -> anyhow::Result<Route> {
+    let config = context.config();
+    // A correction also goes to whoever got what it replaces.
+    let known =
+        if report.status == ResultStatus::Corrected { store.find_order(organization.id, &order.order_id).await? } else { None };
+    let earlier = match known {
+        Some((key, _)) => store.earlier_targets(organization.id, key, u32::MAX).await?,
+        None => Vec::new(),
+    };
+    let answers = ask_directory(store, organization.id, order, config.directory.max_age).await?;
+    Ok(decide(organization, order, report, &earlier, &answers, false, &config.test.test_domains))
+}
+
+pub(super) fn show(args: &Explain, route: &Route) -> anyhow::Result<()> {
+    if args.output.json { print_json(&explain::json(route)) } else { print(&explain::text(route)) }
+}

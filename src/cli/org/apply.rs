@@ -1,0 +1,130 @@
+//! `postern org apply`: what the file says is in force afterwards, and nothing else; prices only grow.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    changes::{self, Change},
+    credentials::{self, Credentials},
+};
+use crate::{
+    cli::{
+        Exit,
+        context::{Context, Global, Output, with_store},
+        print, say,
+        table::print_json,
+    },
+    config::organization::{self, OrganizationError},
+    domain::{OrgScope, organization::OrganizationFile},
+};
+
+/// What a rate can be charged for.
+const FEE_CODES: [&str; 2] = ["direct", "direct_resend"];
+
+/// Make an organization what its file says, and show what that changes
+///
+/// Certificate, key and password files are read relative to the organization file, once, and stored encrypted. A running
+/// gateway goes by the change within seconds. Applying the same file again changes nothing.
+///
+/// Prices are never removed: one that is no longer in the file stays in force until another begins.
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    /// The organization file (TOML)
+    file: PathBuf,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(crate) fn run(apply: &Apply, global: &Global) -> anyhow::Result<Exit> {
+    let file = match organization::read(&apply.file) {
+        Ok(file) => file,
+        Err(error @ OrganizationError::Read { .. }) => return Err(error.into()),
+        Err(error) => {
+            say(&format!("error: {error}"));
+            return Ok(Exit::Bad);
+        }
+    };
+    let folder = apply.file.parent().unwrap_or(Path::new("")).to_owned();
+    with_store(global, async |context, store| {
+        let Credentials { identities, mut warnings, problems } = credentials::read(&file, &folder, context.clock.now());
+        warnings.extend(warn(&file, context));
+        for warning in &warnings {
+            say(&format!("warning: {warning}"));
+        }
+        if !problems.is_empty() {
+            say(&format!("error: {}:\n  {}", apply.file.display(), problems.join("\n  ")));
+            return Ok(Exit::Bad);
+        }
+        let before = store.organization_by_slug(OrgScope::All, &file.slug).await?;
+        let prices = match &before {
+            Some(before) => store.prices(before.id).await?,
+            None => Vec::new(),
+        };
+        let mut changes = changes::of_files(before.as_ref().map(|before| &before.file), &file);
+        changes.extend(credentials::changes(store, before.as_ref(), &identities).await?);
+        let (priced, kept) = changes::of_prices(&prices, file.price.as_ref());
+        changes.extend(priced);
+
+        let applied = !apply.dry_run && !changes.is_empty();
+        if applied {
+            store.apply_organization(&file, &identities).await?;
+        }
+        if apply.output.json {
+            print_json(&json!({ "slug": file.slug, "created": applied && before.is_none(), "applied": applied,
+                "changes": changes, "kept": kept, "warnings": warnings }))?;
+        } else {
+            show(&file.slug, before.is_none(), &changes)?;
+        }
+        for line in &kept {
+            say(&format!("note: {line}"));
+        }
+        say(match (changes.is_empty(), apply.dry_run) {
+            (true, _) => "no changes",
+            (false, true) => "dry run: nothing was changed",
+            (false, false) => "applied",
+        });
+        Ok(Exit::Good)
+    })
+}
+
+fn show(slug: &str, new: bool, changes: &[Change]) -> anyhow::Result<()> {
+    if new {
+        print(&format!("{slug} (new)\n"))?;
+    } else if !changes.is_empty() {
+        print(&format!("{slug}\n"))?;
+    }
+    for change in changes {
+        print(&format!("  {change}\n"))?;
+    }
+    Ok(())
+}
+
+/// What will work otherwise than somebody may think.
+fn warn(file: &OrganizationFile, context: &Context) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let relays = &context.config().relay;
+    for (i, identity) in file.identities.iter().enumerate() {
+        if let Some(name) = identity.relay.as_ref().filter(|name| !relays.iter().any(|relay| relay.name == **name)) {
+            warnings.push(format!(
+                "identity[{i}].relay: the configuration has no [[relay]] named {name:?}; nothing can be sent by it"
+            ));
+        }
+    }
+    if file.identities.is_empty() {
+        warnings.push("there is no [[identity]]: nothing can be sent".to_owned());
+    }
+    let rates = file.price.iter().flat_map(|price| &price.rates);
+    for (i, rate) in rates.enumerate().filter(|(_, rate)| !FEE_CODES.contains(&rate.fee_code.as_str())) {
+        warnings.push(format!(
+            "price.rate[{i}].fee_code: nothing is charged as {:?}, only as {}",
+            rate.fee_code,
+            FEE_CODES.join(" or ")
+        ));
+    }
+    warnings
+}

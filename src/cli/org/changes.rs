@@ -1,0 +1,149 @@
+//! What an applied file would change: field by field, the old value and the new one.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    cli::table::clean,
+    domain::organization::{OrganizationFile, PriceList},
+    store::organization::ListedPrice,
+};
+
+/// One field that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Change {
+    /// Its path, with the key of a site, identity or target in brackets.
+    pub(super) field: String,
+    /// What was in force; absent when it is new.
+    pub(super) old: Option<String>,
+    /// What will be; absent when it goes.
+    pub(super) new: Option<String>,
+}
+
+impl Change {
+    pub(super) fn new(field: impl Into<String>, old: Option<String>, new: Option<String>) -> Self {
+        Self { field: field.into(), old, new }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let field = clean(&self.field);
+        match (self.old.as_deref().map(clean), self.new.as_deref().map(clean)) {
+            (Some(old), Some(new)) => write!(f, "~ {field}: {old} -> {new}"),
+            (None, Some(new)) => write!(f, "+ {field}: {new}"),
+            (Some(old), None) => write!(f, "- {field}: {old}"),
+            (None, None) => write!(f, "  {field}"),
+        }
+    }
+}
+
+/// What differs between two organization files, prices aside: those have their own rules.
+pub(super) fn of_files(before: Option<&OrganizationFile>, after: &OrganizationFile) -> Vec<Change> {
+    let old = before.map(fields).unwrap_or_default();
+    let new = fields(after);
+    let value = |fields: &[(String, String)], path: &str| fields.iter().find(|(p, _)| p == path).map(|(_, value)| value.clone());
+    let taken = new.iter().filter_map(|(path, new)| {
+        let old = value(&old, path);
+        (old.as_ref() != Some(new)).then(|| Change::new(path, old, Some(new.clone())))
+    });
+    let gone = old.iter().filter(|(path, _)| value(&new, path).is_none());
+    taken.chain(gone.map(|(path, old)| Change::new(path, Some(old.clone()), None))).collect()
+}
+
+/// Every field with its path. Members of a list go by their key, so that a new site in between moves nobody.
+fn fields(file: &OrganizationFile) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    if let Ok(Value::Object(mut file)) = serde_json::to_value(file) {
+        file.remove("price");
+        flatten("", &Value::Object(file), &mut all);
+    }
+    // The first identity is the one a site without its own sends from.
+    if let Some(first) = file.identities.first() {
+        all.push(("default identity".to_owned(), quoted(first.address.as_str())));
+    }
+    all
+}
+
+fn flatten(path: &str, value: &Value, all: &mut Vec<(String, String)>) {
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    match value {
+        Value::Null => {}
+        Value::Object(members) => members.iter().for_each(|(name, value)| flatten(&below(name), value, all)),
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for (place, item) in items.iter().enumerate() {
+                let key = ["local_id", "address", "direct"].iter().find_map(|key| item.get(key)?.as_str());
+                let key = key.map_or_else(|| place.to_string(), str::to_owned);
+                flatten(&format!("{path}[{key}]"), item, all);
+            }
+        }
+        value => all.push((path.to_owned(), value.to_string())),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+/// Prices that are new or corrected, and sentences about those the file no longer names.
+pub(super) fn of_prices(known: &[ListedPrice], list: Option<&PriceList>) -> (Vec<Change>, Vec<String>) {
+    let field = |fee_code: &str, from: &dyn fmt::Display| format!("price of {fee_code} from {from}");
+    let mut changes = Vec::new();
+    for (list, rate) in list.iter().flat_map(|list| list.rates.iter().map(move |rate| (list, rate))) {
+        let old = known.iter().find(|known| known.fee_code == rate.fee_code && known.from == rate.from);
+        let old = old.map(|known| format!("{} {}, at {}", known.price.amount, known.price.currency, known.price.billable));
+        let new = format!("{} {}, at {}", rate.amount, list.currency, rate.billable);
+        if old.as_ref() != Some(&new) {
+            changes.push(Change::new(field(&rate.fee_code, &rate.from), old, Some(new)));
+        }
+    }
+    let named = |known: &ListedPrice| {
+        list.is_some_and(|list| list.rates.iter().any(|rate| rate.fee_code == known.fee_code && rate.from == known.from))
+    };
+    let kept = known.iter().filter(|known| !named(known)).map(|known| {
+        let (amount, currency) = (known.price.amount, &known.price.currency);
+        format!(
+            "{} is {amount} {currency}, is not in the file, and stays: prices cannot be removed, only followed by others",
+            field(&known.fee_code, &known.from)
+        )
+    });
+    (changes, kept.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> OrganizationFile {
+        toml::from_str(&format!("slug = \"north\"\nname = \"North\"\n{text}")).unwrap()
+    }
+
+    fn shown(before: &str, after: &str) -> Vec<String> {
+        of_files(Some(&file(before)), &file(after)).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_site_put_in_between_is_one_new_site() {
+        let two = "[[site]]\nlocal_id = \"A\"\n[[site]]\nlocal_id = \"C\"\nname = \"Sea\"\n";
+        let three = format!("[[site]]\nlocal_id = \"B\"\n{two}");
+        assert_eq!(shown(two, &three), ["+ site[B].local_id: \"B\""]);
+        assert_eq!(shown(&three, two), ["- site[B].local_id: \"B\""]);
+        let renamed = two.replace("Sea", "Lake");
+        assert_eq!(shown(two, &renamed), ["~ site[C].name: \"Sea\" -> \"Lake\""]);
+        assert_eq!(shown(two, two), [""; 0]);
+    }
+
+    #[test]
+    fn another_first_identity_is_a_change() {
+        let a = "[[identity]]\naddress = \"a@d.example\"\nmode = \"edge\"\nrelay = \"r\"\n";
+        let b = a.replace("a@", "b@");
+        assert_eq!(shown(&format!("{a}{b}"), &format!("{b}{a}")), ["~ default identity: \"a@d.example\" -> \"b@d.example\""]);
+    }
+
+    #[test]
+    fn a_default_written_out_changes_nothing() {
+        assert_eq!(shown("", "mode = \"production\"\n[routing]\nretry_for = \"1d\""), [""; 0]);
+    }
+}

@@ -1,0 +1,72 @@
+//! How lists are shown to people: plain columns that survive a pipe and a copy into a mail.
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+use super::print;
+use crate::domain::{Timestamp, text::is_forbidden};
+
+/// Rows under a header.
+pub(crate) struct Rows(Table);
+
+impl Rows {
+    /// No row yet.
+    pub(crate) fn new(header: &[&str]) -> Self {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header(header.iter().map(|name| name.to_uppercase()));
+        Self(table)
+    }
+
+    /// Puts the numbers of these columns below each other.
+    pub(crate) fn right(&mut self, columns: &[usize]) {
+        for column in columns {
+            if let Some(column) = self.0.column_mut(*column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+    }
+
+    /// One more row.
+    pub(crate) fn push<const N: usize>(&mut self, cells: [String; N]) {
+        self.0.add_row(cells.map(|cell| if cell.is_empty() { "-".to_owned() } else { clean(&cell) }));
+    }
+
+    /// Shows the rows on stdout.
+    pub(crate) fn print(mut self) -> anyhow::Result<()> {
+        for column in self.0.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        print(&format!("{}\n", self.0.trim_fmt()))
+    }
+}
+
+/// Shows data for programs on stdout.
+pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&(serde_json::to_string_pretty(value)? + "\n"))
+}
+
+/// What a peer, a file or a server wrote may hold anything; a terminal must not be told to do anything.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars().map(|c| if is_forbidden(c) { '?' } else { c }).collect()
+}
+
+/// A word, or nothing.
+pub(crate) fn word(value: Option<impl ToString>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
+
+/// An instant for people.
+pub(crate) fn time(at: Timestamp) -> String {
+    at.utc().plain()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_wrote_cannot_command_a_terminal() {
+        assert_eq!(clean("550 \u{1b}[2Jno\r\n"), "550 ?[2Jno??");
+    }
+}

@@ -1,0 +1,123 @@
+//! `postern trust`: whom an organization believes, and whose certificates it has been given.
+
+/// Reading and judging what is imported.
+mod import;
+/// Lists and removal.
+mod shelf;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{
+    Exit,
+    context::{Global, Output, Whose},
+};
+use crate::domain::DirectAddress;
+
+/// Trust: anchors that are believed, certificates of recipients
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Authorities an organization believes, and those that help to build paths
+    #[command(subcommand)]
+    Anchors(Anchors),
+    /// Certificates of recipients that an organization was given
+    #[command(subcommand)]
+    Certificates(Certificates),
+}
+
+#[derive(Debug, Subcommand)]
+enum Anchors {
+    /// Import authorities; the same twice is one
+    ///
+    /// Exit code 1 when one was refused; the others are imported all the same.
+    Import(ImportAnchors),
+    /// List them, with their last day
+    List(List),
+    /// Remove one by its fingerprint
+    Remove(Remove),
+}
+
+#[derive(Debug, Subcommand)]
+enum Certificates {
+    /// Import certificates under every address and domain they name; the same twice is one
+    ///
+    /// Authorities that come along in a file are left out: import them as anchors or intermediates. Exit code 1 when a
+    /// certificate was refused because it can never be used; the others are imported all the same.
+    Import(ImportCertificates),
+    /// List them, with their last day
+    List(List),
+    /// Remove one, under every name, by its fingerprint
+    Remove(Remove),
+}
+
+#[derive(Debug, Args)]
+struct ImportAnchors {
+    /// Whose policy believes them
+    #[arg(long, value_name = "SLUG")]
+    organization: String,
+    /// They help to build paths but are not believed by themselves
+    #[arg(long)]
+    intermediate: bool,
+    /// PEM (any number of certificates) or DER
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct ImportCertificates {
+    /// Who sends to them
+    #[arg(long, value_name = "SLUG")]
+    organization: String,
+    /// PEM (any number of certificates) or DER
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Import them for this address alone, which they must be bound to
+    #[arg(long, value_name = "ADDRESS")]
+    pin: Option<DirectAddress>,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct List {
+    #[command(flatten)]
+    whose: Whose,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct Remove {
+    /// Whose it is
+    #[arg(long, value_name = "SLUG")]
+    organization: String,
+    /// SHA-256, hexadecimal; the first 8 digits or more are enough when they mean one
+    fingerprint: String,
+}
+
+/// The two shelves certificates are kept on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shelf {
+    Anchors,
+    Certificates,
+}
+
+pub(crate) fn run(trust: &Trust, global: &Global) -> anyhow::Result<Exit> {
+    match &trust.command {
+        Command::Anchors(Anchors::Import(args)) => import::anchors(args, global),
+        Command::Anchors(Anchors::List(args)) => shelf::list(args, Shelf::Anchors, global),
+        Command::Anchors(Anchors::Remove(args)) => shelf::remove(args, Shelf::Anchors, global),
+        Command::Certificates(Certificates::Import(args)) => import::certificates(args, global),
+        Command::Certificates(Certificates::List(args)) => shelf::list(args, Shelf::Certificates, global),
+        Command::Certificates(Certificates::Remove(args)) => shelf::remove(args, Shelf::Certificates, global),
+    }
+}
