@@ -1,0 +1,11 @@
+//! The operator's shell: organizations, tokens, the directory, trust, deliveries and fees.
+
+mod directory;
+mod explain;
+mod fees;
+mod operations;
+mod organizations;
+mod submit;
+mod tokens;
+mod trust;
+mod world;

@@ -1,0 +1,52 @@
+//! `postern directory`.
+
+use std::fmt::Write as _;
+
+use super::world::World;
+
+fn csv(rows: usize) -> String {
+    let mut text = "npi,address,organization,organization_npi,status\n".to_owned();
+    for row in 0..rows {
+        writeln!(text, "1234567893,pcp{row}@direct.example.org,North Clinic,2000000044,active").unwrap();
+    }
+    text
+}
+
+#[test]
+fn a_directory_is_loaded_with_its_rejects_listed_and_asked() {
+    let world = World::new();
+    assert!(world.bad(&["directory", "lookup", "1234567893"]).err.contains("postern directory import"));
+    let file =
+        world.write("d.csv", csv(1) + "1234567890,x@direct.example.org,,,\n2000000010,,,,\n1245319599,a@d.example,,,inactive\n");
+    let ran = world.good(&["directory", "import", "csv", &file]);
+    assert_eq!(ran.out, "3 rows are in force, 1 were rejected\n");
+    let rejects = std::fs::read_to_string(world.path("d.csv.rejects.csv")).unwrap();
+    assert_eq!(rejects, "line,column,reason\n3,npi,has a wrong check digit\n");
+
+    let found = world.json(&["directory", "lookup", "1234567893"]);
+    assert_eq!(found["entries"][0]["address"], "pcp0@direct.example.org");
+    assert_eq!(found["snapshot"]["source"], "d.csv");
+    for (npi, reason) in [("2000000010", "no_address"), ("1245319599", "npi_inactive"), ("2000000044", "npi_unknown")] {
+        assert!(world.bad(&["directory", "lookup", npi]).err.contains(reason), "{npi}");
+    }
+    assert_eq!(world.run(&["directory", "lookup", "1234567890"]).code, 2);
+
+    world.good(&["directory", "import", "csv", &world.write("d.csv", csv(3))]);
+    assert!(!world.path("d.csv.rejects.csv").exists());
+}
+
+#[test]
+fn half_a_file_does_not_replace_a_whole_one_unless_forced() {
+    let world = World::new();
+    world.good(&["directory", "import", "csv", &world.write("d.csv", csv(100))]);
+    let entries = || world.json(&["directory", "lookup", "1234567893"])["snapshot"]["entries"].clone();
+    for small in [csv(79), csv(0), "nothing,useful\n".to_owned(), String::new()] {
+        let refused = world.bad(&["directory", "import", "csv", &world.write("d.csv", small)]);
+        assert!(refused.err.contains("stays in force"), "{}", refused.err);
+        assert_eq!(entries(), 100);
+    }
+    let forced = world.json(&["directory", "import", "csv", &world.write("d.csv", csv(79)), "--force"]);
+    assert_eq!((&forced["rows"], &forced["before"]), (&79.into(), &100.into()));
+    assert_eq!(entries(), 79);
+    assert_eq!(world.run(&["directory", "import", "csv", "nowhere.csv"]).code, 2);
+}

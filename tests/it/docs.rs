@@ -1,0 +1,55 @@
+//! Pages that are generated from the code: each is compared with what the code says now.
+//!
+//! After a change: `POSTERN_UPDATE_DOCS=1 scripts/test docs`, then read the difference and commit it.
+
+use std::{env, fmt::Write as _, fs, path::Path};
+
+use postern::domain::failure::{Class, Reason};
+
+#[test]
+fn the_page_of_reasons_says_what_the_code_says() {
+    same_as("docs/reasons.md", &reasons());
+}
+
+/// `docs/reasons.md`, from the table in `domain::failure`.
+fn reasons() -> String {
+    let mut page = String::from(
+        "# Reasons\n\n\
+         Every code that Postern gives for something that waits, is held, was refused or failed. The same code stands in the\n\
+         API, on the screens, in logs and in what the commands print.\n\n\
+         Class: **retry** - it is tried again by itself; **permanent** - trying again changes nothing until somebody acts;\n\
+         **unknown** - it may have arrived, so it is never tried again blindly.\n\n\
+         This page is generated from `src/domain/failure.rs`; do not edit it.\n\n\
+         | code | class | meaning | what to do next |\n\
+         | --- | --- | --- | --- |\n",
+    );
+    for reason in Reason::ALL {
+        let class = match reason.class() {
+            Class::Retry => "retry",
+            Class::Permanent => "permanent",
+            Class::Unknown => "unknown",
+        };
+        let (meaning, remedy) = (cell(reason.meaning()), cell(reason.remedy()));
+        writeln!(page, "| `{reason}` | {class} | {meaning} | {remedy} |").expect("a string takes everything");
+    }
+    page
+}
+
+/// A cell of a table: a bar would end it.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+/// Compares a generated page with the file that is committed, or writes it when asked to.
+fn same_as(path: &str, generated: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if env::var_os("POSTERN_UPDATE_DOCS").is_some() {
+        fs::write(&file, generated).expect("write the page");
+    }
+    let committed = fs::read_to_string(&file).unwrap_or_default();
+    let differs = committed.lines().zip(generated.lines()).find(|(old, new)| old != new);
+    assert!(
+        committed == generated,
+        "{path} is not what the code says (first difference: {differs:?}); run POSTERN_UPDATE_DOCS=1 scripts/test docs"
+    );
+}

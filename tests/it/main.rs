@@ -1,0 +1,21 @@
+//! Journeys through the real thing, and checks of the repository itself: one binary, which links once.
+//!
+//! `cfg(test)` tells the linter that `expect` is at home in all of this: a journey that cannot go on has failed.
+#![cfg(test)]
+
+mod admin;
+mod api;
+mod cli;
+mod crash;
+mod demo;
+mod docs;
+mod document;
+mod feed;
+mod folder;
+mod rooms;
+mod routing;
+mod seal;
+mod send;
+mod store;
+mod support;
+mod workers;

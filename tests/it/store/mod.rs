@@ -1,0 +1,46 @@
+//! The store's promises, each kept on both engines: a journey is written once and runs as `...::sqlite` and
+//! `...::postgres`.
+
+/// Runs each journey on an empty SQLite file and on an empty PostgreSQL database of its own.
+macro_rules! on_both_engines {
+    ($($(#[$meta:meta])* async fn $name:ident($world:ident: &World) $journey:block)+) => {$(
+        mod $name {
+            use super::*;
+
+            $(#[$meta])*
+            async fn journey($world: &World) $journey
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                journey(&World::sqlite().await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                journey(&World::postgres().await).await;
+            }
+        }
+    )+};
+}
+
+pub(crate) mod make;
+mod world;
+
+mod at_rest;
+mod cancel;
+mod changes;
+mod directory;
+mod group_commit;
+mod intake;
+mod leases;
+mod ledger;
+mod load;
+mod moves;
+mod prices;
+mod queue;
+mod records;
+mod schema;
+mod tasks;
+mod tenants;
+mod totals;
+mod versions;

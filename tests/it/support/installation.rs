@@ -1,0 +1,279 @@
+//! A whole installation: the real `postern` in a folder of its own, and a practice HISP that it sends to.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
+    os::unix::process::ExitStatusExt as _,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use postern::{
+    domain::DirectAddress,
+    net::tls::PemPair,
+    observe::SystemClock,
+    sandbox::{Hisp, HispSettings, Mailboxes, mailbox::Door, practice::Practice, story::chapter},
+};
+use serde_json::{Value, json};
+
+use super::{
+    command::{command, run},
+    counter::{base64, order},
+};
+
+/// Longest anything here is waited for: far more than it takes, because tests run beside each other.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// Where everybody's mailbox is.
+const DOMAIN: &str = "direct.lakeside.example";
+
+/// A folder made by `postern init` with one organization, which sends through the practice HISP.
+pub(crate) struct Installation {
+    pub(crate) dir: tempfile::TempDir,
+    token: String,
+    mailboxes: Mailboxes,
+    client: reqwest::Client,
+    pdf: String,
+    started: AtomicU32,
+    hisp: Hisp,
+}
+
+/// A running `postern serve`, killed when dropped.
+pub(crate) struct Serving {
+    child: Child,
+    log: PathBuf,
+    /// Where it listens; empty without a web door.
+    pub(crate) url: String,
+}
+
+impl Installation {
+    /// With these settings in the section `[worker]`, in SQLite or in the database at `url`.
+    pub(crate) async fn open(worker: &str, url: Option<&str>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let practice = Practice::open(&path("hisp/keys"), Arc::new(SystemClock)).unwrap();
+        let (certificate, key) = practice.server("localhost").unwrap();
+        let mailboxes = Mailboxes::new(path("hisp/mail"), Arc::new(SystemClock)).unwrap();
+        let tls = PemPair { certificate: certificate.into_bytes(), key: key.into_bytes() };
+        let settings = HispSettings::local(mailboxes.clone(), tls, Arc::new(practice.clone())).login("gateway", "practice");
+        let hisp = Hisp::start(settings).await.unwrap();
+        let mut installation = Self {
+            token: String::new(),
+            mailboxes,
+            client: reqwest::Client::builder().timeout(PATIENCE / 2).build().unwrap(),
+            pdf: base64(&chapter(0).pdf()),
+            started: AtomicU32::new(0),
+            dir,
+            hisp,
+        };
+        installation.postern(&["init", "."]);
+        installation.configure(worker, url);
+        installation.enrol(&practice);
+        installation.token = installation.postern(&["token", "create", "--organization", "north"]).trim_end().to_owned();
+        installation
+    }
+
+    fn configure(&self, worker: &str, url: Option<&str>) {
+        let port = self.hisp.address(Door::Relay).port();
+        let store = url.map(|url| format!("[store]\nurl = \"{url}\"\n")).unwrap_or_default();
+        let toml = format!(
+            "{store}[web]\nlisten = \"127.0.0.1:0\"\n[worker]\npoll = \"200ms\"\nretry_min = \"500ms\"\n{worker}\n\
+             [[relay]]\nname = \"hisp\"\nhost = \"localhost\"\nport = {port}\nca_file = \"hisp/keys/ca.pem\"\n\
+             auth = {{ user = \"gateway\", password = \"practice\" }}\n"
+        );
+        fs::write(self.dir.path().join("postern.toml"), toml).unwrap();
+    }
+
+    fn enrol(&self, practice: &Practice) {
+        let address: DirectAddress = "results@direct.north.example".parse().unwrap();
+        let (certificate, key) = practice.identity(&address).unwrap();
+        practice.domain(DOMAIN).unwrap();
+        let path = |name: &str| self.dir.path().join(name);
+        fs::write(path("north.pem"), certificate).unwrap();
+        fs::write(path("north.key"), key).unwrap();
+        fs::set_permissions(path("north.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let toml = format!(
+            "slug = \"north\"\nname = \"North\"\n[routing]\nunknown_wait = \"1s\"\n[[site]]\nlocal_id = \"RIVERSIDE01\"\n\
+             [[identity]]\naddress = \"{address}\"\nmode = \"sta_relay\"\nrelay = \"hisp\"\n\
+             certificate_file = \"north.pem\"\nkey_file = \"north.key\"\n\
+             [price]\ncurrency = \"USD\"\nrate = [{{ from = \"2020-01-01\", fee_code = \"direct\", amount = \"0.25\" }}]\n"
+        );
+        fs::write(path("north.toml"), toml).unwrap();
+        self.postern(&["org", "apply", "north.toml"]);
+        self.postern(&["trust", "anchors", "import", "--organization", "north", "hisp/keys/ca.pem"]);
+        self.postern(&["trust", "certificates", "import", "--organization", "north", &format!("hisp/keys/{DOMAIN}.pem")]);
+    }
+
+    /// Runs a command here, which must end well; gives its data.
+    pub(crate) fn postern(&self, args: &[&str]) -> String {
+        let ran = run(command(self.dir.path()).args(args));
+        assert_eq!(ran.code, 0, "{args:?}:\n{}{}", ran.out, ran.err);
+        ran.out
+    }
+
+    /// The same, as data for programs.
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.postern(&[args, &["--json"]].concat())).unwrap()
+    }
+
+    /// Starts `postern serve`, or one part of it, to die at `failpoint` if there is one.
+    pub(crate) fn serve(&self, only: Option<&str>, failpoint: Option<&str>) -> Serving {
+        let log = self.dir.path().join(format!("serve-{}.log", self.started.fetch_add(1, Ordering::Relaxed)));
+        let mut command = command(self.dir.path());
+        command.arg("serve").stdout(Stdio::null()).stderr(File::create(&log).unwrap());
+        command.args(only.iter().flat_map(|part| ["--only", part]));
+        // What is about to die gets the shortest lease there is: the next one need not wait long.
+        command.envs(failpoint.iter().flat_map(|name| [("POSTERN_FAILPOINT", *name), ("POSTERN__WORKER__LEASE", "3s")]));
+        let mut serving = Serving { child: command.spawn().unwrap(), log, url: String::new() };
+        if only.is_none_or(|part| part == "web") {
+            serving.url = wait_for("the HTTP door", || serving.listens_at()).unwrap_or_default();
+        }
+        serving
+    }
+
+    /// Submits result `number` for `local_part`, once: what a sender sees when the gateway dies meanwhile is an error.
+    pub(crate) async fn submit(&self, serving: &Serving, number: usize, local_part: &str) -> Result<String, String> {
+        let order_id = format!("R{number:04}");
+        let mut order = order(&order_id);
+        order["deliver_to"] = json!([{ "role": "pcp", "direct": format!("{local_part}@{DOMAIN}") }]);
+        let result = json!({ "order_id": order_id, "site": "RIVERSIDE01", "status": "final", "order": order, "pdf": self.pdf });
+        let request = self.client.post(format!("{}/v1/results", serving.url)).bearer_auth(&self.token);
+        let answer = request.json(&result).send().await.map_err(|error| error.to_string())?;
+        let status = answer.status();
+        let body: Value = answer.json().await.map_err(|error| error.to_string())?;
+        assert!(status.is_success() || status.is_server_error(), "{status}: {body}");
+        body["id"].as_str().map(str::to_owned).ok_or_else(|| body.to_string())
+    }
+
+    /// Every delivery there is.
+    pub(crate) fn deliveries(&self) -> Vec<Value> {
+        serde_json::from_value(self.json(&["delivery", "list", "--limit", "1000"])).unwrap()
+    }
+
+    /// How many deliveries are in each state.
+    pub(crate) fn states(&self) -> BTreeMap<String, usize> {
+        let mut states = BTreeMap::new();
+        for delivery in self.deliveries() {
+            *states.entry(text(&delivery["state"])).or_default() += 1;
+        }
+        states
+    }
+
+    /// Waits until there are `deliveries` and all of them are accepted.
+    pub(crate) fn settled(&self, deliveries: usize) {
+        let expected = BTreeMap::from([("accepted".to_owned(), deliveries)]);
+        let (began, mut states) = (Instant::now(), BTreeMap::new());
+        while states != expected {
+            assert!(began.elapsed() < PATIENCE, "not settled: {states:?}\n{}", self.logs());
+            std::thread::sleep(Duration::from_millis(200));
+            states = self.states();
+        }
+    }
+
+    /// How often the HISP has each Message-ID; one mailbox has one delivery, and so one Message-ID.
+    pub(crate) fn arrivals(&self) -> BTreeMap<String, usize> {
+        let mut arrivals = BTreeMap::new();
+        let mut mailboxes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for entry in self.mailboxes.list(None).unwrap() {
+            assert!(entry.opened, "{entry:?}");
+            let id = entry.message_id.expect("a Message-ID").trim_matches(['<', '>']).to_owned();
+            *arrivals.entry(id.clone()).or_default() += 1;
+            mailboxes.entry(entry.recipient.to_string()).or_default().insert(id);
+        }
+        assert!(mailboxes.values().all(|ids| ids.len() == 1), "one delivery under two Message-IDs: {mailboxes:?}");
+        arrivals
+    }
+
+    /// Nothing is lost and nothing is charged twice: `results` went in, each became one accepted and charged delivery,
+    /// which arrived.
+    pub(crate) fn ties(&self, results: &BTreeSet<String>) {
+        let (deliveries, arrivals) = (self.deliveries(), self.arrivals());
+        let sent: BTreeSet<String> = deliveries.iter().map(|delivery| text(&delivery["result"])).collect();
+        assert_eq!(&sent, results, "each result has its delivery");
+        assert_eq!(deliveries.len(), results.len(), "each result has one delivery");
+        for delivery in &deliveries {
+            assert_eq!((&delivery["state"], &delivery["fee"]), (&json!("accepted"), &json!("charged")), "{delivery}");
+        }
+        let ids: BTreeSet<String> =
+            deliveries.iter().map(|delivery| text(&delivery["message_id"]).trim_matches(['<', '>']).to_owned()).collect();
+        assert_eq!(arrivals.keys().cloned().collect::<BTreeSet<_>>(), ids, "what was accepted is what arrived");
+        let verified = self.json(&["verify"]);
+        let fees = self.json(&["fees", "report", "--from", "2020-01-01", "--to", "2100-01-01"]);
+        let cents = 25 * results.len();
+        let amount = format!("{}.{:02}", cents / 100, cents % 100);
+        assert!(fees["totals"].to_string().contains(&format!("\"{amount}\"")), "{amount}: {fees}\n{verified}");
+    }
+
+    /// What every gateway here has said, for a failure.
+    pub(crate) fn logs(&self) -> String {
+        let all = (0..self.started.load(Ordering::Relaxed)).map(|n| {
+            let text = fs::read_to_string(self.dir.path().join(format!("serve-{n}.log"))).unwrap_or_default();
+            format!("--- serve {n}\n{text}")
+        });
+        all.collect()
+    }
+}
+
+impl Serving {
+    fn listens_at(&self) -> Option<String> {
+        let text = fs::read_to_string(&self.log).ok()?;
+        let (_, url) = text.split_once("listening on ")?;
+        url.split_once('\n').map(|(url, _)| url.to_owned())
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        wait_for("the end of the gateway", || self.child.try_wait().unwrap())
+            .unwrap_or_else(|| panic!("the gateway does not end:\n{}", fs::read_to_string(&self.log).unwrap_or_default()))
+    }
+
+    /// Waits for the failpoint.
+    pub(crate) fn aborts(&mut self) {
+        const SIGABRT: i32 = 6;
+        let status = self.end();
+        assert_eq!(status.signal(), Some(SIGABRT), "{status}:\n{}", fs::read_to_string(&self.log).unwrap_or_default());
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop.
+    pub(crate) fn terminate(&self) {
+        let status = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A string in JSON.
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+}
+
+/// Asks until there is an answer, or patience ends.
+pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return Some(answer);
+        }
+        if began.elapsed() > PATIENCE {
+            eprintln!("waited in vain for {what}");
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,16 @@
+//! What journeys share.
+
+/// A clock that tests set.
+pub(crate) mod clock;
+/// Running the `postern` command.
+pub(crate) mod command;
+/// A counter to hand orders and results in at.
+pub(crate) mod counter;
+/// A whole installation with its practice HISP.
+pub(crate) mod installation;
+/// Servers that misbehave on purpose.
+pub(crate) mod misbehaving;
+/// A real Postfix.
+pub(crate) mod postfix;
+/// A real PostgreSQL, with a database for each test.
+pub(crate) mod postgres;
