@@ -81,6 +81,8 @@ impl Mx {
             let outcome = line.carry("", job, || self.open(host), ask).await;
             match outcome {
                 Outcome::RelayDown { why, .. } => last = deferred(why),
+                // RFC 5321 5.1: "later" from one server is no answer of the next, as long as none has been given the message.
+                later @ Outcome::Deferred { .. } if on_wire.is_some() => last = later,
                 outcome => return outcome,
             }
         }

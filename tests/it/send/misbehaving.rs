@@ -1,15 +1,21 @@
 //! Every fault, in every phase, and the one right conclusion from it.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use postern::{
-    config::relay::TlsMode,
+    config::relay::{MxSettings, TlsMode},
     domain::Reason,
-    net::tls::{ServerTls, self_signed},
-    send::{GoAhead, Job, Login, Outcome, Relay},
+    net::{
+        dns::{MailHosts, StaticDns},
+        tls::{ServerTls, self_signed},
+    },
+    send::{GoAhead, Job, Login, Mx, Outcome, Relay},
 };
 
 use crate::support::misbehaving::{Act, Misbehaving, another, envelope, hear, hello, message, say, wait};
@@ -408,4 +414,37 @@ async fn a_stripped_or_refused_starttls_sends_nothing_and_neither_does_one_with_
         assert_eq!(kind(&outcome), "relay down", "{what}: {outcome:?}");
         assert_eq!(server.count("MAIL") + server.count("AUTH"), 0, "{what}");
     }
+}
+
+/// Two exchangers of one domain: the first plays `first`, the second takes everything.
+async fn by_two_exchangers(first: Vec<Act>) -> (Outcome, usize) {
+    let first = Misbehaving::start(vec![first]).await;
+    let second = Misbehaving::start(vec![after(message(), vec![say("250 taken"), Act::Hang])]).await;
+    let dns = StaticDns::default()
+        .domain("clinic.example", MailHosts::Hosts(vec!["mx1.clinic.example".into(), "mx2.clinic.example".into()]))
+        .host("mx1.clinic.example", &[first.address])
+        .host("mx2.clinic.example", &[second.address]);
+    let lab = MxSettings { private_addresses: true, ..MxSettings::default() };
+    let mx = Mx::new(lab, Arc::new(dns)).unwrap();
+    let (from, to) = (address("results@lab.example"), address("pcp@clinic.example"));
+    let job = Job::new(&from, &to, b"Subject: x\r\n\r\nhello\r\n").unwrap();
+    let outcome = mx.send(&job, || async { GoAhead::Go }).await;
+    (outcome, second.count("DATA"))
+}
+
+#[tokio::test]
+async fn an_exchanger_that_says_later_is_not_the_last_word_until_one_has_been_given_the_message() {
+    let later = after(hello(), vec![hear("MAIL"), say("250 ok"), hear("RCPT"), say("451 greylisted"), Act::Hang]);
+    for first in [later, after(hello(), vec![hear("MAIL"), say("421 leaving")])] {
+        let (outcome, taken) = by_two_exchangers(first).await;
+        assert_eq!((kind(&outcome), taken), ("accepted", 1), "{outcome:?}");
+    }
+    // Given the message, whatever the first answered: the second is not asked.
+    for answer in ["451 later", "554 no"] {
+        let (outcome, taken) = by_two_exchangers(after(message(), vec![say(answer), Act::Hang])).await;
+        assert_eq!(taken, 0, "{outcome:?}");
+    }
+    let (outcome, taken) =
+        by_two_exchangers(after(hello(), vec![hear("MAIL"), say("250 ok"), hear("RCPT"), say("550 no such"), Act::Hang])).await;
+    assert_eq!((kind(&outcome), taken), ("refused", 0), "a refusal is final: {outcome:?}");
 }
