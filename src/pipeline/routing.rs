@@ -214,3 +214,39 @@ fn billable(organization: &Organization, fee_code: &str, now: Timestamp) -> Bill
         .and_then(|prices| prices.rate(fee_code, day))
         .map_or(Billable::Accepted, |rate| rate.billable)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(reason: Reason) -> Route {
+        Route { targets: Vec::new(), trace: Vec::new(), decision: Decision::Held(reason) }
+    }
+
+    fn earlier() -> Vec<Target> {
+        vec![Target {
+            address: "pcp@direct.example.org".parse().unwrap(),
+            rule: Rule::OrderAddress,
+            recipient: None,
+            own_site: false,
+        }]
+    }
+
+    #[test]
+    fn a_resend_never_goes_against_do_not_deliver() {
+        let mut route = held(Reason::DoNotDeliver);
+        include_earlier(&mut route, &earlier());
+        assert_eq!(route, held(Reason::DoNotDeliver));
+    }
+
+    #[test]
+    fn a_resend_goes_to_who_got_it_before_and_says_why() {
+        let mut route = held(Reason::NoTarget);
+        include_earlier(&mut route, &earlier());
+        assert_eq!((route.decision, route.targets.len()), (Decision::Routed, 1));
+        assert_eq!(route.trace[0].rule, Rule::EarlierRecipient);
+        let once = route.clone();
+        include_earlier(&mut route, &earlier());
+        assert_eq!(route, once, "the same address once");
+    }
+}

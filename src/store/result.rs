@@ -256,7 +256,11 @@ pub(super) async fn apply_route(tx: &mut Tx, charges: &mut Charges, routing: &Ro
         let known = known(tx, &org, &id).await?;
         let unwanted = if superseded { Event::Supersede } else { Event::Cancel };
         close(tx, charges, routing.org, &known, targets, unwanted, now).await?;
-        routed.deliveries = make(tx, routing, &about, &known, targets, now).await?;
+        // A resend that has gone out only closes what is no longer wanted. An address that is new since then gets the result
+        // itself; with a resend of it beside, it would get, and be charged for, the same thing twice.
+        if row.resend_of.is_none() || known.is_empty() {
+            routed.deliveries = make(tx, routing, &about, &known, targets, now).await?;
+        }
     }
     within!(tx, c => sqlx::query(
         "UPDATE result SET state = $1, reason = $2, next_attempt_at = $3, wait_until = $4, lease_owner = NULL, lease_until = NULL

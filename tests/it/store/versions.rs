@@ -155,6 +155,20 @@ on_both_engines! {
         assert_ne!(world.column(again[0], "message_id").await, world.column(first, "message_id").await);
     }
 
+    async fn an_address_added_after_a_resend_gets_the_result_once(world: &World) {
+        let org = world.organization("north").await;
+        let first = world.queued(org, "A1").await;
+        world.lead(org, first, &[E::Claimed, E::WireStarted, E::Accepted]).await;
+        world.store.take_result(org, &make::report("A1", ResultStatus::Resend), None, None, make::WAIT).await.unwrap();
+        assert_eq!(world.route(&[make::ADDRESS]).await.len(), 1);
+        let mut order = make::order("A1");
+        order.encounter = Some("ENC2".into());
+        world.store.take_order(org, &order, postern::domain::order::Action::Change).await.unwrap();
+        let made = world.route(&[make::ADDRESS, make::ELSEWHERE]).await;
+        assert_eq!(made.len(), 1, "the result goes to the new address, its resend does not go there too");
+        assert_eq!(world.column(made[0], "fee_code").await, "direct");
+    }
+
     async fn the_same_address_twice_in_a_route_is_one_delivery(world: &World) {
         let org = world.organization("north").await;
         world.result(org, "A1").await;
