@@ -1,5 +1,6 @@
 //! `postern hisp`: a practice HISP, and its mailboxes.
 
+mod certificate;
 mod look;
 mod serve;
 mod sink;
@@ -15,6 +16,8 @@ use super::Exit;
 pub(crate) enum Hisp {
     /// Run it until Ctrl-C
     Serve(serve::Serve),
+    /// Issue a certificate and key for an address or a domain
+    Certificate(certificate::Certificate),
     /// List what has arrived
     List(look::List),
     /// Show one message in words
@@ -43,6 +46,7 @@ impl Folder {
 pub(crate) fn run(hisp: &Hisp) -> anyhow::Result<Exit> {
     match hisp {
         Hisp::Serve(serve) => serve::run(serve),
+        Hisp::Certificate(certificate) => certificate::run(certificate),
         Hisp::List(list) => look::list(list),
         Hisp::Show(show) => look::show(show),
         Hisp::Extract(extract) => look::extract(extract),

@@ -120,6 +120,15 @@ impl Practice {
         Ok(own)
     }
 
+    /// The certificate and key of a domain, as PEM.
+    ///
+    /// # Errors
+    /// [`PracticeError`].
+    pub fn pair(&self, domain: &str) -> Result<(String, String), PracticeError> {
+        let own = self.domain(domain)?;
+        Ok((own.certificate.pem()?, pem(&own)?))
+    }
+
     /// A certificate and key for the address a client sends from, as PEM.
     ///
     /// # Errors
@@ -162,8 +171,11 @@ fn read(path: &Path) -> Result<Vec<u8>, PracticeError> {
     fs::read(path).map_err(|cause| PracticeError::File { path: path.to_owned(), cause })
 }
 
-/// Keys are for their owner alone.
-fn write(path: &Path, content: &[u8]) -> Result<(), PracticeError> {
+/// Writes a file that is its owner's alone, as keys are.
+///
+/// # Errors
+/// [`PracticeError::File`].
+pub fn write(path: &Path, content: &[u8]) -> Result<(), PracticeError> {
     let write = || fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(content);
     write().map_err(|cause| PracticeError::File { path: path.to_owned(), cause })
 }

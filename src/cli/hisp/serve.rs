@@ -111,13 +111,25 @@ fn announce(serve: &Serve, hisp: &Hisp) -> anyhow::Result<()> {
     ] {
         say(&format!("{:<22} {door:<8} takes {what}", hisp.address(door)));
     }
+    // Whole paths: the configuration lies in another folder.
+    let whole = dir.canonicalize().with_context(|| format!("the folder {}", dir.display()))?;
+    let relay = |name: &str, door| {
+        format!(
+            "[[relay]]\nname = \"{name}\"\nhost = \"{}\"\nport = {}\nca_file = \"{}\"\n",
+            serve.host,
+            hisp.address(door).port(),
+            whole.join("keys/ca.pem").display(),
+        )
+    };
+    let password = whole.join("password");
     say(&format!(
-        "\nFor postern.toml:\n\n[[relay]]\nname = \"practice\"\nhost = \"{}\"\nport = {}\nca_file = \"{}\"\n\
-         auth = {{ user = \"{USER}\", password_file = \"{}\" }}\n\nCtrl-C ends it. See what arrived: postern hisp list --dir {}",
-        serve.host,
-        hisp.address(Door::Relay).port(),
-        dir.join("keys/ca.pem").display(),
-        dir.join("password").display(),
+        "\nFor postern.toml:\n\n{}auth = {{ user = \"{USER}\", password_file = \"{}\" }}\n\n{}\n\
+         An identity with mode = \"edge\" uses the second; its password_file is {} too.\n\
+         Ctrl-C ends it. See what arrived: postern hisp list --dir {}",
+        relay("practice", Door::Relay),
+        password.display(),
+        relay("practice-edge", Door::Edge),
+        password.display(),
         dir.display(),
     ));
     Ok(())
@@ -131,7 +143,9 @@ fn password(file: &Path) -> anyhow::Result<SecretString> {
         anyhow::ensure!(!line.is_empty(), "{} is empty; delete it to get a new one", failed());
         return Ok(SecretString::from(line));
     }
-    let new = uuid::Uuid::now_v7().as_simple().to_string();
+    let mut random = [0; 16];
+    crate::crypto::random(&mut random)?;
+    let new = crate::crypto::Hex(&random).to_string();
     let mut made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).with_context(failed)?;
     writeln!(made, "{new}").with_context(failed)?;
     Ok(SecretString::from(new))

@@ -14,7 +14,7 @@ use postern::{
 use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::support::command::{command, postern};
+use crate::support::command::{command, postern, run};
 
 use super::{address, kind, settings, with_ca};
 
@@ -137,4 +137,32 @@ async fn the_sink_counts_for_a_benchmark_and_leaves_when_its_input_ends() {
     let counts: Value = serde_json::from_str(&counts).unwrap();
     assert_eq!(counts["messages"], 5);
     assert!(running.0.wait().unwrap().success());
+}
+
+#[test]
+fn its_authority_issues_keys_that_openssl_believes_and_the_tools_take() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for (name, file, san) in
+        [("results@lab.example", "sender", "email:results@lab.example"), ("Clinic.example", "clinic", "DNS:clinic.example")]
+    {
+        let issued = postern(dir, &["hisp", "certificate", "--dir", "h", name, "--output", file]);
+        assert_eq!(issued.code, 0, "{}", issued.err);
+        let pem = format!("{file}.pem");
+        let verified = run(Command::new("openssl").current_dir(dir).args(["verify", "-CAfile", "h/keys/ca.pem", &pem]));
+        assert_eq!(verified.code, 0, "{}", verified.err);
+        let names = run(Command::new("openssl").current_dir(dir).args(["x509", "-noout", "-ext", "subjectAltName", "-in", &pem]));
+        assert!(names.out.contains(san), "{}", names.out);
+    }
+    let message =
+        "From: results@lab.example\r\nTo: pcp@clinic.example\r\nMessage-ID: <1@lab.example>\r\nSubject: A\r\n\r\nText\r\n";
+    std::fs::write(dir.join("m.eml"), message).unwrap();
+    let who = ["seal", "--from", "results@lab.example", "--to", "pcp@clinic.example"];
+    let keys = ["--cert", "sender.pem", "--key", "sender.key", "--recipient-cert", "clinic.pem", "m.eml"];
+    let sealed = postern(dir, &[&who[..], &keys].concat());
+    assert_eq!(sealed.code, 0, "{}", sealed.err);
+
+    let wrong = postern(dir, &["hisp", "certificate", "--dir", "h", "no_domain", "--output", "x"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("'no_domain' is not a domain"), "{}", wrong.err);
 }
