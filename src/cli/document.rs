@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context as _, ensure};
 use uuid::Uuid;
 
-use super::{Exit, now, print_bytes, read, say};
+use super::{Exit, now, print_bytes, read, save, say};
 use crate::{
-    document::{Confidentiality, Earlier, Facts, Relation, Sender, pdf, unstructured},
+    document::{Confidentiality, DocumentError, Earlier, Facts, Relation, Sender, pdf, unstructured, xdm},
     domain::{
-        DirectAddress, Order, Report, organization::OrganizationFile, report::ResultStatus, route::IntendedRecipient,
-        text::Stated,
+        DirectAddress, Order, Report, message::PdfPlace, organization::OrganizationFile, report::ResultStatus,
+        route::IntendedRecipient, text::Stated,
     },
     source::wire::{self, FieldProblem, OrderMessage, Parsed, Replaces, ResultMessage, Unknown},
 };
@@ -21,9 +21,13 @@ use crate::{
 /// Without --result the report is final and nothing more is said about it; the result's JSON may carry `version` and
 /// `replaces` (the earlier document's id) for a correction. Without --organization a practice laboratory sends it.
 ///
+/// With --xdm the document is also put into an XDM package, as it is sent when an organization's file says
+/// packaging = "xdm"; the PDF stands beside it in the package when the file says pdf = "beside".
+///
 /// Exit code 1 when the order, the result or the PDF is bad; each problem is named with its field.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  postern document --order order.json --pdf report.pdf --result result.json > document.xml")]
+#[command(after_help = "Examples:\n  postern document --order order.json --pdf report.pdf --result result.json > document.xml
+  postern document --order order.json --pdf report.pdf --xdm package.zip > document.xml && postern inspect package.zip")]
 pub(crate) struct Args {
     /// The order as JSON; - is standard input.
     #[arg(long, value_name = "FILE")]
@@ -37,6 +41,9 @@ pub(crate) struct Args {
     /// The sender's own facts, as TOML: the file of `postern org apply`.
     #[arg(long, value_name = "FILE")]
     organization: Option<PathBuf>,
+    /// Write the XDM package here as well: a ZIP file with the document and its metadata.
+    #[arg(long, value_name = "FILE")]
+    xdm: Option<PathBuf>,
 }
 
 /// The sender of documents made without an organization file. It does not exist; its identifiers are those of examples.
@@ -71,7 +78,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         say("result: /order_id or /site differs from the order's [mismatch]");
         bad = true;
     }
-    if bad { Ok(Exit::Bad) } else { write(&file, &order, result, &pdf) }
+    if bad { Ok(Exit::Bad) } else { write(args, &file, &order, result, &pdf) }
 }
 
 fn organization(args: &Args) -> anyhow::Result<OrganizationFile> {
@@ -118,7 +125,7 @@ fn accept<T>(bad: &mut bool, what: &str, read: Result<Parsed<T>, Vec<FieldProble
     }
 }
 
-fn write(file: &OrganizationFile, order: &Order, result: Option<ResultMessage>, pdf: &[u8]) -> anyhow::Result<Exit> {
+fn write(args: &Args, file: &OrganizationFile, order: &Order, result: Option<ResultMessage>, pdf: &[u8]) -> anyhow::Result<Exit> {
     let sender = Sender::of(file, &order.site);
     let made_at = now().in_zone(&file.time_zone);
     let (version, replaces) = result.as_ref().map_or((None, None), |result| (result.version, result.replaces));
@@ -152,19 +159,37 @@ fn write(file: &OrganizationFile, order: &Order, result: Option<ResultMessage>, 
         made_at,
     };
     let mut document = Vec::new();
-    match unstructured::write(&facts, pdf, &mut document) {
-        Ok(written) => {
-            if written.replaced_characters > 0 {
-                say(&format!("note: {} characters that XML cannot carry became U+FFFD", written.replaced_characters));
-            }
-            print_bytes(&document)?;
-            Ok(Exit::Good)
-        }
+    let mut made = || -> Result<(usize, Option<Vec<u8>>), DocumentError> {
+        let written = unstructured::write(&facts, pdf, &mut document)?;
+        let package = args.xdm.as_ref().map(|_| package(file, &facts, &document, pdf)).transpose()?;
+        Ok((written.replaced_characters, package))
+    };
+    let (replaced, package) = match made() {
+        Ok(made) => made,
         Err(error) => {
             say(&format!("pdf: {error} [{}]", error.reason()));
-            Ok(Exit::Bad)
+            return Ok(Exit::Bad);
         }
+    };
+    if replaced > 0 {
+        say(&format!("note: {replaced} characters that XML cannot carry became U+FFFD"));
     }
+    if let (Some(path), Some(package)) = (&args.xdm, package) {
+        save(path, &package).with_context(|| format!("cannot write {}", path.display()))?;
+        say(&format!("{} bytes written to {}", package.len(), path.display()));
+    }
+    print_bytes(&document)?;
+    Ok(Exit::Good)
+}
+
+/// The package as it would be sent to the order's first recipient.
+fn package(file: &OrganizationFile, facts: &Facts<'_>, cda: &[u8], pdf: &[u8]) -> Result<Vec<u8>, DocumentError> {
+    let place = facts.address.map_or(file.message.pdf, |address| file.message.enclosure(address).pdf);
+    let from = file.sites.iter().find(|site| site.local_id == facts.order.site).and_then(|site| site.identity.as_ref());
+    let from = from.or_else(|| file.identities.first().map(|identity| &identity.address));
+    let mut package = Vec::new();
+    xdm::write(&xdm::Package { facts, from, cda, pdf: (place == PdfPlace::Beside).then_some(pdf) }, &mut package)?;
+    Ok(package)
 }
 
 fn plain_report(order: &Order) -> Report {

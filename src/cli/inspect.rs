@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use super::{Exit, print, read, say};
 use crate::{
     crypto::{sha256, sha256::hex},
+    document::xdm::unpack::{is_zip, unpack},
+    sandbox::enclosed::{self, Item},
     seal::{describe_cms, describe_message},
     trust::{
         Certificate,
@@ -13,10 +15,10 @@ use crate::{
     },
 };
 
-/// Say in words what is in a message, certificate, CMS structure or PDF.
+/// Say in words what is in a message, certificate, CMS structure, PDF or XDM package.
 ///
-/// Shows what can be seen from outside and judges nothing: `postern open` judges a message. Exit code 1 when the file is
-/// none of these.
+/// Shows what can be seen from outside and judges nothing: `postern open` judges a message. Of a message that is not
+/// sealed, its attachments are listed; of an XDM package, its documents. Exit code 1 when the file is none of these.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Print as JSON.
@@ -34,7 +36,7 @@ struct Thing {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let things = look(&read(&args.file)?);
     if things.is_empty() {
-        say(&format!("{} is no message, certificate, CMS structure or PDF that can be read", args.file.display()));
+        say(&format!("{} is no message, certificate, CMS structure, PDF or package that can be read", args.file.display()));
         return Ok(Exit::Bad);
     }
     if args.json {
@@ -50,7 +52,14 @@ fn look(bytes: &[u8]) -> Vec<Thing> {
     if bytes.starts_with(b"%PDF-") {
         return vec![Thing { kind: "pdf", lines: pdf(bytes) }];
     }
-    if let Some(lines) = describe_message(bytes) {
+    if is_zip(bytes) {
+        return vec![package(bytes)];
+    }
+    if let Some(mut lines) = describe_message(bytes) {
+        lines.extend(enclosed::list(bytes).iter().map(|item| {
+            let label = if item.package.is_some() { "in_package" } else { "attachment" };
+            (label, item.words())
+        }));
         return vec![Thing { kind: "message", lines }];
     }
     if is_pem(bytes) {
@@ -78,6 +87,16 @@ fn pem(bytes: &[u8]) -> Vec<Thing> {
             _ => None,
         })
         .collect()
+}
+
+fn package(bytes: &[u8]) -> Thing {
+    match unpack(bytes) {
+        Ok(documents) => {
+            let lines = documents.iter().map(|document| ("document", Item::of(document, "").words())).collect();
+            Thing { kind: "xdm_package", lines }
+        }
+        Err(problem) => Thing { kind: "zip", lines: vec![("problem", problem.to_string())] },
+    }
 }
 
 fn pdf(bytes: &[u8]) -> Vec<Line> {

@@ -126,6 +126,13 @@ pub(crate) fn print_bytes(data: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writes a file that names a patient: only its owner may read it.
+pub(crate) fn save(file: &std::path::Path, content: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut out = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    out.write_all(content)
+}
+
 /// Says something to the person: stderr.
 pub(crate) fn say(talk: &str) {
     // Nothing can be done about a closed stderr, and it must not stop the work.

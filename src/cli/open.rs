@@ -1,16 +1,16 @@
 //! `postern open`: decrypt, verify and judge a sealed message.
 
-use std::{
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::{Exit, now, print, read};
+use super::{Exit, now, print, read, save, say};
 use crate::{
     domain::{DirectAddress, MessageId, OffsetTime, Reason},
+    sandbox::{
+        enclosed::{self, Item},
+        pdf,
+    },
     seal::{Notice, OpenError, Opening, Own, Verified, open, read_key},
     trust::{Anchors, Certificate, Crls, Policy, Revocation},
 };
@@ -21,7 +21,9 @@ use crate::{
 /// valid, leads to an anchor, is not revoked and is bound to the sender, the outer headers agree with the protected ones
 /// and the message is addressed to the recipient. Needs no store and no network.
 ///
-/// Exit code 0 only when accepted, 1 when rejected, 2 when a file cannot be read.
+/// What an accepted message encloses is listed, with the documents of an XDM package.
+///
+/// Exit code 0 only when accepted, 1 when rejected or when it has no PDF for --save-pdf, 2 when a file cannot be read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The recipient's certificate, PEM or DER.
@@ -54,6 +56,9 @@ pub(crate) struct Args {
     /// Write the inner message here, only when it is accepted.
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
+    /// Write the report's PDF here, only when the message is accepted: attached, or inside a C-CDA or an XDM package.
+    #[arg(long, value_name = "FILE")]
+    save_pdf: Option<PathBuf>,
     /// The sealed message; - is standard input.
     file: PathBuf,
 }
@@ -65,6 +70,8 @@ struct Judgement<'a> {
     from: Option<&'a DirectAddress>,
     message_id: Option<&'a MessageId>,
     notice: Option<Notice>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    documents: Vec<Item>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -94,7 +101,25 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     } else {
         print_words(opened.as_ref())?;
     }
-    Ok(if opened.is_ok() { Exit::Good } else { Exit::Bad })
+    let saved = match (&opened, &args.save_pdf) {
+        (Ok(verified), Some(file)) => save_pdf(file, verified.inner())?,
+        _ => true,
+    };
+    Ok(if opened.is_ok() && saved { Exit::Good } else { Exit::Bad })
+}
+
+/// Whether there was a PDF.
+fn save_pdf(file: &Path, inner: &[u8]) -> anyhow::Result<bool> {
+    match pdf::extract(inner) {
+        Ok(found) => {
+            save(file, &found).with_context(|| format!("cannot write {}", file.display()))?;
+            Ok(true)
+        }
+        Err(none) => {
+            say(&format!("no PDF was written to {}: {none}", file.display()));
+            Ok(false)
+        }
+    }
 }
 
 /// Nothing of a rejected message is shown: nobody vouches for it.
@@ -106,8 +131,16 @@ fn print_json(opened: Result<&Verified, &OpenError>) -> anyhow::Result<()> {
             from: Some(verified.from()),
             message_id: verified.message_id(),
             notice: Notice::of(verified),
+            documents: enclosed::list(verified.inner()),
         },
-        Err(error) => Judgement { verdict: "rejected", reason: Some(error.reason()), from: None, message_id: None, notice: None },
+        Err(error) => Judgement {
+            verdict: "rejected",
+            reason: Some(error.reason()),
+            from: None,
+            message_id: None,
+            notice: None,
+            documents: vec![],
+        },
     };
     print(&format!("{}\n", serde_json::to_string(&judgement)?))
 }
@@ -135,6 +168,12 @@ fn print_words(opened: Result<&Verified, &OpenError>) -> anyhow::Result<()> {
         }
         words.push('\n');
     }
+    for item in enclosed::list(verified.inner()) {
+        let what = if item.package.is_some() { "  inside: " } else { "encloses: " };
+        // Names and titles are the sender's: a terminal must not be driven by them.
+        let item: String = item.words().chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        words.extend([what, &item, "\n"]);
+    }
     print(&words)
 }
 
@@ -144,10 +183,4 @@ fn certificates(files: &[PathBuf]) -> anyhow::Result<Vec<Certificate>> {
         all.extend(Certificate::read_all(&read(file)?).with_context(|| format!("cannot use {}", file.display()))?);
     }
     Ok(all)
-}
-
-/// The inner message names a patient: only its owner may read the file.
-fn save(file: &Path, inner: &[u8]) -> std::io::Result<()> {
-    let mut out = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
-    out.write_all(inner)
 }

@@ -14,6 +14,8 @@ pub mod hash;
 pub mod keys;
 /// The key that wraps every organization's data key.
 pub mod master_key;
+/// SHA-1, only to name a document where a standard asks for it.
+pub mod sha1;
 /// SHA-256, at once and piece by piece.
 pub mod sha256;
 
@@ -22,6 +24,7 @@ pub use error::CryptoError;
 pub use hash::Hex;
 pub use keys::DataKey;
 pub use master_key::MasterKey;
+pub use sha1::sha1;
 pub use sha256::{Sha256, sha256};
 
 /// Fills `out` with random octets fit for keys and nonces.

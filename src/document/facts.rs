@@ -2,9 +2,10 @@
 
 use uuid::Uuid;
 
-use super::Sender;
+use super::{Sender, codes::document_name};
 use crate::domain::{
-    DirectAddress, OffsetTime, Order, Report, organization::PatientId, report::ResultStatus, route::IntendedRecipient, words,
+    DirectAddress, OffsetTime, Order, Report, order::Provider, organization::PatientId, report::ResultStatus,
+    route::IntendedRecipient, words,
 };
 
 words! {
@@ -79,6 +80,39 @@ impl Facts<'_> {
     /// Whether somebody stands behind the report as finished.
     pub(super) fn is_finished(&self) -> bool {
         self.report.status != ResultStatus::Preliminary
+    }
+
+    /// Who signs the report: its reader, when it is finished. Somebody without a name signs nothing.
+    pub(super) fn signer(&self) -> Option<&Provider> {
+        self.report.author.as_ref().filter(|reader| self.is_finished() && reader.name.is_some())
+    }
+
+    /// When the exam was over, as far as that fits to its beginning.
+    pub(super) fn exam_ended_at(&self) -> Option<OffsetTime> {
+        self.report.completed_at.filter(|ended| self.order.scheduled_at.is_none_or(|begun| begun.at <= ended.at))
+    }
+
+    /// What the report is called: by itself, else by its document code.
+    #[must_use]
+    pub fn report_title(&self) -> &str {
+        let plain = self.report.title.as_deref().map(str::trim).filter(|title| !title.is_empty());
+        let plain = plain.or_else(|| document_name(self.document_code()).map(|name| name.trim_end_matches(" Document")));
+        plain.unwrap_or("Result report")
+    }
+
+    /// The document's title, which says in front what kind of statement it is when it is not simply final.
+    pub(super) fn title(&self) -> String {
+        let plain = self.report_title();
+        let mark = match self.report.status {
+            ResultStatus::Corrected => "CORRECTED",
+            ResultStatus::Addendum => "ADDENDUM",
+            ResultStatus::Preliminary => "PRELIMINARY",
+            ResultStatus::Final | ResultStatus::Resend => return plain.to_owned(),
+        };
+        if plain.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark)) {
+            return plain.to_owned();
+        }
+        format!("{mark}: {plain}")
     }
 
     /// The LOINC code of the document.

@@ -1,7 +1,8 @@
-//! Step 3: PDF checks and the C-CDA Unstructured Document.
+//! Step 3: PDF checks, the C-CDA Unstructured Document, and the XDM package.
 //!
 //! A result's PDF is checked once, at intake ([`pdf::check`]); nothing is ever rendered or executed. For each delivery it
-//! is wrapped in a document of its own ([`unstructured::write`]) from the [`Facts`] about order, report and sender.
+//! is wrapped in a document of its own ([`unstructured::write`]) from the [`Facts`] about order, report and sender. For peers
+//! that want it so, the document goes into a package with its metadata ([`xdm::write`]).
 
 mod codes;
 mod facts;
@@ -10,6 +11,8 @@ pub mod pdf;
 mod sender;
 /// The C-CDA R2.1 Unstructured Document.
 pub mod unstructured;
+/// The XDM package: documents and their metadata in a ZIP file.
+pub mod xdm;
 mod xml;
 
 pub use facts::{Confidentiality, Earlier, Facts, Relation};
@@ -29,6 +32,9 @@ pub enum DocumentError {
         /// Bytes that fit.
         limit: usize,
     },
+    /// The package could not be put together: only a document of gigabytes can do that.
+    #[error("the XDM package cannot be written: {0}")]
+    Package(String),
 }
 
 impl DocumentError {
@@ -42,7 +48,7 @@ impl DocumentError {
     #[must_use]
     pub const fn reason(&self) -> Reason {
         match self {
-            Self::PdfTooLarge { .. } => Reason::TooLarge,
+            Self::PdfTooLarge { .. } | Self::Package(_) => Reason::TooLarge,
         }
     }
 }

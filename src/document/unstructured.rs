@@ -10,7 +10,7 @@ mod parts;
 mod people;
 mod subject;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::{DocumentError, Facts, xml::Xml};
 

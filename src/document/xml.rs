@@ -101,6 +101,18 @@ impl<'o> Xml<'o> {
         self.close(name);
     }
 
+    /// `<!DOCTYPE declaration>`; fixed text of ours.
+    pub(super) fn doctype(&mut self, declaration: &str) {
+        self.event(Event::DocType(BytesText::from_escaped(declaration)));
+    }
+
+    /// Text as it is, between elements.
+    pub(super) fn words(&mut self, text: &str) {
+        let (text, replaced) = xml_text(text);
+        self.replaced += replaced;
+        self.event(Event::Text(BytesText::new(&text)));
+    }
+
     /// `<name a="b">base64</name>`, encoded straight into the buffer, without line breaks.
     pub(super) fn base64(&mut self, name: &str, attributes: Attributes<'_>, bytes: &[u8]) {
         self.open(name, attributes);

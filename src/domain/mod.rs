@@ -11,6 +11,8 @@ pub mod delivery;
 pub mod failure;
 /// Typed identifiers and whose rows a call may touch.
 pub mod id;
+/// How a result is enclosed in its message.
+pub mod message;
 /// Money in micro-units, and prices.
 pub mod money;
 /// National Provider Identifiers.

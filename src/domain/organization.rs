@@ -5,7 +5,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Currency, DirectAddress, Money, Npi, money,
+    Currency, DirectAddress, Money, Npi,
+    message::MessageRules,
+    money,
     order::PostalAddress,
     profile::{Cipher, KeyTransport, Profile},
     time::{Date, Span, TimeZone},
@@ -126,6 +128,9 @@ pub struct OrganizationFile {
     /// How documents are written.
     #[serde(default)]
     pub document: DocumentRules,
+    /// How messages are made up: attachments or an XDM package, the PDF inside the document or beside it as well.
+    #[serde(default)]
+    pub message: MessageRules,
     /// How results are routed.
     #[serde(default)]
     pub routing: RoutingRules,
@@ -448,6 +453,7 @@ impl OrganizationFile {
                 bad(format!("price.rate[{i}].amount"), "cannot be negative");
             }
         }
+        problems.extend(self.message.problems());
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 }
@@ -497,6 +503,7 @@ mod tests {
             time_zone: TimeZone::utc(),
             mode: Mode::Production,
             document: DocumentRules::default(),
+            message: MessageRules::default(),
             routing: RoutingRules::default(),
             targets: vec![],
             sites: vec![],

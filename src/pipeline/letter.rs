@@ -4,10 +4,16 @@ use std::sync::{Arc, Mutex};
 
 use super::{Gateway, beliefs::Credential, delivering::Obstacle};
 use crate::{
-    document::{Confidentiality, Earlier, Facts, Relation, Sender, unstructured},
-    domain::{OffsetTime, Timestamp, organization::PatientId, report::ResultStatus},
+    document::{Confidentiality, DocumentError, Earlier, Facts, Relation, Sender, unstructured, xdm},
+    domain::{
+        DirectAddress, OffsetTime, Timestamp,
+        message::{Enclosure, Packaging, PdfPlace},
+        order::{PersonName, Priority, Provider},
+        organization::PatientId,
+        report::ResultStatus,
+    },
     observe::chain,
-    seal::{self, Category, Context, Letter, Seal, Sealer},
+    seal::{self, Category, Context, Enclosed, Letter, Seal, Sealer},
     store::{
         delivery::Work,
         organization::{Identity, Organization},
@@ -22,7 +28,8 @@ pub(super) struct Benches(Arc<Mutex<Vec<Bench>>>);
 /// The buffers one letter is made in.
 #[derive(Default)]
 struct Bench {
-    cda: Vec<u8>,
+    /// What goes into the message: the C-CDA, or the package around it.
+    enclosed: Vec<u8>,
     sealer: Sealer,
     message: Vec<u8>,
 }
@@ -118,10 +125,14 @@ fn write(
         received_at,
         made_at,
     };
-    unstructured::write(&facts, pdf, &mut bench.cda).map_err(|error| Obstacle::Never(error.reason(), error.to_string()))?;
+    let enclosure = file.message.enclosure(&work.target.address);
+    let enclosed = enclose(&facts, pdf, enclosure, &head.identity.address, bench);
+    enclosed.map_err(|error| Obstacle::Never(error.reason(), error.to_string()))?;
 
-    let recipient =
-        work.target.recipient.as_ref().and_then(|recipient| recipient.name.as_ref()).map(crate::domain::order::PersonName::plain);
+    let recipient = work.target.recipient.as_ref().and_then(|recipient| recipient.name.as_ref()).map(PersonName::plain);
+    let named = |provider: Option<&Provider>| provider.and_then(|provider| provider.name.as_ref()).map(PersonName::plain);
+    let (ordered_by, read_by) = (named(work.order.ordering_provider.as_ref()), named(work.report.author.as_ref()));
+    let exam = work.order.procedure.as_ref().map(|exam| exam.display.as_deref().unwrap_or(&exam.code));
     let patient = work.order.patient.name.plain();
     let mrn = file.document.assigning_authority.as_deref().zip(work.order.patient.local_id.as_deref());
     let letter = Letter {
@@ -129,15 +140,19 @@ fn write(
         to: &work.target.address,
         message_id: &work.message_id,
         date: made_at,
-        corrected: work.report.status == ResultStatus::Corrected,
+        status: work.report.status,
         wants_dispatched: false,
         facts: seal::Facts {
             organization: &sender.organization.name,
             phone: sender.site.phone.as_deref(),
             site: &sender.site.name,
             order_id: &work.order.order_id,
-            title: work.report.title.as_deref().unwrap_or("Diagnostic report"),
+            title: facts.report_title(),
             completed_at: completed_at(work, received_at),
+            urgent: work.priority == Priority::Urgent,
+            exam,
+            ordered_by: ordered_by.as_deref(),
+            read_by: read_by.as_deref(),
             recipient: recipient.as_deref(),
             patient: &patient,
             birth_date: &work.order.patient.birth_date,
@@ -147,8 +162,14 @@ fn write(
             patient_id: if patient_id == PatientId::Mrn { mrn } else { None },
             patient: &work.order.patient,
         },
-        cda: &bench.cda,
-        pdf: None,
+        enclosed: match enclosure {
+            Enclosure { packaging: Packaging::Attachment, pdf: place } => {
+                Enclosed::Documents { cda: &bench.enclosed, pdf: (place == PdfPlace::Beside).then_some(pdf) }
+            }
+            Enclosure { packaging: Packaging::Xdm, pdf: place } => {
+                Enclosed::Package { zip: &bench.enclosed, with_pdf: place == PdfPlace::Beside }
+            }
+        },
     };
     let sha256 = if let (Credential::Signer(signer), Some(trusted)) = (credential, trusted) {
         let profile = file.profile(&work.target.address);
@@ -162,6 +183,20 @@ fn write(
         crate::crypto::sha256(&bench.message)
     };
     Ok(Written { on, sha256 })
+}
+
+/// Makes what the message encloses. A package is made around the document in the buffer the message comes into later, so
+/// that it costs no buffer of its own.
+fn enclose(facts: &Facts<'_>, pdf: &[u8], how: Enclosure, from: &DirectAddress, on: &mut Bench) -> Result<(), DocumentError> {
+    match how.packaging {
+        Packaging::Attachment => unstructured::write(facts, pdf, &mut on.enclosed).map(|_| ()),
+        Packaging::Xdm => {
+            unstructured::write(facts, pdf, &mut on.message)?;
+            let beside = (how.pdf == PdfPlace::Beside).then_some(pdf);
+            let package = xdm::Package { facts, from: Some(from), cda: &on.message, pdf: beside };
+            xdm::write(&package, &mut on.enclosed)
+        }
+    }
 }
 
 /// The versions of a report are one set; an addendum stands beside it, in a set of its own (CDA R2 4.2.3.1).

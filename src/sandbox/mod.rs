@@ -15,6 +15,8 @@
 //! Any address works. Some local parts choose a failure, see [`mishap`]: `slow`, `450`, `550`, `full`, `tarpit`,
 //! `dropdata`, `lostreply`, `latereply` ...
 
+/// What an opened message encloses.
+pub mod enclosed;
 /// Bytes in: command lines with limits, and the end of DATA.
 pub mod input;
 /// What arrived, on disk.

@@ -1,11 +1,15 @@
-//! The PDF inside a delivered message: base64 in the `text` of a C-CDA Unstructured Document's `nonXMLBody`, or attached.
+//! The PDF inside a delivered message: base64 in the `text` of a C-CDA Unstructured Document's `nonXMLBody`, attached, or
+//! either of them in an XDM package. What a part is declared as is not believed: its content is looked at.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use mail_parser::{MessageParser, MimeHeaders as _};
 use memchr::memmem;
 
+use super::enclosed::DEEPEST;
+use crate::document::xdm::unpack::{UnpackError, is_zip, unpack};
+
 /// Why there is no PDF.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoPdf {
     /// Not a mail message.
     #[error("the message cannot be read")]
@@ -16,10 +20,10 @@ pub enum NoPdf {
     /// The document has one that is not base64.
     #[error("the document's PDF is not valid base64")]
     Damaged,
+    /// It may be in a package that was not opened.
+    #[error(transparent)]
+    Package(UnpackError),
 }
-
-/// Messages inside messages that are looked into.
-const DEEPEST: u8 = 3;
 
 /// The first PDF of `inner`, an opened message.
 pub fn extract(inner: &[u8]) -> Result<Vec<u8>, NoPdf> {
@@ -28,12 +32,9 @@ pub fn extract(inner: &[u8]) -> Result<Vec<u8>, NoPdf> {
 
 fn look_into(mail: &[u8], depth: u8) -> Result<Vec<u8>, NoPdf> {
     let message = MessageParser::new().parse(mail).ok_or(NoPdf::Unreadable)?;
-    let mut damaged = false;
+    let mut none = NoPdf::None;
     for part in &message.parts {
         let content = part.contents();
-        if content.starts_with(b"%PDF-") {
-            return Ok(content.to_vec());
-        }
         // A wrapped message holds the document one level down.
         let wrapped = part.content_type().is_some_and(|t| t.ctype() == "message") && content.len() < mail.len();
         if wrapped
@@ -42,13 +43,38 @@ fn look_into(mail: &[u8], depth: u8) -> Result<Vec<u8>, NoPdf> {
         {
             return Ok(pdf);
         }
-        match in_document(content) {
-            Some(Ok(pdf)) => return Ok(pdf),
-            Some(Err(_)) => damaged = true,
-            None => {}
+        match if is_zip(content) { in_package(content) } else { in_content(content) } {
+            Ok(pdf) => return Ok(pdf),
+            Err(NoPdf::None) => {}
+            Err(problem) => none = problem,
         }
     }
-    Err(if damaged { NoPdf::Damaged } else { NoPdf::None })
+    Err(none)
+}
+
+/// The PDF of a package: the one to read, else the one inside a document.
+fn in_package(zip: &[u8]) -> Result<Vec<u8>, NoPdf> {
+    let documents = unpack(zip).map_err(NoPdf::Package)?;
+    if let Some(pdf) = documents.iter().find(|document| is_pdf(&document.bytes)) {
+        return Ok(pdf.bytes.clone());
+    }
+    let mut none = NoPdf::None;
+    for document in &documents {
+        match in_content(&document.bytes) {
+            Ok(pdf) => return Ok(pdf),
+            Err(NoPdf::None) => {}
+            Err(problem) => none = problem,
+        }
+    }
+    Err(none)
+}
+
+fn in_content(content: &[u8]) -> Result<Vec<u8>, NoPdf> {
+    if is_pdf(content) { Ok(content.to_vec()) } else { in_document(content).unwrap_or(Err(NoPdf::None)) }
+}
+
+fn is_pdf(content: &[u8]) -> bool {
+    content.starts_with(b"%PDF-")
 }
 
 /// The PDF of a C-CDA Unstructured Document: the `text` element with `representation="B64"` and the media type of a PDF.

@@ -35,7 +35,7 @@ pub use decrypt::Own;
 pub use describe::{describe_cms, describe_message};
 pub use envelope::{Seal, Sealed, Sealer};
 pub use error::{OpenError, SealError};
-pub use letter::Letter;
+pub use letter::{Enclosed, Letter};
 pub use notice::Notice;
 pub use open::{Opening, Verified, open};
 pub use outer::{Inner, Outer};

@@ -4,14 +4,14 @@ use std::{io::IsTerminal as _, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use clap::Args;
-use mail_parser::{MessageParser, MimeHeaders as _};
+use mail_parser::MessageParser;
 
 use super::Folder;
 use crate::{
     cli::{Exit, print, print_bytes, say},
     domain::DirectAddress,
     observe::SystemClock,
-    sandbox::{Mailboxes, mailbox::Entry, pdf},
+    sandbox::{Mailboxes, enclosed, mailbox::Entry, pdf},
 };
 
 /// List what has arrived, oldest first
@@ -137,13 +137,9 @@ fn contents(inner: &[u8]) -> String {
         format!("subject   {}", message.subject().unwrap_or("none")),
         format!("id        {}", message.message_id().unwrap_or("none")),
     ];
-    for part in message.parts.iter().filter(|part| !part.is_multipart()) {
-        let kind = part.content_type().map_or_else(
-            || "text/plain".to_owned(),
-            |t| t.subtype().map_or_else(|| t.ctype().to_owned(), |subtype| format!("{}/{subtype}", t.ctype())),
-        );
-        let (size, name) = (part.contents().len(), part.attachment_name().unwrap_or("no name"));
-        lines.push(format!("part      {kind}, {size} bytes, {name}"));
+    for item in enclosed::list(inner) {
+        let what = if item.package.is_some() { "  inside  " } else { "part      " };
+        lines.push(format!("{what}{}", item.words()));
     }
     if let Some(body) = message.body_text(0) {
         lines.push(format!("\n{}", body.trim_end()));

@@ -74,7 +74,7 @@ fn flatten(path: &str, value: &Value, all: &mut Vec<(String, String)>) {
         Value::Object(members) => members.iter().for_each(|(name, value)| flatten(&below(name), value, all)),
         Value::Array(items) if items.iter().any(Value::is_object) => {
             for (place, item) in items.iter().enumerate() {
-                let key = ["local_id", "address", "direct"].iter().find_map(|key| item.get(key)?.as_str());
+                let key = ["local_id", "address", "direct", "domain"].iter().find_map(|key| item.get(key)?.as_str());
                 let key = key.map_or_else(|| place.to_string(), str::to_owned);
                 flatten(&format!("{path}[{key}]"), item, all);
             }
@@ -133,6 +133,19 @@ mod tests {
         let renamed = two.replace("Sea", "Lake");
         assert_eq!(shown(two, &renamed), ["~ site[C].name: \"Sea\" -> \"Lake\""]);
         assert_eq!(shown(two, two), [""; 0]);
+    }
+
+    #[test]
+    fn a_rule_for_a_domain_goes_by_its_domain() {
+        let rules = "[message]\npdf = \"beside\"\n[[message.domain]]\ndomain = \"d.example\"\npackaging = \"xdm\"\n";
+        assert_eq!(
+            shown("", rules),
+            [
+                "+ message.domain[d.example].domain: \"d.example\"",
+                "+ message.domain[d.example].packaging: \"xdm\"",
+                "~ message.pdf: \"inside\" -> \"beside\""
+            ]
+        );
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub(super) fn documentation_of(xml: &mut Xml<'_>, facts: &Facts<'_>) {
         Some(begun) => xml.empty("low", &[("value", &begun.hl7())]),
         None => xml.null("low", "UNK"),
     }
-    if let Some(ended) = facts.report.completed_at.filter(|ended| begun.is_none_or(|begun| begun.at <= ended.at)) {
+    if let Some(ended) = facts.exam_ended_at() {
         xml.empty("high", &[("value", &ended.hl7())]);
     }
     xml.close("effectiveTime");

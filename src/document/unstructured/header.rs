@@ -1,9 +1,6 @@
 //! What the document says about itself.
 
-use crate::{
-    document::{Facts, codes, codes::oid, xml::Xml},
-    domain::report::ResultStatus,
-};
+use crate::document::{Facts, codes, codes::oid, xml::Xml};
 
 /// US Realm Header and Unstructured Document (CONF:1198-5252, 7710).
 const TEMPLATES: [&str; 2] = ["2.16.840.1.113883.10.20.22.1.1", "2.16.840.1.113883.10.20.22.1.10"];
@@ -21,7 +18,7 @@ pub(super) fn document(xml: &mut Xml<'_>, facts: &Facts<'_>) {
     }
     xml.empty("id", &[("root", &facts.document_id.to_string())]); // CONF:1198-9991
     code(xml, facts.document_code());
-    xml.text("title", &title(facts)); // CONF:1198-5254
+    xml.text("title", &facts.title()); // CONF:1198-5254
     xml.empty("effectiveTime", &[("value", &facts.made_at.hl7())]); // CONF:1198-5256
     xml.empty("confidentialityCode", &[("code", facts.confidentiality.as_str()), ("codeSystem", oid::CONFIDENTIALITY)]); // CONF:1198-5259
     xml.empty("languageCode", &[("code", "en-US")]); // CONF:1198-5372; a CS: no code system
@@ -35,21 +32,4 @@ fn code(xml: &mut Xml<'_>, code: &str) {
     let mut attributes = vec![("code", code), ("codeSystem", oid::LOINC), ("codeSystemName", "LOINC")];
     attributes.extend(codes::document_name(code).map(|name| ("displayName", name)));
     xml.empty("code", &attributes);
-}
-
-/// The title, which says in front what kind of statement this is when it is not simply final.
-pub(super) fn title(facts: &Facts<'_>) -> String {
-    let plain = facts.report.title.as_deref().map(str::trim).filter(|title| !title.is_empty());
-    let plain = plain.or_else(|| codes::document_name(facts.document_code()).map(|name| name.trim_end_matches(" Document")));
-    let plain = plain.unwrap_or("Result report");
-    let mark = match facts.report.status {
-        ResultStatus::Corrected => "CORRECTED",
-        ResultStatus::Addendum => "ADDENDUM",
-        ResultStatus::Preliminary => "PRELIMINARY",
-        ResultStatus::Final | ResultStatus::Resend => return plain.to_owned(),
-    };
-    if plain.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark)) {
-        return plain.to_owned();
-    }
-    format!("{mark}: {plain}")
 }

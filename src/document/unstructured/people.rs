@@ -92,9 +92,9 @@ pub(super) fn information_recipient(xml: &mut Xml<'_>, facts: &Facts<'_>) {
     xml.close("informationRecipient");
 }
 
-/// The reader signs a finished report (CONF:1198-5579 to 5597). Somebody without a name signs nothing.
+/// The reader signs a finished report (CONF:1198-5579 to 5597).
 pub(super) fn legal_authenticator(xml: &mut Xml<'_>, facts: &Facts<'_>) {
-    let Some(reader) = facts.report.author.as_ref().filter(|reader| facts.is_finished() && reader.name.is_some()) else { return };
+    let Some(reader) = facts.signer() else { return };
     xml.open("legalAuthenticator", &[]);
     xml.empty("time", &[("value", &facts.completed_at().hl7())]);
     xml.empty("signatureCode", &[("code", "S")]);

@@ -1,10 +1,10 @@
 //! The rules of C-CDA R2.1 as tables of our own, held against every document of [`cases`].
 
-mod cases;
+pub(in crate::document) mod cases;
 mod kit;
 mod order;
 mod shall;
-mod tree;
+pub(in crate::document) mod tree;
 
 use proptest::prelude::*;
 
@@ -147,7 +147,7 @@ fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![".{0,40}", "[<>&\"' ]{0,8}", "\\PC{0,300}", any::<String>(), Just(String::new())]
 }
 
-fn any_case() -> impl Strategy<Value = Case> {
+pub(in crate::document) fn any_case() -> impl Strategy<Value = Case> {
     let texts = prop::collection::vec(any_text(), 24);
     (texts, any::<u16>(), prop::collection::vec(any_text(), 0..6)).prop_map(|(texts, choices, list)| made(&texts, choices, &list))
 }

@@ -47,6 +47,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("axum", &["web"]),
     ("tower_http", &["web"]),
     ("quick_xml", &["document"]),
+    ("zip", &["document"]),
     ("sqlx", &["store"]),
     ("openssl", &["crypto", "net", "seal", "trust"]),
     ("openssl_sys", &["seal"]),

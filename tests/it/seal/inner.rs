@@ -4,8 +4,9 @@ use postern::{
     domain::{
         BirthDate, MessageId, Patient,
         order::{CodeSystem, Gender, PersonName, PostalAddress},
+        report::ResultStatus,
     },
-    seal::{Category, Context, Facts, Letter, Profile, Seal, Sealer},
+    seal::{Category, Context, Enclosed, Facts, Letter, Profile, Seal, Sealer},
     trust::{RecipientCertificate, authority::KeyKind},
 };
 
@@ -44,7 +45,7 @@ fn with_letter<T>(change: impl FnOnce(&mut Letter<'_>), then: impl FnOnce(&Lette
         to: &to,
         message_id: &id,
         date,
-        corrected: false,
+        status: ResultStatus::Final,
         wants_dispatched: true,
         facts: Facts {
             organization: "North Clinics",
@@ -53,6 +54,10 @@ fn with_letter<T>(change: impl FnOnce(&mut Letter<'_>), then: impl FnOnce(&Lette
             order_id: "PLC700881",
             title: "Retinal eye screening report",
             completed_at: date,
+            urgent: false,
+            exam: Some("Fundus photography"),
+            ordered_by: Some("Jordan Sample"),
+            read_by: Some("Casey Reader, MD"),
             recipient: Some("Jordan Sample"),
             patient: "Morgan Q Testriver",
             birth_date: &birth_date,
@@ -62,8 +67,7 @@ fn with_letter<T>(change: impl FnOnce(&mut Letter<'_>), then: impl FnOnce(&Lette
             patient_id: Some(("2.16.840.1.113883.19.5", "ZZ000417")),
             patient: &patient,
         },
-        cda: b"<ClinicalDocument/>",
-        pdf: Some(b"%PDF-1.7 %%EOF"),
+        enclosed: Enclosed::Documents { cda: b"<ClinicalDocument/>", pdf: Some(b"%PDF-1.7 %%EOF") },
     };
     change(&mut letter);
     then(&letter)
@@ -82,11 +86,74 @@ fn the_inner_message_of_a_result_reads_like_this() {
     insta::assert_snapshot!(composed(|_| {}).replace("\r\n", "\n"));
 }
 
+/// The plain-text body alone.
+fn body(change: impl FnOnce(&mut Letter<'_>)) -> String {
+    let text = composed(change);
+    let (_, rest) = text.split_once("Content-Transfer-Encoding: 7bit\r\n\r\n").unwrap();
+    rest.split_once("\r\n--=_").unwrap().0.replace("\r\n", "\n")
+}
+
 #[test]
 fn a_correction_says_so_in_subject_and_body() {
-    let text = composed(|letter| letter.corrected = true);
+    let text = composed(|letter| letter.status = ResultStatus::Corrected);
     assert!(text.contains("Subject: Corrected clinical result\r\n"));
     assert!(text.contains("CORRECTED RESULT\r\nThis replaces a report"));
+}
+
+#[test]
+fn a_body_tells_a_clinician_what_it_is_from_whom_about_which_order_and_whom_to_call() {
+    let all = [ResultStatus::Corrected, ResultStatus::Addendum, ResultStatus::Preliminary, ResultStatus::Resend];
+    let mut bodies = String::new();
+    for status in all {
+        bodies += &body(|letter| (letter.status, letter.facts.urgent) = (status, status == ResultStatus::Corrected));
+        bodies += "=====\n";
+    }
+    // Nothing but what every order has, from an organization without a telephone, in a package.
+    bodies += &body(|letter| {
+        let facts = &mut letter.facts;
+        (facts.phone, facts.exam, facts.ordered_by, facts.read_by, facts.recipient) = (None, None, None, Some(" "), None);
+        facts.site = facts.organization;
+        letter.enclosed = Enclosed::Package { zip: b"PK", with_pdf: false };
+    });
+    insta::assert_snapshot!(bodies);
+    assert!(bodies.lines().all(|line| line.len() <= 78), "a line that a small window breaks");
+}
+
+#[test]
+fn a_package_is_one_attachment_and_shows_in_the_subject() {
+    let zip = b"PK\x03\x04 any octets \0\xff";
+    for (status, subject) in [
+        (ResultStatus::Final, "Subject: Clinical result XDM/1.0/DDM\r\n"),
+        (ResultStatus::Corrected, "Subject: Corrected clinical result XDM/1.0/DDM\r\n"),
+    ] {
+        let text = composed(|letter| (letter.status, letter.enclosed) = (status, Enclosed::Package { zip, with_pdf: true }));
+        assert!(text.contains(subject), "{text}");
+        let parsed = mail_parser::MessageParser::default().parse(text.as_bytes()).unwrap();
+        let packages: Vec<_> = parsed.parts.iter().filter(|part| part.contents() == zip).collect();
+        assert_eq!((packages.len(), parsed.attachments().count()), (1, 2), "the package and the context");
+        assert!(text.contains("Content-Type: application/zip; name=\"result-"), "{text}");
+        assert!(!text.contains("application/xml") && !text.contains("application/pdf"));
+    }
+}
+
+#[test]
+fn file_names_are_opaque_inside_too() {
+    let documents = |letter: &mut Letter<'_>| letter.enclosed = Enclosed::Documents { cda: b"<a/>", pdf: Some(b"%PDF-") };
+    let package = |letter: &mut Letter<'_>| letter.enclosed = Enclosed::Package { zip: b"PK", with_pdf: true };
+    for text in [composed(documents), composed(package)] {
+        let named = |key: &str| -> Vec<&str> {
+            text.split(key).skip(1).map(|rest| rest.lines().next().unwrap().trim_matches('"')).collect()
+        };
+        let names: Vec<&str> = [named("; filename="), named("; name=")].concat();
+        assert!(names.len() >= 3 && names.contains(&"metadata.txt"), "{text}");
+        for name in names {
+            let opaque = name.strip_prefix("result-").and_then(|rest| rest.split_once('.'));
+            let opaque = opaque.is_some_and(|(hex, suffix)| {
+                hex.len() == 12 && hex.bytes().all(|b| b.is_ascii_hexdigit()) && ["xml", "pdf", "zip"].contains(&suffix)
+            });
+            assert!(opaque || name == "metadata.txt", "{name}");
+        }
+    }
 }
 
 #[test]

@@ -14,21 +14,21 @@ use crate::{
     },
 };
 
-pub(super) const PDF: &[u8] = b"%PDF-1.4\nnot much of one\n%%EOF\n";
+pub(in crate::document) const PDF: &[u8] = b"%PDF-1.4\nnot much of one\n%%EOF\n";
 
 /// One document's facts.
 #[derive(Debug, Clone)]
-pub(super) struct Case {
-    pub(super) name: String,
-    pub(super) order: Order,
-    pub(super) report: Report,
-    pub(super) sender: Sender,
-    pub(super) patient_id: PatientId,
-    pub(super) recipient: Option<IntendedRecipient>,
-    pub(super) address: Option<DirectAddress>,
-    pub(super) version: u32,
-    pub(super) relation: Option<Relation>,
-    pub(super) confidentiality: Confidentiality,
+pub(in crate::document) struct Case {
+    pub(in crate::document) name: String,
+    pub(in crate::document) order: Order,
+    pub(in crate::document) report: Report,
+    pub(in crate::document) sender: Sender,
+    pub(in crate::document) patient_id: PatientId,
+    pub(in crate::document) recipient: Option<IntendedRecipient>,
+    pub(in crate::document) address: Option<DirectAddress>,
+    pub(in crate::document) version: u32,
+    pub(in crate::document) relation: Option<Relation>,
+    pub(in crate::document) confidentiality: Confidentiality,
 }
 
 fn name(family: &str, given: &[&str]) -> PersonName {
@@ -50,13 +50,13 @@ fn at(text: &str) -> OffsetTime {
     text.parse().unwrap()
 }
 
-fn uuid(last: u8) -> uuid::Uuid {
+pub(in crate::document) fn uuid(last: u8) -> uuid::Uuid {
     format!("0190f7a0-0000-7000-8000-0000000000{last:02x}").parse().unwrap()
 }
 
 impl Case {
     /// Everything that can be said.
-    pub(super) fn full() -> Self {
+    pub(in crate::document) fn full() -> Self {
         let patient = Patient {
             local_id: Some("ZZ000417".into()),
             name: PersonName { prefix: Some("Dr".into()), suffix: Some("Jr".into()), ..name("Testriver", &["Morgan", "Q"]) },
@@ -164,12 +164,12 @@ impl Case {
         self
     }
 
-    pub(super) fn omits_id(&self) -> bool {
+    pub(in crate::document) fn omits_id(&self) -> bool {
         self.patient_id == PatientId::Omit
     }
 
-    pub(super) fn write(&self, pdf: &[u8], out: &mut Vec<u8>) -> Result<Written, DocumentError> {
-        let facts = Facts {
+    pub(in crate::document) fn facts(&self) -> Facts<'_> {
+        Facts {
             document_id: uuid(1),
             set_id: uuid(2),
             version: self.version,
@@ -183,27 +183,30 @@ impl Case {
             confidentiality: self.confidentiality,
             received_at: at("2026-01-15T11:00:00-05:00"),
             made_at: at("2026-01-15T12:00:00-05:00"),
-        };
-        write(&facts, pdf, out)
+        }
     }
 
-    pub(super) fn xml(&self) -> Vec<u8> {
+    pub(in crate::document) fn write(&self, pdf: &[u8], out: &mut Vec<u8>) -> Result<Written, DocumentError> {
+        write(&self.facts(), pdf, out)
+    }
+
+    pub(in crate::document) fn xml(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.write(PDF, &mut out).unwrap();
         out
     }
 
-    pub(super) fn tree(&self) -> Element {
+    pub(in crate::document) fn tree(&self) -> Element {
         Element::parse(&self.xml())
     }
 }
 
-pub(super) fn named(name: &str) -> Case {
+pub(in crate::document) fn named(name: &str) -> Case {
     all().into_iter().find(|case| case.name == name).unwrap_or_else(|| panic!("no case {name}"))
 }
 
 /// Every document of the suite.
-pub(super) fn all() -> Vec<Case> {
+pub(in crate::document) fn all() -> Vec<Case> {
     let mut cases = vec![Case::full(), Case::minimal().but("minimal", |_| {})];
     cases.extend(patients());
     cases.extend(reports());
@@ -370,7 +373,7 @@ fn acts() -> Vec<Case> {
 }
 
 /// A case of 24 texts and 16 choices: whatever the store may hold, wherever it came from.
-pub(super) fn made(texts: &[String], choices: u16, list: &[String]) -> Case {
+pub(in crate::document) fn made(texts: &[String], choices: u16, list: &[String]) -> Case {
     let choice = |bit: u16| choices & (1 << bit) != 0;
     let text = |at: usize| texts[at].clone();
     let some = |at: usize, bit: u16| choice(bit).then(|| texts[at].clone());

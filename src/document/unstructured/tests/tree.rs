@@ -4,16 +4,16 @@ use quick_xml::{Reader, events::Event};
 
 /// An element with everything in it.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Element {
-    pub(super) name: String,
-    pub(super) attributes: Vec<(String, String)>,
-    pub(super) children: Vec<Element>,
-    pub(super) text: String,
+pub(in crate::document) struct Element {
+    pub(in crate::document) name: String,
+    pub(in crate::document) attributes: Vec<(String, String)>,
+    pub(in crate::document) children: Vec<Element>,
+    pub(in crate::document) text: String,
 }
 
 impl Element {
     /// Reads a document; panics when it is not well-formed.
-    pub(super) fn parse(xml: &[u8]) -> Self {
+    pub(in crate::document) fn parse(xml: &[u8]) -> Self {
         let xml = std::str::from_utf8(xml).unwrap();
         let xml_char = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..);
         assert!(xml.chars().all(xml_char), "a character outside XML 1.0");
@@ -55,24 +55,24 @@ impl Element {
     }
 
     /// The value of an attribute.
-    pub(super) fn attribute(&self, key: &str) -> Option<&str> {
+    pub(in crate::document) fn attribute(&self, key: &str) -> Option<&str> {
         self.attributes.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
     /// All children of that name.
-    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &Self> {
+    pub(in crate::document) fn all(&self, name: &str) -> impl Iterator<Item = &Self> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
     /// The first element at `path` (`a/b/c`); panics when there is none.
-    pub(super) fn find(&self, path: &str) -> &Self {
+    pub(in crate::document) fn find(&self, path: &str) -> &Self {
         path.split('/').fold(self, |element, name| {
             element.all(name).next().unwrap_or_else(|| panic!("no {name} of {path} in {}", element.name))
         })
     }
 
     /// This element and all below it, each with its path.
-    pub(super) fn walk<'a>(&'a self, path: &str, visit: &mut impl FnMut(&str, &'a Self)) {
+    pub(in crate::document) fn walk<'a>(&'a self, path: &str, visit: &mut impl FnMut(&str, &'a Self)) {
         let path = format!("{path}/{}", self.name);
         visit(&path, self);
         for child in &self.children {
