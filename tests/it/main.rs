@@ -19,3 +19,4 @@ mod send;
 mod store;
 mod support;
 mod workers;
+mod xdm;
