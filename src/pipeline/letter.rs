@@ -126,7 +126,7 @@ fn write(
         made_at,
     };
     let enclosure = file.message.enclosure(&work.target.address);
-    let enclosed = enclose(&facts, pdf, enclosure, &head.identity.address, bench);
+    let enclosed = enclose(&facts, pdf, enclosure, &head.identity.address, &mut bench.message, &mut bench.enclosed);
     enclosed.map_err(|error| Obstacle::Never(error.reason(), error.to_string()))?;
 
     let recipient = work.target.recipient.as_ref().and_then(|recipient| recipient.name.as_ref()).map(PersonName::plain);
@@ -185,16 +185,22 @@ fn write(
     Ok(Written { on, sha256 })
 }
 
-/// Makes what the message encloses. A package is made around the document in the buffer the message comes into later, so
-/// that it costs no buffer of its own.
-fn enclose(facts: &Facts<'_>, pdf: &[u8], how: Enclosure, from: &DirectAddress, on: &mut Bench) -> Result<(), DocumentError> {
+/// Makes what the message encloses, into `out`. A package is made around a document in `room`, which is where the message
+/// comes into later, so that it costs no buffer of its own.
+fn enclose(
+    facts: &Facts<'_>,
+    pdf: &[u8],
+    how: Enclosure,
+    from: &DirectAddress,
+    room: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> Result<(), DocumentError> {
     match how.packaging {
-        Packaging::Attachment => unstructured::write(facts, pdf, &mut on.enclosed).map(|_| ()),
+        Packaging::Attachment => unstructured::write(facts, pdf, out).map(|_| ()),
         Packaging::Xdm => {
-            unstructured::write(facts, pdf, &mut on.message)?;
+            unstructured::write(facts, pdf, room)?;
             let beside = (how.pdf == PdfPlace::Beside).then_some(pdf);
-            let package = xdm::Package { facts, from: Some(from), cda: &on.message, pdf: beside };
-            xdm::write(&package, &mut on.enclosed)
+            xdm::write(&xdm::Package { facts, from: Some(from), cda: room, pdf: beside }, out)
         }
     }
 }

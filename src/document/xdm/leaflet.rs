@@ -77,5 +77,7 @@ pub(super) fn readme(facts: &Facts<'_>) -> String {
         .map(str::to_owned),
     );
     lines.push(format!("Written by Postern {} at {}.", env!("CARGO_PKG_VERSION"), facts.made_at.plain()));
-    lines.iter().map(|line| format!("{}\r\n", line.replace(['\r', '\n'], " "))).collect()
+    // One line each, whatever a name holds; CRLF, for the oldest of readers.
+    let lines: Vec<String> = lines.iter().map(|line| line.replace(['\r', '\n'], " ")).collect();
+    lines.join("\r\n") + "\r\n"
 }

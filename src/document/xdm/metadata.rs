@@ -119,8 +119,8 @@ impl Common<'_> {
         if let Some(exam) = facts.order.procedure.as_ref().and_then(exam) {
             rim.code(&id, scheme::EVENT, exam);
         }
-        let (code, name) = entry.format.code();
-        rim.code(&id, scheme::FORMAT, Code { code, system: FORMAT_CODES, name });
+        let (value, name) = entry.format.code();
+        rim.code(&id, scheme::FORMAT, Code { value, system: FORMAT_CODES, name });
         rim.code(&id, scheme::FACILITY, setting::FACILITY);
         rim.code(&id, scheme::PRACTICE_SETTING, setting::practice_setting(facts));
         rim.code(&id, scheme::TYPE, setting::type_code(facts, &self.title));
@@ -202,7 +202,8 @@ fn exam(procedure: &Procedure) -> Option<Code<'_>> {
     let code = procedure.code.trim();
     let (system, _) = procedure.system.as_deref().and_then(codes::procedure)?;
     let name = procedure.display.as_deref().filter(|display| !display.trim().is_empty()).unwrap_or(code);
-    (!code.is_empty()).then_some(Code { code, system, name })
+    let fits = !code.is_empty() && code.chars().count() <= rim::LONGEST;
+    fits.then_some(Code { value: code, system, name })
 }
 
 fn confidentiality(kept: Confidentiality) -> Code<'static> {
@@ -211,5 +212,5 @@ fn confidentiality(kept: Confidentiality) -> Code<'static> {
         Confidentiality::Restricted => "Restricted",
         Confidentiality::VeryRestricted => "Very restricted",
     };
-    Code { code: kept.as_str(), system: oid::CONFIDENTIALITY, name }
+    Code { value: kept.as_str(), system: oid::CONFIDENTIALITY, name }
 }

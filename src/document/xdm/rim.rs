@@ -16,7 +16,7 @@ const ASSOCIATION: &str = "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryOb
 /// A code with its system and name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Code<'a> {
-    pub(super) code: &'a str,
+    pub(super) value: &'a str,
     pub(super) system: &'a str,
     pub(super) name: &'a str,
 }
@@ -67,7 +67,7 @@ impl<'o> Rim<'o> {
 
     /// `object` carries a code of the attribute `scheme`.
     pub(super) fn code(&mut self, object: &str, scheme: &str, code: Code<'_>) {
-        self.open_classification(object, scheme, code.code);
+        self.open_classification(object, scheme, code.value);
         self.slot("codingScheme", &[code.system.to_owned()]);
         self.name(code.name);
         self.xml.close("rim:Classification");

@@ -6,12 +6,12 @@ use crate::document::{
     codes::{document_name, oid},
 };
 
-const fn loinc<'a>(code: &'a str, name: &'a str) -> Code<'a> {
-    Code { code, system: oid::LOINC, name }
+const fn loinc<'a>(value: &'a str, name: &'a str) -> Code<'a> {
+    Code { value, system: oid::LOINC, name }
 }
 
-const fn snomed(code: &'static str, name: &'static str) -> Code<'static> {
-    Code { code, system: oid::SNOMED_CT, name }
+const fn snomed(value: &'static str, name: &'static str) -> Code<'static> {
+    Code { value, system: oid::SNOMED_CT, name }
 }
 
 const OPHTHALMOLOGY: Code<'static> = snomed("394594003", "Ophthalmology");

@@ -8,10 +8,7 @@ mod listing;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    borrow::Cow,
-    io::{Cursor, Read as _},
-};
+use std::io::{Cursor, Read as _};
 
 use zip::{ZipArchive, result::ZipError};
 
@@ -166,7 +163,7 @@ impl Listed {
 const METADATA: &str = "METADATA.XML";
 
 /// A name we may show and match, with `/` between folders; packages from Windows have `\`.
-fn checked(name: &Cow<'_, str>) -> Result<String, UnpackError> {
+fn checked(name: &str) -> Result<String, UnpackError> {
     let name = name.replace('\\', "/");
     let sane = name.len() <= LONGEST_NAME
         && !name.chars().any(crate::domain::text::is_forbidden)

@@ -130,6 +130,26 @@ async fn each_way_to_make_up_a_message_arrives_whole_at_the_hisp() {
             assert!(!beside || arrived.attachments[2].1 == pdf, "{way}");
         }
         assert!(extracted(&installation, &arrived.id) == pdf, "{way}");
+        opens(&installation, &arrived, &pdf);
+    }
+}
+
+/// `postern open` lists what is enclosed, and saves the PDF wherever it is.
+fn opens(installation: &Installation, arrived: &Arrived, pdf: &[u8]) {
+    let raw = installation.postern(&["hisp", "show", "--dir", "hisp", "--raw", &arrived.id]);
+    fs::write(installation.dir.path().join("raw.eml"), raw).unwrap();
+    let (cert, key) = (format!("hisp/keys/{DOMAIN}.pem"), format!("hisp/keys/{DOMAIN}.key"));
+    let keys = ["open", "--cert", &cert, "--key", &key, "--anchor", "hisp/keys/ca.pem"];
+    let words = installation.postern(&[&keys[..], &["--save-pdf", "opened.pdf", "raw.eml"]].concat());
+    assert!(fs::read(installation.dir.path().join("opened.pdf")).unwrap() == pdf, "{words}");
+    let judged: Value = serde_json::from_str(&installation.postern(&[&keys[..], &["--json", "raw.eml"]].concat())).unwrap();
+    let documents = judged["documents"].as_array().unwrap();
+    let packages = arrived.attachments.iter().filter(|(_, content)| is_zip(content));
+    let inside: usize = packages.map(|(_, package)| unpack(package).unwrap().len()).sum();
+    assert_eq!(documents.len(), arrived.attachments.len() + inside, "{judged}");
+    for document in documents {
+        assert!(words.contains(document["name"].as_str().unwrap()), "{words}");
+        assert_eq!(document["problem"], Value::Null, "{judged}");
     }
 }
 
