@@ -4,9 +4,13 @@
 //! so a box cannot be moved to another row, organization or column unnoticed. Nonces are random: one key may seal
 //! 2^32 boxes (SP 800-38D 8.3) before it has to be rotated.
 
-use openssl::symm::{Cipher, Crypter, Mode};
+use openssl::{
+    cipher::Cipher,
+    cipher_ctx::CipherCtx,
+    symm::{self, Crypter, Mode},
+};
 use uuid::Uuid;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{CryptoError, random};
 
@@ -39,7 +43,7 @@ pub(super) fn seal(key: &Key, id: Uuid, aad: &[u8], plain: &[u8]) -> Result<Vec<
     header[KEY_ID].copy_from_slice(id.as_bytes());
     random(&mut header[NONCE])?;
     let mut encrypt = || {
-        let mut cipher = Crypter::new(Cipher::aes_256_gcm(), Mode::Encrypt, &key[..], Some(&header[NONCE]))?;
+        let mut cipher = Crypter::new(symm::Cipher::aes_256_gcm(), Mode::Encrypt, &key[..], Some(&header[NONCE]))?;
         cipher.aad_update(&header[..KEY_ID.end])?;
         cipher.aad_update(aad)?;
         let written = cipher.update(plain, body)?;
@@ -52,26 +56,47 @@ pub(super) fn seal(key: &Key, id: Uuid, aad: &[u8], plain: &[u8]) -> Result<Vec<
 
 /// Opens what [`seal`] made for the same place with the same key.
 pub(super) fn open(key: &Key, id: Uuid, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-    let sealed_with = key_id(sealed).ok_or(CryptoError::NotABox)?;
-    if sealed_with != id {
-        return Err(CryptoError::OtherKey { sealed_with, at_hand: id });
-    }
+    check(id, sealed)?;
     let (header, body) = sealed.split_at(HEADER);
     let (data, tag) = body.split_at(body.len() - TAG);
-    // One octet more than the data: the library asks for room for a block, and a block is one octet here.
-    let mut plain = Zeroizing::new(vec![0; data.len() + 1]);
-    let mut prepare = || {
-        let mut cipher = Crypter::new(Cipher::aes_256_gcm(), Mode::Decrypt, &key[..], Some(&header[NONCE]))?;
-        cipher.aad_update(&header[..KEY_ID.end])?;
-        cipher.aad_update(aad)?;
-        let written = cipher.update(data, &mut plain)?;
-        cipher.set_tag(tag)?;
-        Ok((cipher, written))
-    };
-    let (mut cipher, written) = prepare().map_err(|cause| CryptoError::library("opening data at rest", cause))?;
-    let rest = cipher.finalize(&mut plain[written..]).map_err(|_| CryptoError::Tampered)?;
-    plain.truncate(written + rest);
+    let mut plain = Zeroizing::new(data.to_vec());
+    decrypt(key, header, aad, &mut plain, tag)?;
     Ok(plain)
+}
+
+/// The same where the box lies: what was in it is returned and stands in the place of what was sealed. When it does not
+/// open, all of it is wiped: nothing that was decrypted and not proved is left.
+pub(super) fn open_in_place<'b>(key: &Key, id: Uuid, aad: &[u8], sealed: &'b mut [u8]) -> Result<&'b mut [u8], CryptoError> {
+    check(id, sealed)?;
+    let (header, body) = sealed.split_at_mut(HEADER);
+    let (data, tag) = body.split_at_mut(body.len() - TAG);
+    match decrypt(key, header, aad, data, tag) {
+        Ok(()) => Ok(data),
+        Err(error) => {
+            data.zeroize();
+            Err(error)
+        }
+    }
+}
+
+fn check(id: Uuid, sealed: &[u8]) -> Result<(), CryptoError> {
+    let sealed_with = key_id(sealed).ok_or(CryptoError::NotABox)?;
+    if sealed_with == id { Ok(()) } else { Err(CryptoError::OtherKey { sealed_with, at_hand: id }) }
+}
+
+fn decrypt(key: &Key, header: &[u8], aad: &[u8], data: &mut [u8], tag: &[u8]) -> Result<(), CryptoError> {
+    let len = data.len();
+    let mut prepare = || {
+        let mut cipher = CipherCtx::new()?;
+        cipher.decrypt_init(Some(Cipher::aes_256_gcm()), Some(&key[..]), Some(&header[NONCE]))?;
+        cipher.cipher_update(&header[..KEY_ID.end], None)?;
+        cipher.cipher_update(aad, None)?;
+        cipher.cipher_update_inplace(data, len)?;
+        cipher.set_tag(tag)?;
+        Ok(cipher)
+    };
+    let mut cipher = prepare().map_err(|cause| CryptoError::library("opening data at rest", cause))?;
+    cipher.cipher_final(&mut []).map(drop).map_err(|_| CryptoError::Tampered)
 }
 
 #[cfg(test)]
@@ -91,6 +116,7 @@ mod tests {
             assert_eq!(sealed.len(), plain.len() + OVERHEAD);
             assert_eq!(key_id(&sealed), Some(ID));
             assert_eq!(&open(&key(1), ID, b"place", &sealed).unwrap()[..], plain);
+            assert_eq!(open_in_place(&key(1), ID, b"place", &mut sealed.clone()).unwrap(), plain);
         }
     }
 
@@ -101,10 +127,18 @@ mod tests {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
             assert!(open(&key(1), ID, b"place", &changed).is_err(), "octet {at}");
+            assert!(open_in_place(&key(1), ID, b"place", &mut changed).is_err(), "octet {at}");
         }
         for length in 0..sealed.len() {
             assert!(open(&key(1), ID, b"place", &sealed[..length]).is_err(), "length {length}");
         }
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_box_that_did_not_open_where_it_lay() {
+        let mut sealed = seal(&key(1), ID, b"place", b"a name").unwrap();
+        assert!(matches!(open_in_place(&key(1), ID, b"elsewhere", &mut sealed), Err(CryptoError::Tampered)));
+        assert_eq!(sealed[HEADER..HEADER + 6], [0; 6]);
     }
 
     #[test]

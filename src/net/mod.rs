@@ -6,6 +6,7 @@ pub mod address;
 pub mod dns;
 /// Guarded HTTP: schemes, sizes, times and addresses are limited.
 pub mod fetch;
+mod gather;
 /// One TCP connection, clear or under TLS.
 pub mod stream;
 /// TLS, as client and as server.

@@ -13,13 +13,15 @@ use tokio::{
 };
 use tokio_openssl::SslStream;
 
+use super::gather::Gather;
+
 /// A connection.
 #[derive(Debug)]
 pub enum Stream {
     /// In the clear.
     Clear(TcpStream),
     /// Under TLS.
-    Tls(Box<SslStream<TcpStream>>),
+    Tls(Box<SslStream<Gather>>),
 }
 
 impl Stream {
@@ -27,6 +29,13 @@ impl Stream {
     #[must_use]
     pub const fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// Under TLS up to `room` octets are written together from now on; the caller must flush before it waits for an answer.
+    pub fn gather(&mut self, room: usize) {
+        if let Self::Tls(tls) = self {
+            tls.get_mut().gather(room);
+        }
     }
 
     /// The protocol version, e.g. `TLSv1.3`; absent in the clear.
@@ -51,7 +60,7 @@ impl Stream {
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Self::Clear(tcp) => tcp.peer_addr(),
-            Self::Tls(tls) => tls.get_ref().peer_addr(),
+            Self::Tls(tls) => tls.get_ref().tcp().peer_addr(),
         }
     }
 

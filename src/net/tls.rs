@@ -25,7 +25,7 @@ use openssl::{
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
-use super::stream::Stream;
+use super::{gather::Gather, stream::Stream};
 
 /// What went wrong with TLS.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +88,8 @@ impl std::fmt::Debug for ClientTls {
 fn client() -> Result<SslConnectorBuilder, TlsError> {
     let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(set_up("client"))?;
     builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map_err(set_up("protocol version"))?;
+    // Asks the system for as much as there is, not for a record's five octets and then for the record.
+    builder.set_read_ahead(true);
     Ok(builder)
 }
 
@@ -128,7 +130,7 @@ impl ClientTls {
         // RFC 6066 3: no literal addresses in SNI.
         configuration.set_use_server_name_indication(host.parse::<IpAddr>().is_err());
         let ssl = configuration.into_ssl(host).map_err(set_up("host name"))?;
-        let mut stream = SslStream::new(ssl, tcp).map_err(set_up("client"))?;
+        let mut stream = SslStream::new(ssl, Gather::new(tcp)).map_err(set_up("client"))?;
         if let Err(error) = Pin::new(&mut stream).connect().await {
             let verdict = stream.ssl().verify_result();
             let why = if verdict == openssl::x509::X509VerifyResult::OK || !self.verify_name {
@@ -190,7 +192,7 @@ impl ServerTls {
     /// Shakes hands over `tcp`.
     pub async fn accept(&self, tcp: TcpStream) -> Result<Stream, TlsError> {
         let ssl = Ssl::new(self.0.context()).map_err(set_up("server"))?;
-        let mut stream = SslStream::new(ssl, tcp).map_err(set_up("server"))?;
+        let mut stream = SslStream::new(ssl, Gather::new(tcp)).map_err(set_up("server"))?;
         match Pin::new(&mut stream).accept().await {
             Ok(()) => Ok(Stream::Tls(Box::new(stream))),
             Err(error) => Err(TlsError::Handshake { host: "the client".to_owned(), why: error.to_string() }),

@@ -61,6 +61,15 @@ impl From<StoreError> for Obstacle {
     }
 }
 
+impl From<BlobError> for Obstacle {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::Missing | BlobError::Corrupt(_) => Self::Hold(Reason::DocumentUnavailable, chain(&error)),
+            other => Self::Later(chain(&other)),
+        }
+    }
+}
+
 impl Gateway {
     /// Sends one claimed delivery and records what became of it. Failures of the store are left to the lease.
     pub async fn deliver(self: &Arc<Self>, claimed: Claimed) {
@@ -112,10 +121,7 @@ impl Gateway {
             }
         };
         let key = self.store.key(work.org).await?;
-        let pdf = self.blobs.get(work.org, &key, &work.pdf_sha256).await.map_err(|error| match error {
-            BlobError::Missing | BlobError::Corrupt(_) => Obstacle::Hold(Reason::DocumentUnavailable, chain(&error)),
-            other => Obstacle::Later(chain(&other)),
-        })?;
+        let pdf = self.blobs.fetch(work.org, &key, &work.pdf_sha256).await?;
 
         let head = Letterhead { organization: Arc::clone(&organization), identity: identity.clone(), at: self.clock.now() };
         let letter = self.write_letter(head, work, pdf, &credential, trusted.clone()).await?;

@@ -1,6 +1,6 @@
 //! One letter: the document, the message around it, and the seal, made in reused buffers on a bounded number of threads.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Gateway, beliefs::Credential, delivering::Obstacle};
 use crate::{
@@ -15,49 +15,42 @@ use crate::{
     observe::chain,
     seal::{self, Category, Context, Enclosed, Letter, Seal, Sealer},
     store::{
+        blobs::SealedPdf,
         delivery::Work,
         organization::{Identity, Organization},
     },
     trust::Trusted,
 };
 
-/// Reused buffers: one bench for each delivery at work, so memory is bounded by concurrency times three messages.
+/// Reused buffers. A bench is needed while a letter is written, so there are as many as threads that write; a message until
+/// it is sent, so there are as many as deliveries at work. Those used last are used next: they are still in the cache.
 #[derive(Default)]
-pub(super) struct Benches(Arc<Mutex<Vec<Bench>>>);
+pub(super) struct Desk(Arc<Buffers>);
+
+#[derive(Default)]
+struct Buffers {
+    benches: Mutex<Vec<Bench>>,
+    messages: Mutex<Vec<Vec<u8>>>,
+}
 
 /// The buffers one letter is made in.
 #[derive(Default)]
 struct Bench {
+    pdf: Vec<u8>,
+    tools: Tools,
+}
+
+#[derive(Default)]
+struct Tools {
     /// What goes into the message: the C-CDA, or the package around it.
     enclosed: Vec<u8>,
     sealer: Sealer,
-    message: Vec<u8>,
 }
 
-/// A bench in use; it goes back when dropped.
-struct Taken {
-    bench: Option<Bench>,
-    home: Arc<Mutex<Vec<Bench>>>,
-}
-
-impl Benches {
-    fn take(&self) -> Taken {
-        let bench = self.0.lock().map(|mut idle| idle.pop()).ok().flatten().unwrap_or_default();
-        Taken { bench: Some(bench), home: Arc::clone(&self.0) }
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        if let (Some(bench), Ok(mut idle)) = (self.bench.take(), self.home.lock()) {
-            idle.push(bench);
-        }
-    }
-}
-
-/// A finished letter, ready for the wire.
+/// A finished letter, ready for the wire. Its buffer goes back when it is dropped.
 pub(super) struct Written {
-    on: Taken,
+    message: Vec<u8>,
+    home: Arc<Buffers>,
     /// SHA-256 of the message.
     pub(super) sha256: [u8; 32],
 }
@@ -65,8 +58,22 @@ pub(super) struct Written {
 impl Written {
     /// The complete message: sealed in the sta modes, clear in edge mode.
     pub(super) fn message(&self) -> &[u8] {
-        self.on.bench.as_ref().map_or(&[], |bench| &bench.message)
+        &self.message
     }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        put_back(&self.home.messages, std::mem::take(&mut self.message));
+    }
+}
+
+fn take<T: Default>(from: &Mutex<Vec<T>>) -> T {
+    from.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+}
+
+fn put_back<T>(to: &Mutex<Vec<T>>, buffer: T) {
+    to.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
 }
 
 /// What a letter goes out under.
@@ -77,33 +84,44 @@ pub(super) struct Letterhead {
 }
 
 impl Gateway {
-    /// Writes and seals one letter on the CPU pool.
+    /// Opens the PDF, writes the letter around it and seals it, all on one thread of the CPU pool.
     pub(super) async fn write_letter(
         &self,
         head: Letterhead,
         work: &Work,
-        pdf: Vec<u8>,
+        pdf: SealedPdf,
         credential: &Arc<Credential>,
         trusted: Option<Arc<Trusted>>,
     ) -> Result<Written, Obstacle> {
+        let key = self.store.key(work.org).await?;
         let place = self.cpu.acquire().await.map_err(|_| Obstacle::Later("the gateway is stopping".into()))?;
-        let (taken, work, credential) = (self.benches.take(), work.clone(), Arc::clone(credential));
-        let written = tokio::task::spawn_blocking(move || write(taken, &head, &work, &pdf, &credential, trusted.as_deref()));
+        let (home, work, credential) = (Arc::clone(&self.desk.0), work.clone(), Arc::clone(credential));
+        let written = tokio::task::spawn_blocking(move || {
+            let mut letter = Written { message: take(&home.messages), home, sha256: [0; 32] };
+            let mut bench = take(&letter.home.benches);
+            let Bench { pdf: room, tools } = &mut bench;
+            let opened = pdf.open_in(&key, room).map_err(Obstacle::from);
+            let sealed = opened.and_then(|pdf| write(tools, &mut letter.message, &head, &work, pdf, &credential, trusted.as_deref()));
+            put_back(&letter.home.benches, bench);
+            letter.sha256 = sealed?;
+            Ok(letter)
+        });
         let written = written.await.map_err(|error| Obstacle::Later(format!("writing the letter failed: {error}")))?;
         drop(place);
         written
     }
 }
 
+/// Writes one letter into `out`; returns its SHA-256.
 fn write(
-    mut on: Taken,
+    on: &mut Tools,
+    out: &mut Vec<u8>,
     head: &Letterhead,
     work: &Work,
     pdf: &[u8],
     credential: &Credential,
     trusted: Option<&Trusted>,
-) -> Result<Written, Obstacle> {
-    let Some(bench) = on.bench.as_mut() else { return Err(Obstacle::Later("no bench".into())) };
+) -> Result<[u8; 32], Obstacle> {
     let file = &head.organization.file;
     let sender = Sender::of(file, &work.order.site);
     let made_at = head.at.in_zone(&file.time_zone);
@@ -126,7 +144,7 @@ fn write(
         made_at,
     };
     let enclosure = file.message.enclosure(&work.target.address);
-    let enclosed = enclose(&facts, pdf, enclosure, &head.identity.address, &mut bench.message, &mut bench.enclosed);
+    let enclosed = enclose(&facts, pdf, enclosure, &head.identity.address, out, &mut on.enclosed);
     enclosed.map_err(|error| Obstacle::Never(error.reason(), error.to_string()))?;
 
     let recipient = work.target.recipient.as_ref().and_then(|recipient| recipient.name.as_ref()).map(PersonName::plain);
@@ -164,25 +182,25 @@ fn write(
         },
         enclosed: match enclosure {
             Enclosure { packaging: Packaging::Attachment, pdf: place } => {
-                Enclosed::Documents { cda: &bench.enclosed, pdf: (place == PdfPlace::Beside).then_some(pdf) }
+                Enclosed::Documents { cda: &on.enclosed, pdf: (place == PdfPlace::Beside).then_some(pdf) }
             }
             Enclosure { packaging: Packaging::Xdm, pdf: place } => {
-                Enclosed::Package { zip: &bench.enclosed, with_pdf: place == PdfPlace::Beside }
+                Enclosed::Package { zip: &on.enclosed, with_pdf: place == PdfPlace::Beside }
             }
         },
     };
     let sha256 = if let (Credential::Signer(signer), Some(trusted)) = (credential, trusted) {
         let profile = file.profile(&work.target.address);
         let with = Seal { signer, recipient: trusted.recipient(), profile, at: head.at };
-        let sealed = bench.sealer.seal_letter(&letter, with, &mut bench.message);
+        let sealed = on.sealer.seal_letter(&letter, with, out);
         sealed.map_err(|error| Obstacle::Hold(error.reason(), chain(&error)))?.sha256
     } else {
         // The HISP seals: it gets the inner message.
-        bench.message.clear();
-        letter.compose(&mut bench.message).map_err(|error| Obstacle::Hold(error.reason(), chain(&error)))?;
-        crate::crypto::sha256(&bench.message)
+        out.clear();
+        letter.compose(out).map_err(|error| Obstacle::Hold(error.reason(), chain(&error)))?;
+        crate::crypto::sha256(out)
     };
-    Ok(Written { on, sha256 })
+    Ok(sha256)
 }
 
 /// Makes what the message encloses, into `out`. A package is made around a document in `room`, which is where the message

@@ -66,7 +66,7 @@ pub struct Gateway {
     /// Whether its parts work, for the health page.
     pub health: Health,
     beliefs: beliefs::Beliefs,
-    benches: letter::Benches,
+    desk: letter::Desk,
     /// CPU work runs on so many threads at a time.
     cpu: Semaphore,
 }
@@ -80,7 +80,7 @@ impl Gateway {
             committer: Committer::start(store.clone()),
             clock: Arc::clone(store.clock()),
             beliefs: beliefs::Beliefs::default(),
-            benches: letter::Benches::default(),
+            desk: letter::Desk::default(),
             cpu: Semaphore::new(cores),
             process: ProcessId::new(),
             store,

@@ -42,26 +42,45 @@ pub struct Job<'a> {
 impl<'a> Job<'a> {
     /// `message` is complete, with CRLF line ends. It is read once here and, unless a line begins with a dot, never copied.
     pub fn new(mail_from: &'a DirectAddress, rcpt: &'a DirectAddress, message: &'a [u8]) -> Result<Self, BadMessage> {
-        let dots = leading_dots(message)?;
+        let look = look_over(message)?;
+        let dots = if look.dots { leading_dots(message) } else { Vec::new() };
         let content = if dots.is_empty() && message.ends_with(b"\r\n") {
             Cow::Borrowed(message)
         } else {
             Cow::Owned(stuffed(message, &dots))
         };
-        Ok(Self { mail_from, rcpt, size: message.len() as u64, ascii: message.is_ascii(), content })
+        Ok(Self { mail_from, rcpt, size: message.len() as u64, ascii: look.ascii, content })
     }
 }
 
-/// Where a line begins with a dot. Checks the line ends on the way.
-fn leading_dots(message: &[u8]) -> Result<Vec<usize>, BadMessage> {
+/// What a message needs on its way.
+struct Look {
+    ascii: bool,
+    /// A line begins with a dot.
+    dots: bool,
+}
+
+/// Checks the line ends and looks for what else matters, all in one pass. Nothing in it branches or counts, so that the
+/// compiler makes it sixteen octets at a time: three separate passes cost as much as encrypting the message for TLS.
+fn look_over(message: &[u8]) -> Result<Look, BadMessage> {
     let (Some(first), Some(last)) = (message.first(), message.last()) else { return Err(BadMessage::Empty) };
-    // A CR stands before every LF and an LF after every CR. Counted without a branch for each line: a message has thousands.
-    let unpaired = message.iter().zip(&message[1..]).filter(|(one, next)| (**one == b'\r') != (**next == b'\n')).count();
-    if unpaired > 0 || *first == b'\n' || *last == b'\r' {
+    let (mut unpaired, mut dots, mut high) = (0_u8, 0_u8, *last);
+    for (one, next) in message.iter().zip(&message[1..]) {
+        // A CR stands before every LF and an LF after every CR.
+        unpaired |= u8::from(*one == b'\r') ^ u8::from(*next == b'\n');
+        dots |= u8::from(*one == b'\n') & u8::from(*next == b'.');
+        high |= *one;
+    }
+    if unpaired != 0 || *first == b'\n' || *last == b'\r' {
         return Err(BadMessage::BareLineEnd(bare_line_end(message)));
     }
-    let first_line = (*first == b'.').then_some(0);
-    Ok(first_line.into_iter().chain(memmem::find_iter(message, b"\r\n.").map(|at| at + 2)).collect())
+    Ok(Look { ascii: high.is_ascii(), dots: dots != 0 || *first == b'.' })
+}
+
+/// Where a line begins with a dot.
+fn leading_dots(message: &[u8]) -> Vec<usize> {
+    let first_line = message.starts_with(b".").then_some(0);
+    first_line.into_iter().chain(memmem::find_iter(message, b"\r\n.").map(|at| at + 2)).collect()
 }
 
 /// The first CR or LF that is not part of CRLF.

@@ -19,6 +19,8 @@ const LONGEST_LINE: usize = 4_096;
 const MOST_LINES: usize = 128;
 /// What one write hands to TLS.
 const BLOCK: usize = 64 * 1024;
+/// What TLS makes of a block, and a little: it leaves in one system call.
+const GATHERED: usize = BLOCK + 1024;
 
 /// The connection is of no more use.
 #[derive(Debug, thiserror::Error)]
@@ -47,12 +49,13 @@ pub(super) struct Wire {
     stream: Stream,
     inbox: Vec<u8>,
     pub(super) timeouts: TimeoutSettings,
-    /// Bytes of the current message handed over to the connection.
+    /// Bytes of the current message handed over to the connection; up to a block of them may wait there.
     pub(super) sent: usize,
 }
 
 impl Wire {
-    pub(super) const fn new(stream: Stream, timeouts: TimeoutSettings) -> Self {
+    pub(super) fn new(mut stream: Stream, timeouts: TimeoutSettings) -> Self {
+        stream.gather(GATHERED);
         Self { stream, inbox: Vec::new(), timeouts, sent: 0 }
     }
 

@@ -7,11 +7,13 @@ use std::{
     collections::HashSet,
     fmt,
     fs::{DirBuilder, File},
+    io::{self, Read as _},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::{ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path as Name};
 use tokio::sync::Mutex;
@@ -40,6 +42,8 @@ impl fmt::Debug for Blobs {
 /// What a local folder needs beside the objects in it.
 struct Folder {
     root: PathBuf,
+    /// Says which file an object is in.
+    files: Arc<LocalFileSystem>,
     /// Organizations whose own folder is known to be durable.
     durable: Mutex<HashSet<OrgId>>,
 }
@@ -102,9 +106,9 @@ impl Blobs {
         make_durable_folder(root).map_err(|cause| BlobError::Folder { path: root.to_owned(), cause })?;
         let unavailable = |cause| BlobError::Unavailable { doing: "opening a folder", cause };
         // Without fsync the file system below acknowledges what is only in memory.
-        let objects = LocalFileSystem::new_with_prefix(root).map_err(unavailable)?.with_fsync(true);
-        let folder = Folder { root: root.to_owned(), durable: Mutex::default() };
-        Ok(Self { objects: Arc::new(objects), folder: Some(Arc::new(folder)) })
+        let files = Arc::new(LocalFileSystem::new_with_prefix(root).map_err(unavailable)?.with_fsync(true));
+        let folder = Folder { root: root.to_owned(), files: Arc::clone(&files), durable: Mutex::default() };
+        Ok(Self { objects: files, folder: Some(Arc::new(folder)) })
     }
 
     /// Stores `content` for `org` and returns its SHA-256. It is durable when this returns; storing it again changes
@@ -139,15 +143,26 @@ impl Blobs {
     /// # Errors
     /// [`BlobError::Missing`] and [`BlobError::Corrupt`] will not get better; [`BlobError::Unavailable`] may.
     pub async fn get(&self, org: OrgId, key: &DataKey, digest: &[u8; 32]) -> Result<Vec<u8>, BlobError> {
-        let unavailable = |cause| match cause {
-            object_store::Error::NotFound { .. } => BlobError::Missing,
-            cause => BlobError::Unavailable { doing: "reading a document", cause },
+        let sealed = self.fetch(org, key, digest).await?;
+        let read = tokio::task::spawn_blocking(move || {
+            let mut room = Vec::new();
+            sealed.read_into(&mut room).map(|()| (sealed, room))
+        });
+        let (sealed, mut room) = read.await.map_err(|cause| unreadable(cause.into()))??;
+        sealed.open(key, &mut room).map(<[u8]>::to_vec)
+    }
+
+    /// The same, up to where work begins that would hold up the caller's thread: [`SealedPdf::open_in`] goes on from here.
+    ///
+    /// # Errors
+    /// As [`Self::get`]; that a local file is missing shows when it is opened.
+    pub async fn fetch(&self, org: OrgId, key: &DataKey, digest: &[u8; 32]) -> Result<SealedPdf, BlobError> {
+        let name = name(org, key, digest)?;
+        let content = match &self.folder {
+            Some(folder) => Content::File(folder.files.path_to_filesystem(&name).map_err(unreadable)?),
+            None => Content::Here(async { self.objects.get(&name).await?.bytes().await }.await.map_err(unreadable)?),
         };
-        let object = self.objects.get(&name(org, key, digest)?).await.map_err(unavailable)?;
-        let sealed = object.bytes().await.map_err(unavailable)?;
-        // The digest is part of what the box is bound to: one that opens holds what was stored under it.
-        let mut content = key.open(&place(org, digest), &sealed).map_err(|cause| BlobError::Corrupt(Some(cause)))?;
-        Ok(std::mem::take(&mut *content))
+        Ok(SealedPdf { place: place(org, digest), content })
     }
 
     /// Deletes the content of `org` whose SHA-256 is `digest`; one that is not there is deleted already.
@@ -159,6 +174,64 @@ impl Blobs {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(cause) => Err(BlobError::Unavailable { doing: "deleting a document", cause }),
         }
+    }
+}
+
+/// A stored document that has not been opened yet.
+pub struct SealedPdf {
+    place: Vec<u8>,
+    content: Content,
+}
+
+enum Content {
+    /// In a local file that has not been read yet.
+    File(PathBuf),
+    /// In memory.
+    Here(Bytes),
+}
+
+impl fmt::Debug for SealedPdf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealedPdf")
+    }
+}
+
+impl SealedPdf {
+    /// Reads and decrypts it inside `room`, which is emptied first and may be used again. Blocks: for a thread that may.
+    ///
+    /// # Errors
+    /// As [`Blobs::get`]. `room` then holds nothing that was decrypted.
+    pub fn open_in<'r>(&self, key: &DataKey, room: &'r mut Vec<u8>) -> Result<&'r [u8], BlobError> {
+        self.read_into(room)?;
+        self.open(key, room)
+    }
+
+    fn read_into(&self, room: &mut Vec<u8>) -> Result<(), BlobError> {
+        room.clear();
+        match &self.content {
+            Content::Here(bytes) => room.extend_from_slice(bytes),
+            Content::File(path) => {
+                let read = File::open(path).and_then(|mut file| file.read_to_end(room));
+                read.map_err(|cause| match cause.kind() {
+                    io::ErrorKind::NotFound => BlobError::Missing,
+                    _ => unreadable(object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(cause) }),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The digest is part of what the box is bound to, and the tag covers every octet: a box that opens holds what was
+    /// stored under that digest, so hashing the content again would prove nothing more.
+    fn open<'r>(&self, key: &DataKey, room: &'r mut [u8]) -> Result<&'r [u8], BlobError> {
+        key.open_in_place(&self.place, room).map(|content| &*content).map_err(|cause| BlobError::Corrupt(Some(cause)))
+    }
+}
+
+fn unreadable(cause: object_store::Error) -> BlobError {
+    match cause {
+        object_store::Error::NotFound { .. } => BlobError::Missing,
+        cause => BlobError::Unavailable { doing: "reading a document", cause },
     }
 }
 
