@@ -73,8 +73,14 @@ impl From<BlobError> for Obstacle {
 impl Gateway {
     /// Sends one claimed delivery and records what became of it. Failures of the store are left to the lease.
     pub async fn deliver(self: &Arc<Self>, claimed: Claimed) {
+        let work = self.store.work(claimed.org, claimed.id).await;
+        self.deliver_work(claimed, work).await;
+    }
+
+    /// The same, when the work has been read with that of others.
+    pub(super) async fn deliver_work(self: &Arc<Self>, claimed: Claimed, work: Result<Work, StoreError>) {
         failpoint::reach("delivery_claimed");
-        let work = match self.store.work(claimed.org, claimed.id).await {
+        let work = match work {
             Ok(work) => work,
             Err(error) => {
                 // What cannot be read now cannot be read later: a person has to look.

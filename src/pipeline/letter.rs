@@ -101,7 +101,8 @@ impl Gateway {
             let mut bench = take(&letter.home.benches);
             let Bench { pdf: room, tools } = &mut bench;
             let opened = pdf.open_in(&key, room).map_err(Obstacle::from);
-            let sealed = opened.and_then(|pdf| write(tools, &mut letter.message, &head, &work, pdf, &credential, trusted.as_deref()));
+            let sealed =
+                opened.and_then(|pdf| write(tools, &mut letter.message, &head, &work, pdf, &credential, trusted.as_deref()));
             put_back(&letter.home.benches, bench);
             letter.sha256 = sealed?;
             Ok(letter)

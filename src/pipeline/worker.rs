@@ -126,10 +126,19 @@ impl Gateway {
         }
         let deliveries = self.store.claim_deliveries(&lease, places, turn).await?;
         let started = started + deliveries.len();
+        let which: Vec<_> = deliveries.iter().map(|claimed| (claimed.org, claimed.id)).collect();
+        // When that fails each is read by itself, and says so by itself.
+        let mut works = self.store.works(&which).await.unwrap_or_default().into_iter();
         for claimed in deliveries {
-            let gateway = Arc::clone(self);
+            let (gateway, work) = (Arc::clone(self), works.next());
             running.spawn(async move {
-                if AssertUnwindSafe(gateway.deliver(claimed.clone())).catch_unwind().await.is_err() {
+                let delivering = async {
+                    match work {
+                        Some(work) => gateway.deliver_work(claimed.clone(), work).await,
+                        None => gateway.deliver(claimed.clone()).await,
+                    }
+                };
+                if AssertUnwindSafe(delivering).catch_unwind().await.is_err() {
                     gateway.let_go(&claimed).await;
                 }
             });

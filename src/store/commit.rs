@@ -10,11 +10,12 @@ use uuid::Uuid;
 
 use super::{
     Result, Store, StoreError, Tx,
-    delivery::{Move, Moved, apply_move},
+    delivery::{Move, Moved},
     ledger::Charges,
+    moves::apply_moves,
     result::{Routed, Routing, apply_route},
 };
-use crate::domain::{OrgId, Timestamp};
+use crate::domain::OrgId;
 
 /// Most changes in one transaction.
 const MOST: usize = 128;
@@ -127,24 +128,24 @@ async fn together(store: &Store, begun: Option<Tx>, batch: &[Change]) -> Result<
     let now = store.now_within(&mut tx).await?;
     let mut charges = Charges::default();
     let mut answers = Vec::with_capacity(batch.len());
+    let mut moves = Vec::with_capacity(batch.len());
     for change in batch {
-        answers.push(match one(&mut tx, &mut charges, change, now).await {
-            // Refused before anything was written: the others go on.
-            Err(refused @ (StoreError::Lost | StoreError::Illegal(_))) => Err(refused),
-            Err(broken) => return Err(broken),
-            Ok(done) => Ok(done),
-        });
+        match change {
+            Change::Move(change, _) => moves.push(&**change),
+            // Results stand before deliveries.
+            Change::Route(routing, _) => answers.push(match apply_route(&mut tx, &mut charges, routing, now).await {
+                // Refused before anything was written: the others go on.
+                Err(refused @ (StoreError::Lost | StoreError::Illegal(_))) => Err(refused),
+                Err(broken) => return Err(broken),
+                Ok(routed) => Ok(Done::Routed(routed)),
+            }),
+        }
     }
+    let moved = apply_moves(&mut tx, &mut charges, &moves, now).await?;
+    answers.extend(moved.into_iter().map(|answer| answer.map(Done::Moved)));
     charges.write(&mut tx, now).await?;
     tx.commit().await?;
     Ok(answers)
-}
-
-async fn one(tx: &mut Tx, charges: &mut Charges, change: &Change, now: Timestamp) -> Result<Done> {
-    match change {
-        Change::Move(change, _) => apply_move(tx, charges, change, now).await.map(Done::Moved),
-        Change::Route(routing, _) => apply_route(tx, charges, routing, now).await.map(Done::Routed),
-    }
 }
 
 fn reply(change: Change, answer: Result<Done>) {

@@ -1,15 +1,11 @@
 //! Deliveries: the queue, the moves and the evidence.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use super::{
-    Doing as _, Result, Store, StoreError, Tx, at_rest,
-    ledger::{Charge, Charges},
-    read, read_json,
-};
+use super::{Doing as _, Result, Store, StoreError, at_rest, read, read_json};
 use crate::domain::{
-    Delivery, DeliveryId, DirectAddress, MessageId, Order, OrderKey, OrgId, Reason, Report, ResultId, Timestamp,
-    delivery::{Disposition, Effect, Event, NoticeKind, State},
+    Delivery, DeliveryId, DirectAddress, MessageId, Order, OrderKey, OrgId, Report, ResultId, Timestamp,
+    delivery::{Effect, Event},
     id::ProcessId,
     order::Priority,
     report::ResultStatus,
@@ -17,6 +13,7 @@ use crate::domain::{
     time::TimeZone,
 };
 
+pub(super) use super::moves::{apply_move, record_event};
 pub use super::queue::Claimed;
 
 /// Everything a worker needs to send one delivery.
@@ -145,57 +142,43 @@ pub struct Moved {
     pub effects: Vec<Effect>,
 }
 
-#[derive(sqlx::FromRow)]
-struct AxesRow {
-    state: String,
-    reason: Option<String>,
-    disposition: Option<String>,
-    fee: String,
-    unknown_attempts: i64,
-    stopped: bool,
-    early_notice: Option<String>,
-    billable: String,
-    when_unknown: String,
-    wants_dispatched: bool,
-    lease_owner: Option<String>,
-    lease_until: Option<i64>,
-    site: String,
-    fee_code: String,
-    test: bool,
-}
-
-impl AxesRow {
-    fn delivery(&self) -> Result<Delivery> {
-        Ok(Delivery {
-            state: read("state", &self.state)?,
-            reason: self.reason.as_deref().map(|text| read("reason", text)).transpose()?,
-            disposition: self.disposition.as_deref().map(|text| read("disposition", text)).transpose()?,
-            fee: read("fee", &self.fee)?,
-            unknown_attempts: u8::try_from(self.unknown_attempts).unwrap_or(u8::MAX),
-            stopped: self.stopped,
-            early_notice: self.early_notice.as_deref().map(|text| read("notice", text)).transpose()?,
-            billable: read("billable moment", &self.billable)?,
-            when_unknown: read("unknown policy", &self.when_unknown)?,
-            wants_dispatched: self.wants_dispatched,
-        })
-    }
-}
-
 impl Store {
     /// Everything needed to send one delivery.
     ///
     /// # Errors
     /// When it cannot be read or its sealed parts cannot be opened.
     pub async fn work(&self, org: OrgId, id: DeliveryId) -> Result<Work> {
-        let row: Option<WorkRow> = on!(&self.db, pool => sqlx::query_as(
-            "SELECT d.target, d.message_id, d.document_id, d.version, d.priority, d.retry_until, d.attempts, d.rechecks, d.unknown_attempts,
-                d.created_at, d.order_key, d.address_key, r.id AS result_id, r.sealed AS report, r.pdf, r.pdf_sha256, r.received_at,
-                o.sealed AS order_, o.set_id
-             FROM delivery d JOIN result r ON r.org_id = d.org_id AND r.id = d.result_id
-             JOIN order_ o ON o.org_id = d.org_id AND o.id = d.order_key WHERE d.org_id = $1 AND d.id = $2")
-            .bind(org.to_string()).bind(id.to_string()).fetch_optional(pool).await)
-        .doing("read a delivery's work")?;
-        let row = row.ok_or(StoreError::Lost)?;
+        self.works(&[(org, id)]).await?.pop().unwrap_or(Err(StoreError::Lost))
+    }
+
+    /// Everything needed to send each of these deliveries, in their order. One that cannot be opened does not hold the others.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn works(&self, which: &[(OrgId, DeliveryId)]) -> Result<Vec<Result<Work>>> {
+        if which.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<WorkRow> = on!(&self.db, pool => {
+            let mut query = sqlx::QueryBuilder::new("WITH k (org_id, id) AS (");
+            query.push_values(which, |mut key, (org, id)| {
+                key.push_bind(org.to_string()).push_bind(id.to_string());
+            });
+            query.push(WORK).build_query_as().fetch_all(pool).await
+        })
+        .doing("read the work of deliveries")?;
+        let mut rows: HashMap<String, WorkRow> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
+        let mut works = Vec::with_capacity(which.len());
+        for (org, id) in which {
+            works.push(match rows.remove(&id.to_string()) {
+                Some(row) => self.open_work(*org, *id, row).await,
+                None => Err(StoreError::Lost),
+            });
+        }
+        Ok(works)
+    }
+
+    async fn open_work(&self, org: OrgId, id: DeliveryId, row: WorkRow) -> Result<Work> {
         let key = self.key(org).await?;
         let (order_key, result): (OrderKey, ResultId) = (read("order key", &row.order_key)?, read("result id", &row.result_id)?);
         let order: Order = read_json("order", &at_rest::open(&key, org, "order_", order_key.0, &row.order_)?)?;
@@ -278,8 +261,17 @@ impl Store {
     }
 }
 
+/// What is read for the deliveries named in `k`.
+const WORK: &str =
+    ") SELECT d.id, d.target, d.message_id, d.document_id, d.version, d.priority, d.retry_until, d.attempts, d.rechecks,
+        d.unknown_attempts, d.created_at, d.order_key, d.address_key, r.id AS result_id, r.sealed AS report, r.pdf, r.pdf_sha256,
+        r.received_at, o.sealed AS order_, o.set_id
+    FROM k JOIN delivery d ON d.org_id = k.org_id AND d.id = k.id JOIN result r ON r.org_id = d.org_id AND r.id = d.result_id
+    JOIN order_ o ON o.org_id = d.org_id AND o.id = d.order_key";
+
 #[derive(sqlx::FromRow)]
 struct WorkRow {
+    id: String,
     target: String,
     message_id: String,
     document_id: String,
@@ -299,127 +291,4 @@ struct WorkRow {
     received_at: i64,
     order_: Vec<u8>,
     set_id: String,
-}
-
-/// Moves one delivery inside a transaction. What it charges is noted, to be written at the transaction's end. A move that
-/// is refused (lost or illegal) has written nothing.
-pub(super) async fn apply_move(tx: &mut Tx, charges: &mut Charges, change: &Move, now: Timestamp) -> Result<Moved> {
-    let row: Option<AxesRow> = locked!(tx, query_as(
-        "SELECT state, reason, disposition, fee, unknown_attempts, stopped, early_notice, billable, when_unknown, wants_dispatched,
-            lease_owner, lease_until, site, fee_code, test FROM delivery WHERE org_id = $1 AND id = $2")
-        .bind(change.org.to_string()).bind(change.id.to_string()).fetch_optional)
-    .doing("read a delivery")?;
-    let row = row.ok_or(StoreError::Lost)?;
-    let held = row.lease_until.unwrap_or(0) > now.micros();
-    let may = match change.owner {
-        // Facts beat leases.
-        Some(_) if change.event == Event::Accepted => true,
-        // A lease that ran out may be taken by anybody at any moment: nothing may begin under it.
-        Some(owner) => held && row.lease_owner.as_deref() == Some(owner.to_string().as_str()),
-        // Recovery speaks for workers that are gone. By now somebody else may have recovered the row, and a third be at work.
-        None if matches!(change.event, Event::Released | Event::Lost) => !held,
-        None => true,
-    };
-    if !may {
-        return Err(StoreError::Lost);
-    }
-    let before = row.delivery()?;
-    let (after, effects) = before.apply(change.event)?;
-    if after == before && effects.is_empty() {
-        return Ok(Moved { delivery: after, effects });
-    }
-    write_move(tx, change, &before, &after, &effects, now).await?;
-    if effects.contains(&Effect::Charge) {
-        let AxesRow { site, fee_code, test, .. } = row;
-        charges.add(change.org, Charge { delivery: change.id, site, fee_code, test, zone: change.zone.clone() });
-    }
-    Ok(Moved { delivery: after, effects })
-}
-
-/// What came from outside, as every database can hold it: PostgreSQL takes no NUL in a text, and losing an acceptance to one
-/// octet of a server's answer would send the message twice.
-fn storable(text: Option<&str>) -> Option<String> {
-    text.map(|text| text.replace('\0', "\u{fffd}"))
-}
-
-async fn write_move(
-    tx: &mut Tx,
-    change: &Move,
-    before: &Delivery,
-    after: &Delivery,
-    effects: &[Effect],
-    now: Timestamp,
-) -> Result<()> {
-    let (org, id) = (change.org.to_string(), change.id.to_string());
-    let next_attempt = if effects.contains(&Effect::StartUnknownWait) {
-        Some(now.plus(change.unknown_wait).micros())
-    } else if after.state == State::Queued && before.state != State::Queued {
-        Some(now.plus(change.backoff).micros())
-    } else {
-        None
-    };
-    let released = !matches!(after.state, State::Claimed | State::OnWire);
-    let accepted_at = effects.contains(&Effect::StartNoticeClock).then_some(now.micros());
-    // A relay that cannot be reached costs no patience: what was waited for it is added to the time allowed.
-    let patience = if change.event == Event::Deferred && !change.counts {
-        i64::try_from(change.backoff.as_micros()).unwrap_or(0)
-    } else {
-        0
-    };
-    let evidence = &change.evidence;
-    within!(tx, c => sqlx::query(
-        "UPDATE delivery SET state = $1, reason = $2, disposition = $3, fee = $4, unknown_attempts = $5, stopped = $6, early_notice = $7,
-            next_attempt_at = COALESCE($8, next_attempt_at), attempts = attempts + $9, rechecks = rechecks + $10, retry_until = retry_until + $11,
-            lease_owner = CASE WHEN $12 THEN NULL ELSE lease_owner END, lease_until = CASE WHEN $12 THEN NULL ELSE lease_until END,
-            updated_at = $13, accepted_at = COALESCE($14, accepted_at), sealed_sha256 = COALESCE($15, sealed_sha256),
-            sealed_bytes = COALESCE($16, sealed_bytes), certificate = COALESCE($17, certificate), relay = COALESCE($18, relay),
-            reply = COALESCE($19, reply)
-         WHERE org_id = $20 AND id = $21")
-        .bind(after.state.as_str()).bind(after.reason.map(Reason::as_str)).bind(after.disposition.map(Disposition::as_str))
-        .bind(after.fee.as_str()).bind(i64::from(after.unknown_attempts)).bind(after.stopped).bind(after.early_notice.map(NoticeKind::as_str))
-        .bind(next_attempt).bind(i64::from(change.counts)).bind(i64::from(change.rechecked)).bind(patience).bind(released)
-        .bind(now.micros()).bind(accepted_at).bind(evidence.sealed_sha256.map(|hash| hash.to_vec()))
-        .bind(evidence.sealed_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX))).bind(evidence.certificate.as_deref())
-        .bind(storable(evidence.relay.as_deref())).bind(storable(evidence.reply.as_deref())).bind(&org).bind(&id)
-        .execute(c).await.map(drop))
-    .doing("move a delivery")?;
-    record_event(tx, &org, &id, now, event_word(change.event), after.state, storable(change.note.as_deref()).as_deref()).await
-}
-
-/// Appends to a delivery's history.
-pub(super) async fn record_event(
-    tx: &mut Tx,
-    org: &str,
-    id: &str,
-    now: Timestamp,
-    event: &str,
-    state: State,
-    note: Option<&str>,
-) -> Result<()> {
-    within!(tx, c => sqlx::query(
-        "INSERT INTO delivery_event (org_id, delivery_id, seq, at, event, state, detail)
-         VALUES ($1, $2, (SELECT COALESCE(MAX(seq), 0) + 1 FROM delivery_event WHERE org_id = $1 AND delivery_id = $2), $3, $4, $5, $6)")
-        .bind(org).bind(id).bind(now.micros()).bind(event).bind(state.as_str()).bind(note).execute(c).await.map(drop))
-    .doing("record what happened to a delivery")
-}
-
-const fn event_word(event: Event) -> &'static str {
-    match event {
-        Event::Claimed => "claimed",
-        Event::Released => "released",
-        Event::WireStarted => "on_wire",
-        Event::Accepted => "accepted",
-        Event::Refused(_) => "refused",
-        Event::Deferred => "deferred",
-        Event::Exhausted => "exhausted",
-        Event::Lost => "lost",
-        Event::Held(_) => "held",
-        Event::UnknownWaitOver => "unknown_wait_over",
-        Event::Cancel => "cancel",
-        Event::Supersede => "supersede",
-        Event::Retry => "retry",
-        Event::Notice(_) => "notice",
-        Event::DeadlinePassed => "deadline_passed",
-        Event::CreditDue => "credit_due",
-    }
 }

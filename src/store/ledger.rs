@@ -1,8 +1,12 @@
 //! The fee ledger: append-only, hash-chained per organization, one charge per delivery and fee code for ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::{Doing as _, Result, Store, StoreError, Tx, organization::price_in_force, read};
+use super::{
+    Doing as _, Result, Store, StoreError, Tx,
+    organization::{Price, price_in_force},
+    read,
+};
 use crate::{
     crypto::{self, Hex},
     domain::{Currency, DeliveryId, Money, OrgId, OrgScope, Timestamp, id::LedgerLineId, time::TimeZone, words},
@@ -43,22 +47,35 @@ impl Charges {
 
     /// Writes them. A second one for the same delivery and fee code changes nothing.
     pub(super) async fn write(self, tx: &mut Tx, now: Timestamp) -> Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let mut heads = lock_heads(tx, self.0.keys()).await?;
+        // Whoever charges holds the head, so what is not there now will not be there later either.
+        let mut charged = charged(tx, &self.0).await?;
+        let mut prices = HashMap::new();
+        let (mut lines, mut moved) = (Vec::new(), BTreeSet::new());
         for (org, charges) in self.0 {
-            let org_text = org.to_string();
-            let (before, mut previous) = lock_head(tx, &org_text).await?;
-            let mut seq = before;
+            let (seq, previous) = heads.get_mut(&org.to_string()).ok_or(StoreError::NoOrganization)?;
             for charge in charges {
-                let line = priced(tx, org, charge, seq + 1, previous.clone(), now).await?;
-                if insert(tx, &line).await? {
-                    seq += 1;
-                    previous = line.hash;
+                if !charged.insert((org.to_string(), charge.delivery.to_string(), charge.fee_code.clone())) {
+                    continue;
                 }
+                let key = (org, charge.fee_code.clone(), charge.zone.date_at(now).to_string());
+                let price = match prices.get(&key) {
+                    Some(price) => price,
+                    None => &*prices.entry(key.clone()).or_insert(price_in_force(tx, org, &key.1, &key.2).await?),
+                };
+                let line = priced(price.as_ref(), org, charge, *seq + 1, previous.clone(), now);
+                (*seq, *previous) = (line.seq, line.hash.clone());
+                moved.insert(line.org_id.clone());
+                lines.push(line);
             }
-            if seq > before {
-                within!(tx, c => sqlx::query("UPDATE ledger_head SET seq = $1, hash = $2 WHERE org_id = $3")
-                    .bind(seq).bind(&previous).bind(&org_text).execute(c).await.map(drop))
-                .doing("move the ledger's head")?;
-            }
+        }
+        heads.retain(|org, _| moved.contains(org));
+        if !lines.is_empty() {
+            insert(tx, &lines).await?;
+            move_heads(tx, &heads).await?;
         }
         Ok(())
     }
@@ -140,11 +157,9 @@ impl StoredLine {
 }
 
 /// The line of a charge at the price in force.
-async fn priced(tx: &mut Tx, org: OrgId, charge: Charge, seq: i64, previous: String, now: Timestamp) -> Result<StoredLine> {
-    let day = charge.zone.date_at(now).to_string();
-    let price = price_in_force(tx, org, &charge.fee_code, &day).await?;
+fn priced(price: Option<&Price>, org: OrgId, charge: Charge, seq: i64, previous: String, now: Timestamp) -> StoredLine {
     // Test traffic is priced at zero, visibly; without a price the line says so and the delivery goes on.
-    let (amount, note) = match &price {
+    let (amount, note) = match price {
         _ if charge.test => (Money::ZERO, "test"),
         Some(price) => (price.amount, ""),
         None => (Money::ZERO, "unpriced"),
@@ -161,8 +176,8 @@ async fn priced(tx: &mut Tx, org: OrgId, charge: Charge, seq: i64, previous: Str
         quantity: 1,
         unit_price: amount.micros(),
         amount: amount.micros(),
-        currency: price.as_ref().map(|price| price.currency.clone()).unwrap_or_default().as_str().to_owned(),
-        price_id: price.map(|price| price.id),
+        currency: price.map(|price| price.currency.clone()).unwrap_or_default().as_str().to_owned(),
+        price_id: price.map(|price| price.id.clone()),
         note: note.to_owned(),
         occurred_at: now.micros(),
         recorded_at: now.micros(),
@@ -170,30 +185,72 @@ async fn priced(tx: &mut Tx, org: OrgId, charge: Charge, seq: i64, previous: Str
         hash: String::new(),
     };
     line.hash = line.expected_hash();
-    Ok(line)
+    line
 }
 
-/// `false` when a line of this kind for the same delivery and fee code is there already.
-async fn insert(tx: &mut Tx, line: &StoredLine) -> Result<bool> {
-    let written = within!(tx, c => sqlx::query(
-        "INSERT INTO ledger_line (org_id, seq, id, bill_to_org, delivery_id, site, entry_type, fee_code, quantity, unit_price, amount,
-            currency, price_id, note, occurred_at, recorded_at, previous, hash)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
-         ON CONFLICT (org_id, delivery_id, fee_code, entry_type) DO NOTHING")
-        .bind(&line.org_id).bind(line.seq).bind(&line.id).bind(&line.bill_to_org).bind(&line.delivery_id).bind(&line.site)
-        .bind(&line.entry_type).bind(&line.fee_code).bind(line.quantity).bind(line.unit_price).bind(line.amount).bind(&line.currency)
-        .bind(line.price_id.as_deref()).bind(&line.note).bind(line.occurred_at).bind(line.recorded_at).bind(&line.previous).bind(&line.hash)
-        .execute(c).await.map(|done| done.rows_affected()))
-    .doing("write a charge")?;
-    Ok(written == 1)
+async fn insert(tx: &mut Tx, lines: &[StoredLine]) -> Result<()> {
+    within!(tx, c => {
+        let mut query = sqlx::QueryBuilder::new(
+            "INSERT INTO ledger_line (org_id, seq, id, bill_to_org, delivery_id, site, entry_type, fee_code, quantity, unit_price, amount,
+                currency, price_id, note, occurred_at, recorded_at, previous, hash) ");
+        query.push_values(lines, |mut row, line| {
+            row.push_bind(line.org_id.clone()).push_bind(line.seq).push_bind(line.id.clone()).push_bind(line.bill_to_org.clone())
+                .push_bind(line.delivery_id.clone()).push_bind(line.site.clone()).push_bind(line.entry_type.clone())
+                .push_bind(line.fee_code.clone()).push_bind(line.quantity).push_bind(line.unit_price).push_bind(line.amount)
+                .push_bind(line.currency.clone()).push_bind(line.price_id.clone()).push_bind(line.note.clone())
+                .push_bind(line.occurred_at).push_bind(line.recorded_at).push_bind(line.previous.clone()).push_bind(line.hash.clone());
+        });
+        query.build().execute(c).await.map(drop)
+    })
+    .doing("write charges")
 }
 
-/// Takes the head of an organization's chain for this transaction.
-async fn lock_head(tx: &mut Tx, org: &str) -> Result<(i64, String)> {
-    let head: Option<(i64, String)> =
-        locked!(tx, query_as("SELECT seq, hash FROM ledger_head WHERE org_id = $1").bind(org).fetch_optional)
-            .doing("read the ledger's head")?;
-    head.ok_or(StoreError::NoOrganization)
+/// The ends of some organizations' chains: place and hash of the last line.
+type Heads = HashMap<String, (i64, String)>;
+
+/// Takes the heads of these chains for this transaction, in one order.
+async fn lock_heads(tx: &mut Tx, orgs: impl Iterator<Item = &OrgId>) -> Result<Heads> {
+    let lock = if matches!(tx, Tx::Postgres(_)) { ") ORDER BY org_id FOR UPDATE" } else { ")" };
+    let rows: Vec<(String, i64, String)> = within!(tx, c => {
+        let mut query = sqlx::QueryBuilder::new("SELECT org_id, seq, hash FROM ledger_head WHERE org_id IN (");
+        let mut list = query.separated(", ");
+        for org in orgs {
+            list.push_bind(org.to_string());
+        }
+        query.push(lock).build_query_as().fetch_all(c).await
+    })
+    .doing("read the ledgers' heads")?;
+    Ok(rows.into_iter().map(|(org, seq, hash)| (org, (seq, hash))).collect())
+}
+
+async fn move_heads(tx: &mut Tx, heads: &Heads) -> Result<()> {
+    within!(tx, c => {
+        let mut query = sqlx::QueryBuilder::new("WITH n (org_id, seq, hash) AS (");
+        query.push_values(heads, |mut row, (org, (seq, hash))| {
+            row.push_bind(org.clone()).push_bind(*seq).push_bind(hash.clone());
+        });
+        query.push(") UPDATE ledger_head AS h SET seq = n.seq, hash = n.hash FROM n WHERE h.org_id = n.org_id");
+        query.build().execute(c).await.map(drop)
+    })
+    .doing("move the ledgers' heads")
+}
+
+/// Which of these charges are on record already: organization, delivery and fee code.
+async fn charged(tx: &mut Tx, charges: &BTreeMap<OrgId, Vec<Charge>>) -> Result<HashSet<(String, String, String)>> {
+    let keys = charges.iter().flat_map(|(org, charges)| charges.iter().map(move |charge| (org, charge)));
+    let rows: Vec<(String, String, String)> = within!(tx, c => {
+        let mut query = sqlx::QueryBuilder::new("WITH k (org_id, delivery_id) AS (");
+        query.push_values(keys, |mut key, (org, charge)| {
+            key.push_bind(org.to_string()).push_bind(charge.delivery.to_string());
+        });
+        query.push(
+            ") SELECT l.org_id, l.delivery_id, l.fee_code FROM k JOIN ledger_line l ON l.org_id = k.org_id
+             AND l.delivery_id = k.delivery_id WHERE l.entry_type = 'charge'",
+        );
+        query.build_query_as().fetch_all(c).await
+    })
+    .doing("look for charges made before")?;
+    Ok(rows.into_iter().collect())
 }
 
 type LineRow = (i64, String, String, String, String, String, i64, i64, i64, String, String, i64);

@@ -86,6 +86,7 @@ pub mod lease;
 /// The fee ledger.
 pub mod ledger;
 mod migrations;
+mod moves;
 /// Organizations, sites, identities and prices.
 pub mod organization;
 /// What is due: claimed under leases, urgent first and fair across organizations.
@@ -127,6 +128,9 @@ pub enum Tx {
 #[derive(Clone)]
 pub struct Store {
     db: Db,
+    /// SQLite has one writer at a time; its transactions all go through one connection. Others would find its place taken
+    /// and sleep until it is free, and read again what this one still has in its cache.
+    writer: Option<SqlitePool>,
     clock: Arc<dyn Clock>,
     keys: Arc<at_rest::KeyRing>,
     wake: wake::Wake,
@@ -259,8 +263,10 @@ impl Store {
     /// # Errors
     /// When it cannot be reached or migrated.
     pub async fn open(options: StoreOptions, clock: Arc<dyn Clock>) -> Result<Self> {
+        let mut writer = None;
         let db = if let Some(path) = options.url.strip_prefix("sqlite:") {
-            Db::Sqlite(open_sqlite(path, options.connections).await?)
+            writer = Some(open_sqlite(path, 1).await?);
+            Db::Sqlite(open_sqlite(path, options.connections.max(2)).await?)
         } else if options.url.starts_with("postgres:") || options.url.starts_with("postgresql:") {
             let connect = PgConnectOptions::from_str(&options.url).doing("read the store URL")?;
             let pool = PgPoolOptions::new().max_connections(options.connections).acquire_timeout(Duration::from_secs(10));
@@ -270,7 +276,14 @@ impl Store {
         };
         migrations::run(&db).await?;
         let wake = wake::Wake::new(&db).await;
-        Ok(Self { db, clock, keys: Arc::new(at_rest::KeyRing::new(options.master)), wake, hands: lease::Hands::default() })
+        Ok(Self {
+            db,
+            writer,
+            clock,
+            keys: Arc::new(at_rest::KeyRing::new(options.master)),
+            wake,
+            hands: lease::Hands::default(),
+        })
     }
 
     /// `sqlite` or `postgres`.
@@ -306,7 +319,10 @@ impl Store {
     /// Begins a writing transaction.
     pub(crate) async fn begin(&self) -> Result<Tx> {
         match &self.db {
-            Db::Sqlite(pool) => Ok(Tx::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await.doing("begin a transaction")?)),
+            Db::Sqlite(pool) => {
+                let writer = self.writer.as_ref().unwrap_or(pool);
+                Ok(Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await.doing("begin a transaction")?))
+            }
             Db::Postgres(pool) => Ok(Tx::Postgres(pool.begin().await.doing("begin a transaction")?)),
         }
     }
@@ -341,6 +357,9 @@ impl Store {
 
     /// Closes every connection.
     pub async fn close(&self) {
+        if let Some(writer) = &self.writer {
+            writer.close().await;
+        }
         on!(&self.db, pool => pool.close().await);
     }
 }
@@ -371,7 +390,9 @@ async fn open_sqlite(path: &str, connections: u32) -> Result<SqlitePool> {
         .busy_timeout(Duration::from_secs(30))
         .pragma("wal_autocheckpoint", "2000")
         .pragma("temp_store", "memory");
-    let pool = SqlitePoolOptions::new().max_connections(connections.max(2)).acquire_timeout(Duration::from_secs(30));
+    // There is no server that could have gone away, so a connection is not asked whether it is still there.
+    let pool =
+        SqlitePoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30)).test_before_acquire(false);
     pool.connect_with(options).await.doing("open the SQLite file")
 }
 

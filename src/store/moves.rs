@@ -1,0 +1,263 @@
+//! Moves of deliveries: many in one transaction, with no more statements than one would take.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{
+    Doing as _, Result, StoreError, Tx,
+    delivery::{Move, Moved},
+    ledger::{Charge, Charges},
+    read,
+};
+use crate::domain::{
+    Delivery, Reason, Timestamp,
+    delivery::{Disposition, Effect, Event, NoticeKind, State},
+};
+
+/// What a move goes by, as the row has it.
+#[derive(sqlx::FromRow)]
+struct AxesRow {
+    org_id: String,
+    id: String,
+    state: String,
+    reason: Option<String>,
+    disposition: Option<String>,
+    fee: String,
+    unknown_attempts: i64,
+    stopped: bool,
+    early_notice: Option<String>,
+    billable: String,
+    when_unknown: String,
+    wants_dispatched: bool,
+    lease_owner: Option<String>,
+    lease_until: Option<i64>,
+    site: String,
+    fee_code: String,
+    test: bool,
+}
+
+impl AxesRow {
+    fn delivery(&self) -> Result<Delivery> {
+        Ok(Delivery {
+            state: read("state", &self.state)?,
+            reason: self.reason.as_deref().map(|text| read("reason", text)).transpose()?,
+            disposition: self.disposition.as_deref().map(|text| read("disposition", text)).transpose()?,
+            fee: read("fee", &self.fee)?,
+            unknown_attempts: u8::try_from(self.unknown_attempts).unwrap_or(u8::MAX),
+            stopped: self.stopped,
+            early_notice: self.early_notice.as_deref().map(|text| read("notice", text)).transpose()?,
+            billable: read("billable moment", &self.billable)?,
+            when_unknown: read("unknown policy", &self.when_unknown)?,
+            wants_dispatched: self.wants_dispatched,
+        })
+    }
+
+    /// Whether this change may be made by whoever brings it.
+    fn may(&self, change: &Move, now: Timestamp) -> bool {
+        let held = self.lease_until.unwrap_or(0) > now.micros();
+        match change.owner {
+            // Facts beat leases.
+            Some(_) if change.event == Event::Accepted => true,
+            // A lease that ran out may be taken by anybody at any moment: nothing may begin under it.
+            Some(owner) => held && self.lease_owner.as_deref() == Some(owner.to_string().as_str()),
+            // Recovery speaks for workers that are gone. By now somebody else may have recovered the row, and a third be at work.
+            None if matches!(change.event, Event::Released | Event::Lost) => !held,
+            None => true,
+        }
+    }
+}
+
+/// A change that is to be written.
+struct Write<'a> {
+    change: &'a Move,
+    org: String,
+    id: String,
+    before: Delivery,
+    after: Delivery,
+    effects: Vec<Effect>,
+}
+
+/// Moves one delivery inside a transaction. What it charges is noted, to be written at the transaction's end. A move that
+/// is refused (lost or illegal) has written nothing.
+pub(super) async fn apply_move(tx: &mut Tx, charges: &mut Charges, change: &Move, now: Timestamp) -> Result<Moved> {
+    apply_moves(tx, charges, &[change], now).await?.pop().unwrap_or(Err(StoreError::Lost))
+}
+
+/// Moves many, each answered by itself and in the order given: a second move of the same delivery sees what the first has
+/// made of it. The outer error leaves the transaction of no use.
+pub(super) async fn apply_moves(
+    tx: &mut Tx,
+    charges: &mut Charges,
+    changes: &[&Move],
+    now: Timestamp,
+) -> Result<Vec<Result<Moved>>> {
+    let mut answers: Vec<Result<Moved>> = changes.iter().map(|_| Err(StoreError::Lost)).collect();
+    let mut todo: Vec<usize> = (0..changes.len()).collect();
+    while !todo.is_empty() {
+        let mut seen = HashSet::new();
+        let (round, later) = todo.into_iter().partition::<Vec<_>, _>(|at| seen.insert((changes[*at].org, changes[*at].id)));
+        let mut rows = read_axes(tx, &round.iter().map(|at| changes[*at]).collect::<Vec<_>>()).await?;
+        let mut writes = Vec::with_capacity(round.len());
+        for at in round {
+            let change = changes[at];
+            let row = rows.remove(&(change.org.to_string(), change.id.to_string()));
+            answers[at] = match decide(change, row, charges, now) {
+                Err(refused @ (StoreError::Lost | StoreError::Illegal(_))) => Err(refused),
+                Err(broken) => return Err(broken),
+                Ok(write) => {
+                    let moved = Moved { delivery: write.after.clone(), effects: write.effects.clone() };
+                    if write.after != write.before || !write.effects.is_empty() {
+                        writes.push(write);
+                    }
+                    Ok(moved)
+                }
+            };
+        }
+        if !writes.is_empty() {
+            write_rows(tx, &writes, now).await?;
+            write_events(tx, &writes, now).await?;
+        }
+        todo = later;
+    }
+    Ok(answers)
+}
+
+fn decide<'a>(change: &'a Move, row: Option<AxesRow>, charges: &mut Charges, now: Timestamp) -> Result<Write<'a>> {
+    let row = row.ok_or(StoreError::Lost)?;
+    if !row.may(change, now) {
+        return Err(StoreError::Lost);
+    }
+    let before = row.delivery()?;
+    let (after, effects) = before.apply(change.event)?;
+    if effects.contains(&Effect::Charge) {
+        let AxesRow { site, fee_code, test, .. } = row;
+        charges.add(change.org, Charge { delivery: change.id, site, fee_code, test, zone: change.zone.clone() });
+    }
+    Ok(Write { change, org: row.org_id, id: row.id, before, after, effects })
+}
+
+const AXES: &str =
+    ") SELECT d.org_id, d.id, d.state, d.reason, d.disposition, d.fee, d.unknown_attempts, d.stopped, d.early_notice,
+        d.billable, d.when_unknown, d.wants_dispatched, d.lease_owner, d.lease_until, d.site, d.fee_code, d.test
+    FROM k JOIN delivery d ON d.org_id = k.org_id AND d.id = k.id";
+/// Everybody locks in one order, so that nobody waits in a circle. What is read is the row once its lock is had.
+const LOCKED: &str = " ORDER BY d.org_id, d.id FOR UPDATE OF d";
+
+async fn read_axes(tx: &mut Tx, changes: &[&Move]) -> Result<HashMap<(String, String), AxesRow>> {
+    let lock = if matches!(tx, Tx::Postgres(_)) { LOCKED } else { "" };
+    let rows: Vec<AxesRow> = within!(tx, c => {
+        let mut query = sqlx::QueryBuilder::new("WITH k (org_id, id) AS (");
+        query.push_values(changes, |mut key, change| {
+            key.push_bind(change.org.to_string()).push_bind(change.id.to_string());
+        });
+        query.push(AXES).push(lock).build_query_as().fetch_all(c).await
+    })
+    .doing("read deliveries to move")?;
+    Ok(rows.into_iter().map(|row| ((row.org_id.clone(), row.id.clone()), row)).collect())
+}
+
+/// What came from outside, as every database can hold it: PostgreSQL takes no NUL in a text, and losing an acceptance to one
+/// octet of a server's answer would send the message twice.
+fn storable(text: Option<&str>) -> Option<String> {
+    text.map(|text| text.replace('\0', "\u{fffd}"))
+}
+
+const ROWS: &str =
+    "WITH n (org_id, id, state, reason, disposition, fee, unknown_attempts, stopped, early_notice, next_attempt_at, counts,
+        rechecked, patience, released, accepted_at, sealed_sha256, sealed_bytes, certificate, relay, reply) AS (";
+const MOVE: &str = " FROM n WHERE d.org_id = n.org_id AND d.id = n.id";
+const SET: &str = ") UPDATE delivery AS d SET state = n.state, reason = n.reason, disposition = n.disposition, fee = n.fee,
+        unknown_attempts = n.unknown_attempts, stopped = n.stopped, early_notice = n.early_notice,
+        next_attempt_at = COALESCE(n.next_attempt_at, d.next_attempt_at), attempts = d.attempts + n.counts,
+        rechecks = d.rechecks + n.rechecked, retry_until = d.retry_until + n.patience,
+        lease_owner = CASE WHEN n.released THEN NULL ELSE d.lease_owner END,
+        lease_until = CASE WHEN n.released THEN NULL ELSE d.lease_until END,
+        accepted_at = COALESCE(n.accepted_at, d.accepted_at), sealed_sha256 = COALESCE(n.sealed_sha256, d.sealed_sha256),
+        sealed_bytes = COALESCE(n.sealed_bytes, d.sealed_bytes), certificate = COALESCE(n.certificate, d.certificate),
+        relay = COALESCE(n.relay, d.relay), reply = COALESCE(n.reply, d.reply), updated_at = ";
+
+async fn write_rows(tx: &mut Tx, writes: &[Write<'_>], now: Timestamp) -> Result<()> {
+    within!(tx, c => {
+        let mut query = sqlx::QueryBuilder::new(ROWS);
+        query.push_values(writes, |mut row, write| {
+            let Write { change, before, after, effects, .. } = write;
+            let next_attempt = if effects.contains(&Effect::StartUnknownWait) {
+                Some(now.plus(change.unknown_wait).micros())
+            } else if after.state == State::Queued && before.state != State::Queued {
+                Some(now.plus(change.backoff).micros())
+            } else {
+                None
+            };
+            // A relay that cannot be reached costs no patience: what was waited for it is added to the time allowed.
+            let free = change.event == Event::Deferred && !change.counts;
+            let patience = if free { i64::try_from(change.backoff.as_micros()).unwrap_or(0) } else { 0 };
+            let released = !matches!(after.state, State::Claimed | State::OnWire);
+            let accepted_at = effects.contains(&Effect::StartNoticeClock).then_some(now.micros());
+            let evidence = &change.evidence;
+            row.push_bind(write.org.clone()).push_bind(write.id.clone()).push_bind(after.state.as_str())
+                .push_bind(after.reason.map(Reason::as_str)).push_bind(after.disposition.map(Disposition::as_str))
+                .push_bind(after.fee.as_str()).push_bind(i64::from(after.unknown_attempts)).push_bind(after.stopped)
+                .push_bind(after.early_notice.map(NoticeKind::as_str)).push_bind(next_attempt).push_bind(i64::from(change.counts))
+                .push_bind(i64::from(change.rechecked)).push_bind(patience).push_bind(released).push_bind(accepted_at)
+                .push_bind(evidence.sealed_sha256.map(|hash| hash.to_vec()))
+                .push_bind(evidence.sealed_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)))
+                .push_bind(evidence.certificate.clone()).push_bind(storable(evidence.relay.as_deref()))
+                .push_bind(storable(evidence.reply.as_deref()));
+        });
+        query.push(SET).push_bind(now.micros()).push(MOVE).build().execute(c).await.map(drop)
+    })
+    .doing("move deliveries")
+}
+
+const EVENTS: &str = "WITH n (org_id, id, event, state, detail) AS (";
+const APPEND: &str = ") INSERT INTO delivery_event (org_id, delivery_id, seq, at, event, state, detail) SELECT n.org_id, n.id,
+        (SELECT COALESCE(MAX(e.seq), 0) + 1 FROM delivery_event e WHERE e.org_id = n.org_id AND e.delivery_id = n.id), ";
+
+async fn write_events(tx: &mut Tx, writes: &[Write<'_>], now: Timestamp) -> Result<()> {
+    within!(tx, c => {
+        let mut query = sqlx::QueryBuilder::new(EVENTS);
+        query.push_values(writes, |mut row, write| {
+            row.push_bind(write.org.clone()).push_bind(write.id.clone()).push_bind(event_word(write.change.event))
+                .push_bind(write.after.state.as_str()).push_bind(storable(write.change.note.as_deref()));
+        });
+        query.push(APPEND).push_bind(now.micros()).push(", n.event, n.state, n.detail FROM n").build().execute(c).await.map(drop)
+    })
+    .doing("record what happened to deliveries")
+}
+
+/// Appends to a delivery's history.
+pub(super) async fn record_event(
+    tx: &mut Tx,
+    org: &str,
+    id: &str,
+    now: Timestamp,
+    event: &str,
+    state: State,
+    note: Option<&str>,
+) -> Result<()> {
+    within!(tx, c => sqlx::query(
+        "INSERT INTO delivery_event (org_id, delivery_id, seq, at, event, state, detail)
+         VALUES ($1, $2, (SELECT COALESCE(MAX(seq), 0) + 1 FROM delivery_event WHERE org_id = $1 AND delivery_id = $2), $3, $4, $5, $6)")
+        .bind(org).bind(id).bind(now.micros()).bind(event).bind(state.as_str()).bind(note).execute(c).await.map(drop))
+    .doing("record what happened to a delivery")
+}
+
+const fn event_word(event: Event) -> &'static str {
+    match event {
+        Event::Claimed => "claimed",
+        Event::Released => "released",
+        Event::WireStarted => "on_wire",
+        Event::Accepted => "accepted",
+        Event::Refused(_) => "refused",
+        Event::Deferred => "deferred",
+        Event::Exhausted => "exhausted",
+        Event::Lost => "lost",
+        Event::Held(_) => "held",
+        Event::UnknownWaitOver => "unknown_wait_over",
+        Event::Cancel => "cancel",
+        Event::Supersede => "supersede",
+        Event::Retry => "retry",
+        Event::Notice(_) => "notice",
+        Event::DeadlinePassed => "deadline_passed",
+        Event::CreditDue => "credit_due",
+    }
+}
