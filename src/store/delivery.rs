@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{Doing as _, Result, Store, StoreError, at_rest, read, read_json};
+use super::{Doing as _, Result, Store, StoreError, at_rest, read, read_json, rows};
 use crate::domain::{
     Delivery, DeliveryId, DirectAddress, MessageId, Order, OrderKey, OrgId, Report, ResultId, Timestamp,
     delivery::{Effect, Event},
@@ -159,14 +159,8 @@ impl Store {
         if which.is_empty() {
             return Ok(Vec::new());
         }
-        let rows: Vec<WorkRow> = on!(&self.db, pool => {
-            let mut query = sqlx::QueryBuilder::new("WITH k (org_id, id) AS (");
-            query.push_values(which, |mut key, (org, id)| {
-                key.push_bind(org.to_string()).push_bind(id.to_string());
-            });
-            query.push(WORK).build_query_as().fetch_all(pool).await
-        })
-        .doing("read the work of deliveries")?;
+        let keys = which.iter().map(|(org, id)| [org.to_string().into(), id.to_string().into()]).collect();
+        let rows: Vec<WorkRow> = rows::read(&self.writing, KEYS, keys, WORK).await.doing("read the work of deliveries")?;
         let mut rows: HashMap<String, WorkRow> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
         let mut works = Vec::with_capacity(which.len());
         for (org, id) in which {
@@ -261,6 +255,7 @@ impl Store {
     }
 }
 
+const KEYS: &str = "WITH k (org_id, id) AS (";
 /// What is read for the deliveries named in `k`.
 const WORK: &str =
     ") SELECT d.id, d.target, d.message_id, d.document_id, d.version, d.priority, d.retry_until, d.attempts, d.rechecks,

@@ -6,6 +6,7 @@ use super::{
     Doing as _, Result, Store, StoreError, Tx,
     organization::{Price, price_in_force},
     read,
+    rows::{self, Cell},
 };
 use crate::{
     crypto::{self, Hex},
@@ -74,8 +75,9 @@ impl Charges {
         }
         heads.retain(|org, _| moved.contains(org));
         if !lines.is_empty() {
-            insert(tx, &lines).await?;
-            move_heads(tx, &heads).await?;
+            let lines = lines.into_iter().map(StoredLine::row).collect();
+            rows::execute(tx, LINE, lines, "").await.doing("write charges")?;
+            move_heads(tx, heads).await?;
         }
         Ok(())
     }
@@ -188,21 +190,34 @@ fn priced(price: Option<&Price>, org: OrgId, charge: Charge, seq: i64, previous:
     line
 }
 
-async fn insert(tx: &mut Tx, lines: &[StoredLine]) -> Result<()> {
-    within!(tx, c => {
-        let mut query = sqlx::QueryBuilder::new(
-            "INSERT INTO ledger_line (org_id, seq, id, bill_to_org, delivery_id, site, entry_type, fee_code, quantity, unit_price, amount,
-                currency, price_id, note, occurred_at, recorded_at, previous, hash) ");
-        query.push_values(lines, |mut row, line| {
-            row.push_bind(line.org_id.clone()).push_bind(line.seq).push_bind(line.id.clone()).push_bind(line.bill_to_org.clone())
-                .push_bind(line.delivery_id.clone()).push_bind(line.site.clone()).push_bind(line.entry_type.clone())
-                .push_bind(line.fee_code.clone()).push_bind(line.quantity).push_bind(line.unit_price).push_bind(line.amount)
-                .push_bind(line.currency.clone()).push_bind(line.price_id.clone()).push_bind(line.note.clone())
-                .push_bind(line.occurred_at).push_bind(line.recorded_at).push_bind(line.previous.clone()).push_bind(line.hash.clone());
-        });
-        query.build().execute(c).await.map(drop)
-    })
-    .doing("write charges")
+const LINE: &str =
+    "INSERT INTO ledger_line (org_id, seq, id, bill_to_org, delivery_id, site, entry_type, fee_code, quantity, unit_price,
+        amount, currency, price_id, note, occurred_at, recorded_at, previous, hash) ";
+
+impl StoredLine {
+    /// As [`LINE`] names it.
+    fn row(self) -> [Cell; 18] {
+        [
+            self.org_id.into(),
+            self.seq.into(),
+            self.id.into(),
+            self.bill_to_org.into(),
+            self.delivery_id.into(),
+            self.site.into(),
+            self.entry_type.into(),
+            self.fee_code.into(),
+            self.quantity.into(),
+            self.unit_price.into(),
+            self.amount.into(),
+            self.currency.into(),
+            self.price_id.into(),
+            self.note.into(),
+            self.occurred_at.into(),
+            self.recorded_at.into(),
+            self.previous.into(),
+            self.hash.into(),
+        ]
+    }
 }
 
 /// The ends of some organizations' chains: place and hash of the last line.
@@ -210,47 +225,33 @@ type Heads = HashMap<String, (i64, String)>;
 
 /// Takes the heads of these chains for this transaction, in one order.
 async fn lock_heads(tx: &mut Tx, orgs: impl Iterator<Item = &OrgId>) -> Result<Heads> {
-    let lock = if matches!(tx, Tx::Postgres(_)) { ") ORDER BY org_id FOR UPDATE" } else { ")" };
-    let rows: Vec<(String, i64, String)> = within!(tx, c => {
-        let mut query = sqlx::QueryBuilder::new("SELECT org_id, seq, hash FROM ledger_head WHERE org_id IN (");
-        let mut list = query.separated(", ");
-        for org in orgs {
-            list.push_bind(org.to_string());
-        }
-        query.push(lock).build_query_as().fetch_all(c).await
-    })
-    .doing("read the ledgers' heads")?;
-    Ok(rows.into_iter().map(|(org, seq, hash)| (org, (seq, hash))).collect())
+    let orgs = orgs.map(|org| [org.to_string().into()]).collect();
+    let (heads, lock) = (
+        ") SELECT h.org_id, h.seq, h.hash FROM k JOIN ledger_head h ON h.org_id = k.org_id",
+        " ORDER BY h.org_id FOR UPDATE OF h",
+    );
+    let found: Vec<(String, i64, String)> =
+        rows::fetch(tx, "WITH k (org_id) AS (", orgs, heads, lock).await.doing("read the ledgers' heads")?;
+    Ok(found.into_iter().map(|(org, seq, hash)| (org, (seq, hash))).collect())
 }
 
-async fn move_heads(tx: &mut Tx, heads: &Heads) -> Result<()> {
-    within!(tx, c => {
-        let mut query = sqlx::QueryBuilder::new("WITH n (org_id, seq, hash) AS (");
-        query.push_values(heads, |mut row, (org, (seq, hash))| {
-            row.push_bind(org.clone()).push_bind(*seq).push_bind(hash.clone());
-        });
-        query.push(") UPDATE ledger_head AS h SET seq = n.seq, hash = n.hash FROM n WHERE h.org_id = n.org_id");
-        query.build().execute(c).await.map(drop)
-    })
-    .doing("move the ledgers' heads")
+async fn move_heads(tx: &mut Tx, heads: Heads) -> Result<()> {
+    let heads = heads.into_iter().map(|(org, (seq, hash))| [org.into(), seq.into(), hash.into()]).collect();
+    let set = ") UPDATE ledger_head AS h SET seq = n.seq, hash = n.hash FROM n WHERE h.org_id = n.org_id";
+    rows::execute(tx, "WITH n (org_id, seq, hash) AS (", heads, set).await.doing("move the ledgers' heads")
 }
 
 /// Which of these charges are on record already: organization, delivery and fee code.
 async fn charged(tx: &mut Tx, charges: &BTreeMap<OrgId, Vec<Charge>>) -> Result<HashSet<(String, String, String)>> {
-    let keys = charges.iter().flat_map(|(org, charges)| charges.iter().map(move |charge| (org, charge)));
-    let rows: Vec<(String, String, String)> = within!(tx, c => {
-        let mut query = sqlx::QueryBuilder::new("WITH k (org_id, delivery_id) AS (");
-        query.push_values(keys, |mut key, (org, charge)| {
-            key.push_bind(org.to_string()).push_bind(charge.delivery.to_string());
-        });
-        query.push(
-            ") SELECT l.org_id, l.delivery_id, l.fee_code FROM k JOIN ledger_line l ON l.org_id = k.org_id
-             AND l.delivery_id = k.delivery_id WHERE l.entry_type = 'charge'",
-        );
-        query.build_query_as().fetch_all(c).await
-    })
-    .doing("look for charges made before")?;
-    Ok(rows.into_iter().collect())
+    let keys = charges.iter().flat_map(|(org, charges)| {
+        charges.iter().map(move |charge| [org.to_string().into(), charge.delivery.to_string().into()])
+    });
+    let lines = ") SELECT l.org_id, l.delivery_id, l.fee_code FROM k JOIN ledger_line l ON l.org_id = k.org_id
+        AND l.delivery_id = k.delivery_id WHERE l.entry_type = 'charge'";
+    let found: Vec<(String, String, String)> = rows::fetch(tx, "WITH k (org_id, delivery_id) AS (", keys.collect(), lines, "")
+        .await
+        .doing("look for charges made before")?;
+    Ok(found.into_iter().collect())
 }
 
 type LineRow = (i64, String, String, String, String, String, i64, i64, i64, String, String, i64);

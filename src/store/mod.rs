@@ -95,6 +95,7 @@ pub mod queue;
 pub mod reach;
 /// Results and their routes.
 pub mod result;
+mod rows;
 /// What people look at: lists, counts, the worklist.
 pub mod survey;
 /// API tokens.
@@ -130,7 +131,8 @@ pub struct Store {
     db: Db,
     /// SQLite has one writer at a time; its transactions all go through one connection. Others would find its place taken
     /// and sleep until it is free, and read again what this one still has in its cache.
-    writer: Option<SqlitePool>,
+    /// The queue is read there too. On PostgreSQL it is the same as `db`.
+    writing: Db,
     clock: Arc<dyn Clock>,
     keys: Arc<at_rest::KeyRing>,
     wake: wake::Wake,
@@ -263,14 +265,13 @@ impl Store {
     /// # Errors
     /// When it cannot be reached or migrated.
     pub async fn open(options: StoreOptions, clock: Arc<dyn Clock>) -> Result<Self> {
-        let mut writer = None;
-        let db = if let Some(path) = options.url.strip_prefix("sqlite:") {
-            writer = Some(open_sqlite(path, 1).await?);
-            Db::Sqlite(open_sqlite(path, options.connections.max(2)).await?)
+        let (db, writing) = if let Some(path) = options.url.strip_prefix("sqlite:") {
+            (open_sqlite(path, options.connections.max(2)).await?, open_sqlite(path, 1).await?)
         } else if options.url.starts_with("postgres:") || options.url.starts_with("postgresql:") {
             let connect = PgConnectOptions::from_str(&options.url).doing("read the store URL")?;
             let pool = PgPoolOptions::new().max_connections(options.connections).acquire_timeout(Duration::from_secs(10));
-            Db::Postgres(pool.connect_with(connect).await.doing("connect to PostgreSQL")?)
+            let db = Db::Postgres(pool.connect_with(connect).await.doing("connect to PostgreSQL")?);
+            (db.clone(), db)
         } else {
             return Err(StoreError::Url);
         };
@@ -278,7 +279,7 @@ impl Store {
         let wake = wake::Wake::new(&db).await;
         Ok(Self {
             db,
-            writer,
+            writing,
             clock,
             keys: Arc::new(at_rest::KeyRing::new(options.master)),
             wake,
@@ -318,11 +319,8 @@ impl Store {
 
     /// Begins a writing transaction.
     pub(crate) async fn begin(&self) -> Result<Tx> {
-        match &self.db {
-            Db::Sqlite(pool) => {
-                let writer = self.writer.as_ref().unwrap_or(pool);
-                Ok(Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await.doing("begin a transaction")?))
-            }
+        match &self.writing {
+            Db::Sqlite(pool) => Ok(Tx::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await.doing("begin a transaction")?)),
             Db::Postgres(pool) => Ok(Tx::Postgres(pool.begin().await.doing("begin a transaction")?)),
         }
     }
@@ -357,9 +355,7 @@ impl Store {
 
     /// Closes every connection.
     pub async fn close(&self) {
-        if let Some(writer) = &self.writer {
-            writer.close().await;
-        }
+        on!(&self.writing, pool => pool.close().await);
         on!(&self.db, pool => pool.close().await);
     }
 }
@@ -377,7 +373,7 @@ impl Tx {
     }
 }
 
-async fn open_sqlite(path: &str, connections: u32) -> Result<SqlitePool> {
+async fn open_sqlite(path: &str, connections: u32) -> Result<Db> {
     let path = path.trim_start_matches("//");
     create_private(path);
     let options = SqliteConnectOptions::new()
@@ -389,11 +385,13 @@ async fn open_sqlite(path: &str, connections: u32) -> Result<SqlitePool> {
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(30))
         .pragma("wal_autocheckpoint", "2000")
-        .pragma("temp_store", "memory");
+        .pragma("temp_store", "memory")
+        // A statement with many rows is another one for each number of them.
+        .statement_cache_capacity(250);
     // There is no server that could have gone away, so a connection is not asked whether it is still there.
     let pool =
         SqlitePoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30)).test_before_acquire(false);
-    pool.connect_with(options).await.doing("open the SQLite file")
+    Ok(Db::Sqlite(pool.connect_with(options).await.doing("open the SQLite file")?))
 }
 
 /// Patient data is encrypted inside, but nobody else needs to read the file at all. SQLite gives its -wal and -shm files the

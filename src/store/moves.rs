@@ -7,6 +7,7 @@ use super::{
     delivery::{Move, Moved},
     ledger::{Charge, Charges},
     read,
+    rows::{self, Cell},
 };
 use crate::domain::{
     Delivery, Reason, Timestamp,
@@ -113,8 +114,7 @@ pub(super) async fn apply_moves(
             };
         }
         if !writes.is_empty() {
-            write_rows(tx, &writes, now).await?;
-            write_events(tx, &writes, now).await?;
+            write_all(tx, &writes, now).await?;
         }
         todo = later;
     }
@@ -135,6 +135,7 @@ fn decide<'a>(change: &'a Move, row: Option<AxesRow>, charges: &mut Charges, now
     Ok(Write { change, org: row.org_id, id: row.id, before, after, effects })
 }
 
+const KEYS: &str = "WITH k (org_id, id) AS (";
 const AXES: &str =
     ") SELECT d.org_id, d.id, d.state, d.reason, d.disposition, d.fee, d.unknown_attempts, d.stopped, d.early_notice,
         d.billable, d.when_unknown, d.wants_dispatched, d.lease_owner, d.lease_until, d.site, d.fee_code, d.test
@@ -143,16 +144,9 @@ const AXES: &str =
 const LOCKED: &str = " ORDER BY d.org_id, d.id FOR UPDATE OF d";
 
 async fn read_axes(tx: &mut Tx, changes: &[&Move]) -> Result<HashMap<(String, String), AxesRow>> {
-    let lock = if matches!(tx, Tx::Postgres(_)) { LOCKED } else { "" };
-    let rows: Vec<AxesRow> = within!(tx, c => {
-        let mut query = sqlx::QueryBuilder::new("WITH k (org_id, id) AS (");
-        query.push_values(changes, |mut key, change| {
-            key.push_bind(change.org.to_string()).push_bind(change.id.to_string());
-        });
-        query.push(AXES).push(lock).build_query_as().fetch_all(c).await
-    })
-    .doing("read deliveries to move")?;
-    Ok(rows.into_iter().map(|row| ((row.org_id.clone(), row.id.clone()), row)).collect())
+    let keys = changes.iter().map(|change| [change.org.to_string().into(), change.id.to_string().into()]).collect();
+    let found: Vec<AxesRow> = rows::fetch(tx, KEYS, keys, AXES, LOCKED).await.doing("read deliveries to move")?;
+    Ok(found.into_iter().map(|row| ((row.org_id.clone(), row.id.clone()), row)).collect())
 }
 
 /// What came from outside, as every database can hold it: PostgreSQL takes no NUL in a text, and losing an acceptance to one
@@ -161,67 +155,82 @@ fn storable(text: Option<&str>) -> Option<String> {
     text.map(|text| text.replace('\0', "\u{fffd}"))
 }
 
-const ROWS: &str =
+const MOVED: &str =
     "WITH n (org_id, id, state, reason, disposition, fee, unknown_attempts, stopped, early_notice, next_attempt_at, counts,
-        rechecked, patience, released, accepted_at, sealed_sha256, sealed_bytes, certificate, relay, reply) AS (";
-const MOVE: &str = " FROM n WHERE d.org_id = n.org_id AND d.id = n.id";
-const SET: &str = ") UPDATE delivery AS d SET state = n.state, reason = n.reason, disposition = n.disposition, fee = n.fee,
+        rechecked, patience, released, at, accepted_at, sealed_sha256, sealed_bytes, certificate, relay, reply) AS (";
+const MOVE: &str = ") UPDATE delivery AS d SET state = n.state, reason = n.reason, disposition = n.disposition, fee = n.fee,
         unknown_attempts = n.unknown_attempts, stopped = n.stopped, early_notice = n.early_notice,
         next_attempt_at = COALESCE(n.next_attempt_at, d.next_attempt_at), attempts = d.attempts + n.counts,
         rechecks = d.rechecks + n.rechecked, retry_until = d.retry_until + n.patience,
         lease_owner = CASE WHEN n.released THEN NULL ELSE d.lease_owner END,
-        lease_until = CASE WHEN n.released THEN NULL ELSE d.lease_until END,
+        lease_until = CASE WHEN n.released THEN NULL ELSE d.lease_until END, updated_at = n.at,
         accepted_at = COALESCE(n.accepted_at, d.accepted_at), sealed_sha256 = COALESCE(n.sealed_sha256, d.sealed_sha256),
         sealed_bytes = COALESCE(n.sealed_bytes, d.sealed_bytes), certificate = COALESCE(n.certificate, d.certificate),
-        relay = COALESCE(n.relay, d.relay), reply = COALESCE(n.reply, d.reply), updated_at = ";
+        relay = COALESCE(n.relay, d.relay), reply = COALESCE(n.reply, d.reply)
+    FROM n WHERE d.org_id = n.org_id AND d.id = n.id";
+const HAPPENED: &str = "WITH n (org_id, id, at, event, state, detail) AS (";
+const APPEND: &str = ") INSERT INTO delivery_event (org_id, delivery_id, seq, at, event, state, detail) SELECT n.org_id, n.id,
+        (SELECT COALESCE(MAX(e.seq), 0) + 1 FROM delivery_event e WHERE e.org_id = n.org_id AND e.delivery_id = n.id),
+        n.at, n.event, n.state, n.detail FROM n";
 
-async fn write_rows(tx: &mut Tx, writes: &[Write<'_>], now: Timestamp) -> Result<()> {
-    within!(tx, c => {
-        let mut query = sqlx::QueryBuilder::new(ROWS);
-        query.push_values(writes, |mut row, write| {
-            let Write { change, before, after, effects, .. } = write;
-            let next_attempt = if effects.contains(&Effect::StartUnknownWait) {
-                Some(now.plus(change.unknown_wait).micros())
-            } else if after.state == State::Queued && before.state != State::Queued {
-                Some(now.plus(change.backoff).micros())
-            } else {
-                None
-            };
-            // A relay that cannot be reached costs no patience: what was waited for it is added to the time allowed.
-            let free = change.event == Event::Deferred && !change.counts;
-            let patience = if free { i64::try_from(change.backoff.as_micros()).unwrap_or(0) } else { 0 };
-            let released = !matches!(after.state, State::Claimed | State::OnWire);
-            let accepted_at = effects.contains(&Effect::StartNoticeClock).then_some(now.micros());
-            let evidence = &change.evidence;
-            row.push_bind(write.org.clone()).push_bind(write.id.clone()).push_bind(after.state.as_str())
-                .push_bind(after.reason.map(Reason::as_str)).push_bind(after.disposition.map(Disposition::as_str))
-                .push_bind(after.fee.as_str()).push_bind(i64::from(after.unknown_attempts)).push_bind(after.stopped)
-                .push_bind(after.early_notice.map(NoticeKind::as_str)).push_bind(next_attempt).push_bind(i64::from(change.counts))
-                .push_bind(i64::from(change.rechecked)).push_bind(patience).push_bind(released).push_bind(accepted_at)
-                .push_bind(evidence.sealed_sha256.map(|hash| hash.to_vec()))
-                .push_bind(evidence.sealed_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)))
-                .push_bind(evidence.certificate.clone()).push_bind(storable(evidence.relay.as_deref()))
-                .push_bind(storable(evidence.reply.as_deref()));
-        });
-        query.push(SET).push_bind(now.micros()).push(MOVE).build().execute(c).await.map(drop)
-    })
-    .doing("move deliveries")
+async fn write_all(tx: &mut Tx, writes: &[Write<'_>], now: Timestamp) -> Result<()> {
+    let moved = writes.iter().map(|write| write.row(now)).collect();
+    rows::execute(tx, MOVED, moved, MOVE).await.doing("move deliveries")?;
+    let happened = writes.iter().map(|write| write.event(now)).collect();
+    rows::execute(tx, HAPPENED, happened, APPEND).await.doing("record what happened to deliveries")
 }
 
-const EVENTS: &str = "WITH n (org_id, id, event, state, detail) AS (";
-const APPEND: &str = ") INSERT INTO delivery_event (org_id, delivery_id, seq, at, event, state, detail) SELECT n.org_id, n.id,
-        (SELECT COALESCE(MAX(e.seq), 0) + 1 FROM delivery_event e WHERE e.org_id = n.org_id AND e.delivery_id = n.id), ";
+impl Write<'_> {
+    /// As [`MOVED`] names it.
+    fn row(&self, now: Timestamp) -> [Cell; 21] {
+        let Self { change, before, after, effects, .. } = self;
+        let next_attempt = if effects.contains(&Effect::StartUnknownWait) {
+            Some(now.plus(change.unknown_wait).micros())
+        } else if after.state == State::Queued && before.state != State::Queued {
+            Some(now.plus(change.backoff).micros())
+        } else {
+            None
+        };
+        // A relay that cannot be reached costs no patience: what was waited for it is added to the time allowed.
+        let free = change.event == Event::Deferred && !change.counts;
+        let patience = if free { i64::try_from(change.backoff.as_micros()).unwrap_or(0) } else { 0 };
+        let evidence = &change.evidence;
+        [
+            self.org.clone().into(),
+            self.id.clone().into(),
+            after.state.as_str().into(),
+            after.reason.map(Reason::as_str).into(),
+            after.disposition.map(Disposition::as_str).into(),
+            after.fee.as_str().into(),
+            i64::from(after.unknown_attempts).into(),
+            after.stopped.into(),
+            after.early_notice.map(NoticeKind::as_str).into(),
+            next_attempt.into(),
+            i64::from(change.counts).into(),
+            i64::from(change.rechecked).into(),
+            patience.into(),
+            (!matches!(after.state, State::Claimed | State::OnWire)).into(),
+            now.micros().into(),
+            effects.contains(&Effect::StartNoticeClock).then_some(now.micros()).into(),
+            evidence.sealed_sha256.into(),
+            evidence.sealed_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)).into(),
+            evidence.certificate.as_deref().into(),
+            storable(evidence.relay.as_deref()).into(),
+            storable(evidence.reply.as_deref()).into(),
+        ]
+    }
 
-async fn write_events(tx: &mut Tx, writes: &[Write<'_>], now: Timestamp) -> Result<()> {
-    within!(tx, c => {
-        let mut query = sqlx::QueryBuilder::new(EVENTS);
-        query.push_values(writes, |mut row, write| {
-            row.push_bind(write.org.clone()).push_bind(write.id.clone()).push_bind(event_word(write.change.event))
-                .push_bind(write.after.state.as_str()).push_bind(storable(write.change.note.as_deref()));
-        });
-        query.push(APPEND).push_bind(now.micros()).push(", n.event, n.state, n.detail FROM n").build().execute(c).await.map(drop)
-    })
-    .doing("record what happened to deliveries")
+    /// As [`HAPPENED`] names it.
+    fn event(&self, now: Timestamp) -> [Cell; 6] {
+        [
+            self.org.clone().into(),
+            self.id.clone().into(),
+            now.micros().into(),
+            event_word(self.change.event).into(),
+            self.after.state.as_str().into(),
+            storable(self.change.note.as_deref()).into(),
+        ]
+    }
 }
 
 /// Appends to a delivery's history.

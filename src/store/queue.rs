@@ -115,7 +115,7 @@ impl Store {
     pub(super) async fn claim(&self, queue: &Queue, lease: &Lease, most: usize, turn: usize) -> Result<Vec<(OrgId, String)>> {
         let now = self.now().await?;
         let rows: Vec<(String, String)> =
-            on!(&self.db, pool => sqlx::query_as(queue.due).bind(now.micros()).fetch_all(pool).await).doing(queue.doing)?;
+            on!(&self.writing, pool => sqlx::query_as(queue.due).bind(now.micros()).fetch_all(pool).await).doing(queue.doing)?;
         let shut = self.shut(&rows).await?;
         let mut due = Vec::new();
         for priority in [Priority::Urgent, Priority::Routine] {
