@@ -48,6 +48,7 @@ pub(crate) async fn assemble(config: &Config, master: MasterKey, clock: Arc<dyn 
         worker: config.worker.clone(),
         limits: config.limits.clone(),
         directory: config.directory.clone(),
+        discovery: config.discovery.clone(),
         test: config.test.clone(),
     };
     let limit = config.limits.pdf_bytes;

@@ -7,6 +7,8 @@
 pub mod blobs;
 /// `[directory]`.
 pub mod directory;
+/// `[discovery]`.
+pub mod discovery;
 /// Settings from the environment.
 pub mod environment;
 /// What can be wrong with a configuration.
@@ -69,6 +71,8 @@ pub struct Config {
     pub limits: limits::LimitsSection,
     /// The directory of addresses.
     pub directory: directory::DirectorySection,
+    /// Finding the certificates of recipients.
+    pub discovery: discovery::DiscoverySection,
     /// Test traffic.
     pub test: test::TestSection,
     /// What is logged, and how.
@@ -95,6 +99,7 @@ const SECTIONS: &[&section::Description] = &[
     &worker::WorkerSection::DESCRIPTION,
     &limits::LimitsSection::DESCRIPTION,
     &directory::DirectorySection::DESCRIPTION,
+    &discovery::DiscoverySection::DESCRIPTION,
     &test::TestSection::DESCRIPTION,
     &log::LogSection::DESCRIPTION,
 ];
@@ -133,6 +138,7 @@ impl Config {
         // A PDF inside JSON is base64: four octets for three.
         let body = self.limits.pdf_bytes.saturating_mul(4).div_ceil(3);
         must(self.web.body_bytes > body, "web.body_bytes must have room for limits.pdf_bytes in base64 (a third more)");
+        problems.extend(discovery::problems(&self.discovery));
         problems.extend(source::problems(&self.folder, &self.feed));
         for (i, relay) in self.relay.iter().enumerate() {
             problems.extend(relay.check().err().map(|problem| problem.to_string()));

@@ -51,6 +51,17 @@ impl DirectAddress {
         &self.text[self.at + 1..]
     }
 
+    /// The address without a sub-address: `jo@domain` for `jo+lab@domain`. A `+` that begins the local part is part of it.
+    #[must_use]
+    pub fn mailbox(&self) -> Self {
+        match self.local().find('+') {
+            Some(plus) if plus > 0 && !self.local()[..plus].ends_with('.') => {
+                Self { text: format!("{}@{}", &self.local()[..plus], self.domain()), at: plus }
+            }
+            _ => self.clone(),
+        }
+    }
+
     /// The form used to compare and to key: all lower case.
     #[must_use]
     pub fn key(&self) -> String {
@@ -197,6 +208,21 @@ mod tests {
         assert_eq!(a, b);
         assert_eq!(a.key(), b.key());
         assert_eq!(a.as_str(), "Pcp.Demo@Direct.Example.Org");
+    }
+
+    #[test]
+    fn a_sub_address_belongs_to_a_mailbox() {
+        for (address, mailbox) in [
+            ("jo+lab@d.example", "jo@d.example"),
+            ("Jo+a+b@D.example", "Jo@D.example"),
+            ("jo@d.example", "jo@d.example"),
+            ("+x@d.example", "+x@d.example"),
+            ("jo.+x@d.example", "jo.+x@d.example"),
+        ] {
+            let found = address.parse::<DirectAddress>().unwrap().mailbox();
+            assert_eq!(found.as_str(), mailbox);
+            assert_eq!(found.as_str().parse::<DirectAddress>().unwrap().local(), found.local());
+        }
     }
 
     proptest! {

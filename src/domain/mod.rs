@@ -15,6 +15,8 @@ pub mod id;
 pub mod message;
 /// Money in micro-units, and prices.
 pub mod money;
+/// Blocks of IP addresses.
+pub mod network;
 /// National Provider Identifiers.
 pub mod npi;
 /// Orders and patients, as the sender stated them.
@@ -37,6 +39,7 @@ pub use delivery::Delivery;
 pub use failure::{Class, Reason};
 pub use id::{DeliveryId, IdentityId, MessageId, OrderKey, OrgId, OrgScope, ResultId, SiteId};
 pub use money::{Currency, Money};
+pub use network::Network;
 pub use npi::Npi;
 pub use order::{Order, Patient};
 pub use report::Report;

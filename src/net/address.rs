@@ -2,6 +2,29 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::domain::Network;
+
+/// Which addresses may be connected to when somebody else names the host: the open internet, and what the installation
+/// allows besides.
+#[derive(Debug, Clone, Default)]
+pub struct Guard {
+    allowed: Vec<Network>,
+}
+
+impl Guard {
+    /// Allows the open internet and these networks.
+    #[must_use]
+    pub const fn allowing(allowed: Vec<Network>) -> Self {
+        Self { allowed }
+    }
+
+    /// Whether `address` may be connected to.
+    #[must_use]
+    pub fn permits(&self, address: IpAddr) -> bool {
+        is_public(address) || self.allowed.iter().any(|network| network.contains(address))
+    }
+}
+
 /// Whether `address` belongs to the open internet: not this host, not a private or shared network, not a link, not a
 /// group, not a documentation or reserved block, and not such a one in IPv6 clothes.
 #[must_use]
@@ -84,6 +107,15 @@ mod tests {
         ] {
             assert!(!is_public(text.parse().unwrap()), "{text}");
         }
+    }
+
+    #[test]
+    fn a_guard_lets_through_what_is_public_and_what_is_allowed() {
+        let guard = Guard::allowing(vec!["10.1.0.0/16".parse().unwrap()]);
+        for (text, permitted) in [("8.8.8.8", true), ("10.1.9.9", true), ("10.2.0.1", false), ("127.0.0.1", false)] {
+            assert_eq!(guard.permits(text.parse().unwrap()), permitted, "{text}");
+        }
+        assert!(!Guard::default().permits("10.1.9.9".parse().unwrap()));
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! Mail hosts and their addresses. "There is none" and "I could not find out" are never mixed up.
 
+/// Looking up certificates and servers, one question at a time.
+pub mod lookup;
+/// One question to one name server.
+mod wire;
+
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},

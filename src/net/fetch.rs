@@ -18,7 +18,7 @@ use reqwest::{
     redirect, tls,
 };
 
-use super::address::is_public;
+use super::address::Guard;
 
 /// What a fetch may do.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct FetchRules {
     pub allow_http: bool,
     /// Whether private, loopback and link addresses may be connected to.
     pub allow_private: bool,
+    /// Which addresses may be connected to when `allow_private` is off.
+    pub guard: Guard,
     /// Largest body taken, in bytes.
     pub max_bytes: usize,
     /// For the connection.
@@ -42,6 +44,7 @@ impl Default for FetchRules {
         Self {
             allow_http: false,
             allow_private: false,
+            guard: Guard::default(),
             max_bytes: 16 << 20,
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_mins(1),
@@ -126,7 +129,7 @@ impl Fetcher {
             .timeout(rules.timeout)
             .tls_version_min(tls::Version::TLS_1_2)
             .user_agent(concat!("postern/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(Checked { allow_private: rules.allow_private }));
+            .dns_resolver(Arc::new(Checked { allow_private: rules.allow_private, guard: rules.guard.clone() }));
         if let Some(path) = &rules.ca_file {
             let set_up = |error: &dyn std::fmt::Display| FetchError::SetUp(format!("{}: {error}", path.display()));
             let pem = std::fs::read(path).map_err(|e| set_up(&e))?;
@@ -198,7 +201,7 @@ impl Fetcher {
         let host = url.host_str().ok_or(FetchError::Url("names no host"))?.to_owned();
         // A literal address is never looked up, so the resolver does not see it.
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        if literal.is_ok_and(|ip| !self.rules.allow_private && !is_public(ip)) {
+        if literal.is_ok_and(|ip| !self.rules.allow_private && !self.rules.guard.permits(ip)) {
             return Err(FetchError::Private(host));
         }
         Ok((url, host))
@@ -208,6 +211,7 @@ impl Fetcher {
 /// Looks names up and hands out only addresses that may be connected to.
 struct Checked {
     allow_private: bool,
+    guard: Guard,
 }
 
 /// The mark of an address the rules forbid.
@@ -228,10 +232,10 @@ fn blocked(error: &reqwest::Error) -> bool {
 
 impl Resolve for Checked {
     fn resolve(&self, name: Name) -> Resolving {
-        let allow_private = self.allow_private;
+        let (allow_private, guard) = (self.allow_private, self.guard.clone());
         Box::pin(async move {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed: Vec<SocketAddr> = found.into_iter().filter(|a| allow_private || is_public(a.ip())).collect();
+            let allowed: Vec<SocketAddr> = found.into_iter().filter(|a| allow_private || guard.permits(a.ip())).collect();
             if allowed.is_empty() {
                 return Err(Blocked.into());
             }

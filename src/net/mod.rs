@@ -7,6 +7,8 @@ pub mod dns;
 /// Guarded HTTP: schemes, sizes, times and addresses are limited.
 pub mod fetch;
 mod gather;
+/// Certificates in LDAP directories.
+pub mod ldap;
 /// One TCP connection, clear or under TLS.
 pub mod stream;
 /// TLS, as client and as server.

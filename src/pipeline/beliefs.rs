@@ -17,7 +17,10 @@ use crate::{
         organization::{Identity, Organization},
         trust::AnchorKind,
     },
-    trust::{self, Anchors, Certificate, Crls, Discovery, Found, Policy, Revocation, TrustError, Trusted, discovery::Source},
+    trust::{
+        Anchors, Certificate, Crls, Policy, Revocation, TrustError, Trusted,
+        discovery::{Believing, Freshness},
+    },
 };
 
 /// How long a belief lasts. A change of rules or anchors takes effect within this time.
@@ -112,11 +115,6 @@ impl Gateway {
         {
             return Ok(Arc::clone(trusted));
         }
-        let certificates = match LocalStore(self).find(org, address).await {
-            Found::Certificates { certificates, .. } => certificates,
-            Found::None => Vec::new(),
-            Found::Unavailable { why } => return Err(TrustError::Unavailable(why)),
-        };
         let believed = self.believed(org, now).await?;
         let policy = Policy {
             intermediates: &believed.intermediates,
@@ -125,13 +123,23 @@ impl Gateway {
             // Fetching revocation lists is not built yet: what no list is at hand for is let pass.
             revocation: Revocation::Soft,
         };
-        let trusted = Arc::new(trust::choose(&certificates, policy, address, now)?);
+        let judge = Believing { policy, address, at: now };
+        let trusted = Arc::new(self.discovery.find(org, address, &judge, Freshness::Kept).await.outcome?);
         let mut known = self.beliefs.recipients.lock().await;
         if known.len() >= MOST_RECIPIENTS {
             known.clear();
         }
         known.insert(key, (now, Arc::clone(&trusted)));
         Ok(trusted)
+    }
+
+    /// After a failure that a replaced certificate would explain: what was found for the address is forgotten, here and by
+    /// every other worker, so that the next try looks again.
+    pub async fn forget_recipient(&self, address: &DirectAddress) {
+        self.beliefs.recipients.lock().await.retain(|(_, known), _| *known != address.key());
+        if let Err(error) = self.discovery.forget(address).await {
+            tracing::warn!(%error, "what was found for a recipient could not be forgotten");
+        }
     }
 
     async fn believed(&self, org: OrgId, now: Timestamp) -> Result<Arc<Believed>, TrustError> {
@@ -150,21 +158,5 @@ impl Gateway {
         let believed = Arc::new(Believed { anchors: Anchors::new(anchors), intermediates });
         known.insert(org, (now, Arc::clone(&believed)));
         Ok(believed)
-    }
-}
-
-/// Imported and pinned certificates.
-struct LocalStore<'a>(&'a Gateway);
-
-impl Discovery for LocalStore<'_> {
-    async fn find(&self, org: OrgId, address: &DirectAddress) -> Found {
-        match self.0.store.certificates_for(org, address).await {
-            Err(error) => Found::Unavailable { why: error.to_string() },
-            Ok(rows) => {
-                // One that cannot be read is no candidate; the others still are.
-                let certificates: Vec<Certificate> = rows.iter().filter_map(|row| Certificate::from_der(&row.der).ok()).collect();
-                if certificates.is_empty() { Found::None } else { Found::Certificates { certificates, source: Source::Local } }
-            }
-        }
     }
 }

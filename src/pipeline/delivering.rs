@@ -194,6 +194,10 @@ impl Gateway {
                 Move { backoff, counts: true, ..with(event, why) }
             }
             Obstacle::Distrust(error) => {
+                if error.class() == Class::Permanent {
+                    // The next look must see what the recipient's side has published meanwhile.
+                    self.forget_recipient(&work.target.address).await;
+                }
                 let (reason, why) = (error.reason(), chain(&error));
                 let first_look = work.created_at;
                 let again = match (error.class(), reason) {
@@ -235,6 +239,10 @@ impl Gateway {
         change.zone = organization.file.time_zone.clone();
         change.evidence.reply = outcome.reply().map(ToString::to_string);
         change.note = Some(outcome.why().to_owned()).filter(|why| !why.is_empty());
+        if matches!(outcome, Outcome::Refused { reason: Reason::Rejected5xx, .. }) {
+            // The receiving side may have renewed its certificate and no longer open what is sealed to the old one.
+            self.forget_recipient(&work.target.address).await;
+        }
         if let Some(moved) = self.settle(change, Some(work), outcome.reason()).await
             && moved.delivery.state == State::Accepted
         {

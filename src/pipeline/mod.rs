@@ -9,10 +9,11 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::{
-    config::{directory::DirectorySection, limits::LimitsSection, test::TestSection, worker::WorkerSection},
+    config::{directory::DirectorySection, discovery::DiscoverySection, limits::LimitsSection, test::TestSection, worker::WorkerSection},
     domain::{Clock, id::ProcessId},
     observe::health::Health,
     store::{Committer, Store, blobs::Blobs, lease::Lease},
+    trust::Discovery,
 };
 
 /// How long to wait before trying again.
@@ -43,6 +44,8 @@ pub struct Settings {
     pub limits: LimitsSection,
     /// The directory of addresses.
     pub directory: DirectorySection,
+    /// Finding certificates.
+    pub discovery: DiscoverySection,
     /// Test traffic.
     pub test: TestSection,
 }
@@ -65,6 +68,8 @@ pub struct Gateway {
     pub process: ProcessId,
     /// Whether its parts work, for the health page.
     pub health: Health,
+    /// Finds the certificates of recipients.
+    pub discovery: Discovery,
     beliefs: beliefs::Beliefs,
     desk: letter::Desk,
     /// CPU work runs on so many threads at a time.
@@ -83,6 +88,7 @@ impl Gateway {
             desk: letter::Desk::default(),
             cpu: Semaphore::new(cores),
             process: ProcessId::new(),
+            discovery: Discovery::new(settings.discovery.clone(), store.clone()),
             store,
             blobs,
             post,

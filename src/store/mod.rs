@@ -71,6 +71,8 @@ macro_rules! insist {
 pub mod at_rest;
 /// PDFs.
 pub mod blobs;
+/// What DNS and LDAP said about certificates.
+pub mod certificate_cache;
 /// Group commit: many changes, one transaction, one fsync.
 pub mod commit;
 /// Deliveries: queue, work and evidence.

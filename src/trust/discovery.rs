@@ -1,41 +1,123 @@
-//! The door through which certificates are found: a local store first; DNS and LDAP fit the same door.
+//! Finding the certificates of a recipient, in the order every Direct sender keeps (Applicability Statement 5):
+//!
+//! 1. imported ones, 2. DNS CERT for the address, 3. DNS CERT for its domain, 4. LDAP for the address, 5. LDAP for the
+//! domain, on the directories that DNS names.
+//!
+//! A step is taken only when the one before gave *nothing*. So certificates are judged between the steps:
+//!
+//! - one valid certificate among several is taken;
+//! - certificates of which none is valid end the search: whoever published them meant them, and a later place may hold
+//!   older ones, or somebody else's;
+//! - a source that did not answer ends the search too, as *unavailable*: nobody knows what it would have said, and going
+//!   on would read silence as "none". LDAP directories of one domain are the exception, because they hold the same: the
+//!   next is asked, and only when no valid certificate comes from any of them does the silent one count.
 
-use super::Certificate;
-use crate::domain::{DirectAddress, OrgId, words};
+/// Asking the network.
+mod ask;
+/// Whether one certificate will do.
+mod judge;
+/// What was answered lately, and who is being asked now.
+mod memory;
+/// The order of the steps.
+mod order;
+/// Questions and answers.
+pub mod question;
+/// What happened, step by step.
+pub mod trace;
+
+use std::sync::Arc;
+
+pub use judge::{Believing, Judge};
+pub use question::Question;
+pub use trace::{Asked, End, Said, Search, Step, Verdict};
+
+use crate::{
+    config::discovery::DiscoverySection,
+    domain::{DirectAddress, OrgId, words},
+    store::{Store, StoreError},
+};
 
 words! {
-    /// Where certificates came from.
-    pub enum Source {
+    /// The places where certificates are looked for, in their order.
+    pub enum Place {
         /// Imported or pinned here.
         Local = "local",
-        /// A DNS CERT record.
-        Dns = "dns",
-        /// An LDAP directory.
-        Ldap = "ldap",
+        /// DNS CERT records of the address.
+        DnsAddress = "dns_address",
+        /// DNS CERT records of the domain.
+        DnsDomain = "dns_domain",
+        /// LDAP entries of the address.
+        LdapAddress = "ldap_address",
+        /// LDAP entries of the domain.
+        LdapDomain = "ldap_domain",
     }
 }
 
-/// What a search brought. The three are never confused: only [`Found::None`] says that there is no certificate.
-#[derive(Debug, Clone)]
-pub enum Found {
-    /// Candidates, none judged yet. If all turn out invalid, no later source is asked.
-    Certificates {
-        /// The candidates.
-        certificates: Vec<Certificate>,
-        /// Where they came from.
-        source: Source,
-    },
-    /// The source answered: there is none.
-    None,
-    /// The source did not answer; nothing follows from that.
-    Unavailable {
-        /// What happened, for the operator.
-        why: String,
-    },
+/// Whether what was answered lately will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// What is kept and has not expired is an answer.
+    Kept,
+    /// Everybody is asked anew.
+    Asked,
 }
 
-/// Finds certificates for an address or its domain. Judging them is [`super::choose`]'s work.
-pub trait Discovery: Send + Sync {
-    /// Looks for certificates of `address`, as `org` would see them.
-    fn find(&self, org: OrgId, address: &DirectAddress) -> impl Future<Output = Found> + Send;
+/// Finds certificates. One for a process: it knows who is being asked already, so that a thousand deliveries to one
+/// domain ask once.
+#[derive(Clone)]
+pub struct Discovery {
+    store: Store,
+    settings: Arc<DiscoverySection>,
+    memory: Arc<memory::Memory>,
+}
+
+impl std::fmt::Debug for Discovery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Discovery").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Discovery {
+    /// Finds by these settings. What cannot be set up (a machine without name servers) is unavailable when it is asked.
+    #[must_use]
+    pub fn new(settings: DiscoverySection, store: Store) -> Self {
+        let network = ask::Network::new(&settings, ask::DNS_PORT);
+        Self::over(settings, store, Arc::new(network))
+    }
+
+    /// The same, with the domains' own name servers on another port: for tests, which may not listen on 53.
+    #[must_use]
+    pub fn with_dns_port(settings: DiscoverySection, store: Store, port: u16) -> Self {
+        let network = ask::Network::new(&settings, port);
+        Self::over(settings, store, Arc::new(network))
+    }
+
+    fn over(settings: DiscoverySection, store: Store, network: Arc<dyn ask::Ask>) -> Self {
+        let settings = Arc::new(settings);
+        let memory = Arc::new(memory::Memory::new(store.clone(), network, &settings));
+        Self { store, settings, memory }
+    }
+
+    /// Looks for a certificate of `address` that `judge` approves, as `org` sees it.
+    pub async fn find(&self, org: OrgId, address: &DirectAddress, judge: &dyn Judge, freshness: Freshness) -> Search {
+        let patience = self.settings.timeout.0;
+        let search = order::search(self, org, address, judge, freshness);
+        tokio::time::timeout(patience, search).await.unwrap_or_else(|_| Search::late(patience))
+    }
+
+    /// What one place holds for `address`, whatever the others say: what a stranger would see there. Nothing is judged.
+    pub async fn look(&self, place: Place, address: &DirectAddress) -> Vec<Asked> {
+        order::look(self, place, address).await
+    }
+
+    /// Forgets what was answered about an address and its domain: after a failure, so that a certificate that was replaced
+    /// is found at the next try.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn forget(&self, address: &DirectAddress) -> Result<u64, StoreError> {
+        let mut about = vec![address.key(), address.mailbox().key(), address.domain_key()];
+        about.dedup();
+        self.store.forget(&about).await
+    }
 }

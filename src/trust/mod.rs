@@ -11,7 +11,7 @@ pub mod certificate;
 pub mod checks;
 /// A certificate in words.
 pub mod describe;
-/// The door through which certificates are found.
+/// Finding the certificates of a recipient.
 pub mod discovery;
 mod error;
 /// The signature path to an anchor.
@@ -21,7 +21,7 @@ pub mod revocation;
 mod sealable;
 
 pub use certificate::Certificate;
-pub use discovery::{Discovery, Found};
+pub use discovery::Discovery;
 pub use error::TrustError;
 pub use path::Anchors;
 pub use revocation::{Crls, Revocation};

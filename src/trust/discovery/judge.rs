@@ -1,0 +1,40 @@
+//! Whether one certificate will do.
+
+use futures_util::future::BoxFuture;
+
+use crate::{
+    domain::{DirectAddress, Timestamp},
+    trust::{Certificate, Policy, TrustError, Trusted, choose},
+};
+
+/// Judges one certificate for the address that is searched for.
+pub trait Judge: Send + Sync {
+    /// Whether `certificate` may be sealed to.
+    fn judge<'a>(&'a self, certificate: &'a Certificate) -> BoxFuture<'a, Result<Trusted, TrustError>>;
+}
+
+/// Judges by an organization's policy.
+#[derive(Debug, Clone, Copy)]
+pub struct Believing<'a> {
+    /// What is believed.
+    pub policy: Policy<'a>,
+    /// For whom.
+    pub address: &'a DirectAddress,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Judge for Believing<'_> {
+    fn judge<'a>(&'a self, certificate: &'a Certificate) -> BoxFuture<'a, Result<Trusted, TrustError>> {
+        Box::pin(async move {
+            let one = std::slice::from_ref(certificate);
+            match choose(one, self.policy, self.address, self.at) {
+                // `jo+lab@domain` is jo's: a certificate for `jo@domain` is the one that was looked for.
+                Err(TrustError::NotBound { .. }) if self.address.mailbox() != *self.address => {
+                    choose(one, self.policy, &self.address.mailbox(), self.at)
+                }
+                judged => judged,
+            }
+        })
+    }
+}
