@@ -1,5 +1,8 @@
 //! `postern doctor`: tests what the gateway stands on, and says what to fix. It changes nothing.
 
+/// Whether others find our certificates.
+mod stranger;
+
 use std::{
     fs::OpenOptions,
     io::Write as _,
@@ -60,6 +63,8 @@ impl Finding {
 
 /// Less free space than this is too little to begin with.
 const LEAST_SPACE: u64 = 1_000_000_000;
+/// What is said of a store that the first start will make.
+const NOT_YET: &str = "is not there yet; the first start makes it";
 /// Clocks further apart than this make notices and leases unreliable.
 const MOST_SKEW: Duration = Duration::from_secs(30);
 
@@ -84,7 +89,12 @@ pub(crate) fn run(doctor: &Doctor, global: &Global) -> anyhow::Result<Exit> {
 async fn examine(context: &Context) -> Vec<Finding> {
     let config = context.config();
     let mut findings = vec![log(context), key(context)];
-    findings.extend(store(context).await);
+    let stored = store(context).await;
+    let there = stored.iter().all(|finding| finding.verdict == Verdict::Good && !finding.says.ends_with(NOT_YET));
+    findings.extend(stored);
+    if there {
+        findings.extend(stranger::findings(context).await);
+    }
 
     let data = [Some(config.blobs.folder.clone()), config.store.url.sqlite_file().and_then(|f| f.parent().map(Path::to_owned))];
     for folder in data.into_iter().flatten() {
@@ -120,7 +130,7 @@ async fn store(context: &Context) -> Vec<Finding> {
     let good = |says: &str| Finding::good("store", format!("{url} {says}"));
     match reached {
         Ok(Reached::File) => vec![good("is a database")],
-        Ok(Reached::NoFileYet) => vec![good("is not there yet; the first start makes it")],
+        Ok(Reached::NoFileYet) => vec![good(NOT_YET)],
         Ok(Reached::Server(theirs)) => vec![good("answers"), clock("the database", theirs, context.clock.now())],
         Err(error) => vec![Finding::bad("store", error, "correct url in [store], and see that the database runs and lets us in")],
     }

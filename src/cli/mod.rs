@@ -29,6 +29,8 @@ mod org;
 mod submit;
 /// Lists for people, JSON for programs.
 pub(crate) mod table;
+/// `postern probe`.
+mod probe;
 /// `postern token`.
 mod token;
 /// `postern trust`.
@@ -85,6 +87,7 @@ enum Command {
     Token(token::Token),
     Directory(directory::Directory),
     Trust(trust::Trust),
+    Probe(probe::Probe),
     Order(submit::Order),
     Result(submit::ResultOf),
     Explain(explain::Explain),
@@ -191,6 +194,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Token(token) => token::run(token, &cli.global),
         Command::Directory(directory) => directory::run(directory, &cli.global),
         Command::Trust(trust) => trust::run(trust, &cli.global),
+        Command::Probe(probe) => probe::run(probe, &cli.global),
         Command::Order(order) => submit::order(order),
         Command::Result(result) => submit::result(result),
         Command::Explain(explain) => explain::run(explain, &cli.global),

@@ -1,7 +1,11 @@
 //! `postern trust`: whom an organization believes, and whose certificates it has been given.
 
+/// What DNS and LDAP said lately.
+mod cache;
 /// Reading and judging what is imported.
 mod import;
+/// What to put into DNS or LDAP.
+mod publish;
 /// Lists and removal.
 mod shelf;
 
@@ -30,6 +34,13 @@ enum Command {
     /// Certificates of recipients that an organization was given
     #[command(subcommand)]
     Certificates(Certificates),
+    /// What DNS and LDAP said about recipients' certificates lately
+    #[command(subcommand)]
+    Cache(cache::Cache),
+    /// Print the DNS records and LDAP entries by which others find our certificates
+    ///
+    /// Peers answer us only when they find them. Exit code 1 when an identity has no certificate that can be published.
+    Publish(publish::Publish),
 }
 
 #[derive(Debug, Subcommand)]
@@ -119,5 +130,7 @@ pub(crate) fn run(trust: &Trust, global: &Global) -> anyhow::Result<Exit> {
         Command::Certificates(Certificates::Import(args)) => import::certificates(args, global),
         Command::Certificates(Certificates::List(args)) => shelf::list(args, Shelf::Certificates, global),
         Command::Certificates(Certificates::Remove(args)) => shelf::remove(args, Shelf::Certificates, global),
+        Command::Cache(cache) => cache::run(cache, global),
+        Command::Publish(args) => publish::run(args, global),
     }
 }

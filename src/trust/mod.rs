@@ -16,6 +16,8 @@ pub mod discovery;
 mod error;
 /// The signature path to an anchor.
 pub mod path;
+/// Being found: DNS records and LDAP entries of our own certificates.
+pub mod publish;
 /// Revocation lists: which of them count, and what they say.
 pub mod revocation;
 mod sealable;

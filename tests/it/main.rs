@@ -8,6 +8,7 @@ mod api;
 mod cli;
 mod crash;
 mod demo;
+mod discovery;
 mod docs;
 mod document;
 mod feed;

@@ -1,5 +1,7 @@
 //! What journeys share.
 
+/// A real BIND.
+pub(crate) mod bind;
 /// A clock that tests set.
 pub(crate) mod clock;
 /// Running the `postern` command.
@@ -14,3 +16,5 @@ pub(crate) mod misbehaving;
 pub(crate) mod postfix;
 /// A real PostgreSQL, with a database for each test.
 pub(crate) mod postgres;
+/// A real slapd.
+pub(crate) mod slapd;

@@ -1,0 +1,9 @@
+//! Finding certificates, by real name servers and directories.
+
+mod cache;
+mod commands;
+mod dcdt;
+mod dns;
+mod hostile;
+mod ldap;
+mod world;
