@@ -153,3 +153,37 @@ pub(super) fn directories(all: &[(u16, u16, SocketAddr)]) -> String {
     };
     all.iter().enumerate().map(record).collect()
 }
+
+/// A web server with one answer to everything.
+pub(super) struct Web {
+    pub(super) address: SocketAddr,
+    visits: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Web {
+    pub(super) fn visits(&self) -> usize {
+        self.visits.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+pub(super) async fn web(status: u16, body: Vec<u8>) -> Web {
+    let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    raw_web([head.into_bytes(), body].concat()).await
+}
+
+/// The same, with the whole answer.
+pub(super) async fn raw_web(answer: Vec<u8>) -> Web {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let web = Web { address: listener.local_addr().unwrap(), visits: std::sync::Arc::default() };
+    let visits = std::sync::Arc::clone(&web.visits);
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            visits.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let mut request = [0; 2_000];
+            let _ = tcp.read(&mut request).await;
+            let _ = tcp.write_all(&answer).await;
+        }
+    });
+    web
+}

@@ -1,0 +1,46 @@
+//! A name server that answers as real ones should not.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use hickory_resolver::proto::op::Message;
+pub(crate) use hickory_resolver::proto::{
+    op::ResponseCode,
+    rr::{Name, RData, Record, RecordType, rdata},
+};
+use tokio::{net::UdpSocket, task::JoinHandle};
+
+/// Answers over UDP, for as long as it lives.
+pub(crate) struct FakeDns {
+    pub(crate) address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl FakeDns {
+    /// `answer` gets the name asked for (lower case, final dot), the type, and the answer to fill in; `false` is silence.
+    pub(crate) async fn start(answer: impl Fn(&str, RecordType, &mut Message) -> bool + Send + Sync + 'static) -> Self {
+        let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+        let address = socket.local_addr().unwrap();
+        let task = tokio::spawn(async move {
+            let mut packet = [0; 4_096];
+            while let Ok((n, from)) = socket.recv_from(&mut packet).await {
+                let mut message = Message::from_vec(&packet[..n]).unwrap().into_response();
+                let query = message.queries[0].clone();
+                if answer(&query.name().to_ascii().to_ascii_lowercase(), query.query_type(), &mut message) {
+                    let _ = socket.send_to(&message.to_vec().unwrap(), from).await;
+                }
+            }
+        });
+        Self { address, task }
+    }
+}
+
+impl Drop for FakeDns {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A record for an answer.
+pub(crate) fn record(name: &str, data: RData) -> Record {
+    Record::from_rdata(Name::from_ascii(name).unwrap(), 60, data)
+}
