@@ -193,7 +193,7 @@ fn start_sink(dir: &Path) -> anyhow::Result<(Child, u16)> {
 
 fn configuration(dir: &Path, port: u16, bench: Run) -> anyhow::Result<Config> {
     let toml = format!(
-        "[worker]\nconcurrency = {0}\nbatch = {0}\n[[relay]]\nname = \"sink\"\nhost = \"localhost\"\nport = {port}\ntls = \"implicit\"\n\
+        "[worker]\nconcurrency = {0}\nbatch = {0}\n[discovery]\ndns = false\nldap = false\n[[relay]]\nname = \"sink\"\nhost = \"localhost\"\nport = {port}\ntls = \"implicit\"\n\
          ca_file = \"sink.pem\"\nmax_connections = {0}\n",
         bench.workers
     );

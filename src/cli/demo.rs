@@ -170,7 +170,8 @@ fn write_configuration(dir: &Path, hisp: &Hisp) -> anyhow::Result<Config> {
     fs::create_dir_all(dir.join("keys"))?;
     MasterKey::generate()?.create_file(&dir.join("keys/master.key"))?;
     let mut toml = format!(
-        "# Written by `postern demo`.\n[web]\nlisten = \"{}\"\n[worker]\npoll = \"200ms\"\n[test]\ntest_domains = [\"test.example\"]\n",
+        "# Written by `postern demo`.\n[web]\nlisten = \"{}\"\n[worker]\npoll = \"200ms\"\n[test]\ntest_domains = [\"test.example\"]\n\
+         [discovery]\ndns = false\nldap = false\n",
         free_port()?
     );
     for (name, door, auth) in [

@@ -63,8 +63,6 @@ impl Finding {
 
 /// Less free space than this is too little to begin with.
 const LEAST_SPACE: u64 = 1_000_000_000;
-/// What is said of a store that the first start will make.
-const NOT_YET: &str = "is not there yet; the first start makes it";
 /// Clocks further apart than this make notices and leases unreliable.
 const MOST_SKEW: Duration = Duration::from_secs(30);
 
@@ -89,10 +87,10 @@ pub(crate) fn run(doctor: &Doctor, global: &Global) -> anyhow::Result<Exit> {
 async fn examine(context: &Context) -> Vec<Finding> {
     let config = context.config();
     let mut findings = vec![log(context), key(context)];
-    let stored = store(context).await;
-    let there = stored.iter().all(|finding| finding.verdict == Verdict::Good && !finding.says.ends_with(NOT_YET));
-    findings.extend(stored);
-    if there {
+    findings.extend(store(context).await);
+    // Opening a store of another version would change it.
+    let url = &config.store.url;
+    if reach::is_current(url.sqlite_file().as_deref(), url.expose()).await {
         findings.extend(stranger::findings(context).await);
     }
 
@@ -130,7 +128,7 @@ async fn store(context: &Context) -> Vec<Finding> {
     let good = |says: &str| Finding::good("store", format!("{url} {says}"));
     match reached {
         Ok(Reached::File) => vec![good("is a database")],
-        Ok(Reached::NoFileYet) => vec![good(NOT_YET)],
+        Ok(Reached::NoFileYet) => vec![good("is not there yet; the first start makes it")],
         Ok(Reached::Server(theirs)) => vec![good("answers"), clock("the database", theirs, context.clock.now())],
         Err(error) => vec![Finding::bad("store", error, "correct url in [store], and see that the database runs and lets us in")],
     }

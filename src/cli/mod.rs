@@ -25,12 +25,12 @@ mod hisp;
 mod init;
 /// `postern org`.
 mod org;
+/// `postern probe`.
+mod probe;
 /// `postern order submit` and `postern result submit`.
 mod submit;
 /// Lists for people, JSON for programs.
 pub(crate) mod table;
-/// `postern probe`.
-mod probe;
 /// `postern token`.
 mod token;
 /// `postern trust`.

@@ -49,12 +49,8 @@ pub(crate) fn run(probe: &Probe, global: &Global) -> anyhow::Result<Exit> {
         let organization = sender(store, probe.organization.as_deref()).await?;
         let (anchors, intermediates) = believed(store, organization.id).await?;
         let discovery = Discovery::new(context.config().discovery.clone(), store.clone());
-        let policy = Policy {
-            intermediates: &intermediates,
-            anchors: &anchors,
-            crls: &Crls::default(),
-            revocation: Revocation::Soft,
-        };
+        let policy =
+            Policy { intermediates: &intermediates, anchors: &anchors, crls: &Crls::default(), revocation: Revocation::Soft };
         let judge = Believing { policy, address, at: context.clock.now() };
         let freshness = if probe.fresh { Freshness::Asked } else { Freshness::Kept };
         let search = discovery.find(organization.id, address, &judge, freshness).await;

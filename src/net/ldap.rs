@@ -107,7 +107,11 @@ impl Ldap {
     pub async fn certificates(&self, addresses: &[SocketAddr], mail: &str) -> Result<Holdings, LdapError> {
         let permitted: Vec<_> = addresses.iter().filter(|at| self.guard.permits(at.ip())).take(MOST_ADDRESSES).collect();
         if permitted.is_empty() {
-            return Err(if addresses.is_empty() { LdapError::Unreachable("it has no address".into()) } else { LdapError::Private });
+            return Err(if addresses.is_empty() {
+                LdapError::Unreachable("it has no address".into())
+            } else {
+                LdapError::Private
+            });
         }
         timeout(self.patience, async {
             let mut last = LdapError::Late;
@@ -223,9 +227,9 @@ impl Talk {
                 Reply::Elsewhere => {}
                 Reply::Done(Outcome { code, says }) => {
                     return match code {
-                        SUCCESS | SIZE_LIMIT => Ok(found),
-                        // It has no such entry, knows no such attribute, or says that others have it, whom we do not ask.
-                        NO_SUCH_OBJECT | NO_SUCH_ATTRIBUTE | UNDEFINED_ATTRIBUTE | REFERRAL => Ok(found),
+                        // The last four: it has no such entry, knows no such attribute, or says that others have it, whom we
+                        // do not ask.
+                        SUCCESS | SIZE_LIMIT | NO_SUCH_OBJECT | NO_SUCH_ATTRIBUTE | UNDEFINED_ATTRIBUTE | REFERRAL => Ok(found),
                         _ => Err(LdapError::Refused { code, says }),
                     };
                 }
@@ -272,4 +276,27 @@ fn values(attributes: Vec<Attribute<'_>>, wanted: fn(&[u8]) -> bool) -> Vec<Vec<
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_known_by_its_name_with_and_without_options() {
+        for (name, is) in [
+            (&b"userCertificate;binary"[..], true),
+            (b"USERCERTIFICATE", true),
+            (b"2.5.4.36", true),
+            (b"userCertificateX", false),
+            (b"userSMIMECertificate;binary", false),
+        ] {
+            assert_eq!(is_certificate(name), is, "{}", String::from_utf8_lossy(name));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_without_an_address_we_may_use_is_not_connected_to() {
+        let ldap = Ldap { patience: Duration::from_secs(1), guard: Guard::default() };
+        let ours: SocketAddr = ([127, 0, 0, 1], 389).into();
+        assert_eq!(ldap.certificates(&[ours], "a@b.example").await, Err(LdapError::Private));
+        assert!(matches!(ldap.certificates(&[], "a@b.example").await, Err(LdapError::Unreachable(_))));
+    }
+}

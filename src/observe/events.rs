@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::facts::{Configured, Door, Fact, Word};
+use super::facts::{Configured, Door, Fact, Lookup, Word};
 use crate::domain::{
     Reason,
     id::{DeliveryId, OrderKey, OrgId, ProcessId, ResultId, SnapshotId},
@@ -121,6 +121,11 @@ events! {
     WARN FolderFileFailed<'a> = "folder_file_failed" { org: OrgId, folder: Configured<'a> }
     /// A watched folder cannot be read or written.
     ERROR FolderUnavailable<'a> = "folder_unavailable" { folder: Configured<'a> }
+
+    /// Name servers or a directory were asked for certificates and answered.
+    DEBUG DiscoveryAnswered = "discovery_answered" {} by { source: Lookup } timing { took }
+    /// Name servers or a directory were asked for certificates and did not answer.
+    WARN DiscoveryUnavailable = "discovery_unavailable" {} by { source: Lookup } timing { took }
 
     /// A directory was loaded.
     INFO DirectoryLoaded = "directory_loaded" { snapshot: SnapshotId, entries: usize }

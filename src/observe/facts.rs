@@ -72,7 +72,7 @@ macro_rules! counted {
 }
 
 opaque!(OrgId, SiteId, OrderKey, ResultId, DeliveryId, IdentityId, CertificateId, SnapshotId, LedgerLineId, ProcessId);
-closed!(Reason, State, Disposition, NoticeKind, Action, Priority, Mode, SendMode, ResultState, ResultStatus, Door);
+closed!(Reason, State, Disposition, NoticeKind, Action, Priority, Mode, SendMode, ResultState, ResultStatus, Door, Lookup);
 counted!(u16, u32, u64, usize);
 
 /// Milliseconds.
@@ -102,6 +102,16 @@ words! {
         Folder = "folder",
         /// A feed that is pulled.
         Feed = "feed",
+    }
+}
+
+words! {
+    /// Who was asked for certificates.
+    pub enum Lookup {
+        /// Name servers: for certificates, or for directories.
+        Dns = "dns",
+        /// A directory.
+        Ldap = "ldap",
     }
 }
 

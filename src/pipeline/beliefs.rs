@@ -133,11 +133,11 @@ impl Gateway {
         Ok(trusted)
     }
 
-    /// After a failure that a replaced certificate would explain: what was found for the address is forgotten, here and by
-    /// every other worker, so that the next try looks again.
+    /// After a failure that a replaced certificate would explain (the receiving side refused, or could not open): what was
+    /// found for the address is forgotten, here and by every other worker, so that the next try looks again.
     pub async fn forget_recipient(&self, address: &DirectAddress) {
         self.beliefs.recipients.lock().await.retain(|(_, known), _| *known != address.key());
-        if let Err(error) = self.discovery.forget(address).await {
+        if let Err(error) = self.discovery.forget(address, LASTS).await {
             tracing::warn!(%error, "what was found for a recipient could not be forgotten");
         }
     }

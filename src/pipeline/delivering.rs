@@ -194,10 +194,6 @@ impl Gateway {
                 Move { backoff, counts: true, ..with(event, why) }
             }
             Obstacle::Distrust(error) => {
-                if error.class() == Class::Permanent {
-                    // The next look must see what the recipient's side has published meanwhile.
-                    self.forget_recipient(&work.target.address).await;
-                }
                 let (reason, why) = (error.reason(), chain(&error));
                 let first_look = work.created_at;
                 let again = match (error.class(), reason) {

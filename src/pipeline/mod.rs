@@ -9,7 +9,9 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::{
-    config::{directory::DirectorySection, discovery::DiscoverySection, limits::LimitsSection, test::TestSection, worker::WorkerSection},
+    config::{
+        directory::DirectorySection, discovery::DiscoverySection, limits::LimitsSection, test::TestSection, worker::WorkerSection,
+    },
     domain::{Clock, id::ProcessId},
     observe::health::Health,
     store::{Committer, Store, blobs::Blobs, lease::Lease},

@@ -64,15 +64,15 @@ impl Store {
         .doing("throw expired answers about certificates away")
     }
 
-    /// Forgets everything kept about these addresses and domains; tells how many answers that were.
+    /// Forgets what was kept before an instant about these addresses and domains; tells how many answers that were.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn forget(&self, about: &[String]) -> Result<u64> {
+    pub async fn forget(&self, about: &[String], before: Timestamp) -> Result<u64> {
         let mut forgotten = 0;
         for name in about {
-            forgotten += on!(&self.db, pool => sqlx::query("DELETE FROM certificate_cache WHERE about = $1")
-                .bind(name).execute(pool).await.map(|done| done.rows_affected()))
+            forgotten += on!(&self.db, pool => sqlx::query("DELETE FROM certificate_cache WHERE about = $1 AND asked_at <= $2")
+                .bind(name).bind(before.micros()).execute(pool).await.map(|done| done.rows_affected()))
             .doing("forget answers about certificates")?;
         }
         Ok(forgotten)

@@ -10,8 +10,18 @@ use super::{Db, Result, StoreError};
 /// Version, what it does, SQLite text, PostgreSQL text.
 const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
     (1, "first", include_str!("migrations/sqlite/0001_first.sql"), include_str!("migrations/postgres/0001_first.sql")),
-    (2, "discovery", include_str!("migrations/sqlite/0002_discovery.sql"), include_str!("migrations/postgres/0002_discovery.sql")),
+    (
+        2,
+        "discovery",
+        include_str!("migrations/sqlite/0002_discovery.sql"),
+        include_str!("migrations/postgres/0002_discovery.sql"),
+    ),
 ];
+
+/// How many there are.
+pub(super) const fn count() -> usize {
+    MIGRATIONS.len()
+}
 
 pub(super) async fn run(db: &Db) -> Result<()> {
     let pick = |(version, what, sqlite, postgres): &(i64, &'static str, &'static str, &'static str)| {

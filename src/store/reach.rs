@@ -55,6 +55,27 @@ pub async fn server(url: &str) -> Result<Reached> {
     Ok(Reached::Server(Timestamp(now)))
 }
 
+/// Whether the database at `url` (SQLite file or PostgreSQL) has this version's schema, so that opening it changes nothing.
+/// A database that cannot be asked has not.
+pub async fn is_current(path: Option<&Path>, url: &str) -> bool {
+    const APPLIED: &str = "SELECT count(*) FROM _sqlx_migrations WHERE success";
+    let applied: std::result::Result<i64, sqlx::Error> = async {
+        if let Some(path) = path {
+            let options = SqliteConnectOptions::new().filename(path).read_only(true);
+            let mut connection: SqliteConnection = options.connect().await?;
+            let applied = sqlx::query_scalar(APPLIED).fetch_one(&mut connection).await;
+            connection.close().await?;
+            return applied;
+        }
+        let mut connection = PgConnectOptions::from_str(url)?.connect().await?;
+        let applied = sqlx::query_scalar(APPLIED).fetch_one(&mut connection).await;
+        connection.close().await?;
+        applied
+    }
+    .await;
+    applied.is_ok_and(|applied| usize::try_from(applied) == Ok(super::migrations::count()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

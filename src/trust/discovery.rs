@@ -25,7 +25,7 @@ pub mod question;
 /// What happened, step by step.
 pub mod trace;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub use judge::{Believing, Judge};
 pub use question::Question;
@@ -110,14 +110,20 @@ impl Discovery {
         order::look(self, place, address).await
     }
 
-    /// Forgets what was answered about an address and its domain: after a failure, so that a certificate that was replaced
-    /// is found at the next try.
+    /// Forgets what was answered about an address and its domain, at least `age` ago: after a failure that a replaced
+    /// certificate would explain, so that the next search asks again. What was heard a moment ago would be heard again.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn forget(&self, address: &DirectAddress) -> Result<u64, StoreError> {
-        let mut about = vec![address.key(), address.mailbox().key(), address.domain_key()];
-        about.dedup();
-        self.store.forget(&about).await
+    pub async fn forget(&self, address: &DirectAddress, age: Duration) -> Result<u64, StoreError> {
+        self.store.forget(&names(address), self.store.clock().now().minus(age)).await
     }
+}
+
+/// Everything an answer about an address may be kept under.
+#[must_use]
+pub fn names(address: &DirectAddress) -> Vec<String> {
+    let mut names = vec![address.key(), address.mailbox().key(), address.domain_key()];
+    names.dedup();
+    names
 }

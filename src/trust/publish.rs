@@ -1,7 +1,5 @@
 //! Being found: the DNS records and LDAP entries by which others find our certificates.
 
-use std::fmt::Write as _;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
@@ -85,17 +83,14 @@ impl Publication {
     pub fn ldif(&self, base: &str) -> String {
         let encoded = STANDARD.encode(self.certificate.der());
         let name = &self.about;
-        let mut text = String::new();
-        let _ = write!(
-            text,
-            "{}{}{}{}{}",
+        let classes = ["top", "person", "organizationalPerson", "inetOrgPerson"].map(|class| format!("objectClass: {class}\n"));
+        [
             fold(&format!("dn: cn={},{base}", dn_value(name))),
-            "objectClass: top\nobjectClass: person\nobjectClass: organizationalPerson\nobjectClass: inetOrgPerson\n",
-            fold(&format!("cn: {name}\nsn: {name}")),
-            fold(&format!("mail: {name}")),
+            classes.concat(),
+            fold(&format!("cn: {name}\nsn: {name}\nmail: {name}")),
             fold(&format!("userCertificate;binary:: {encoded}")),
-        );
-        text
+        ]
+        .concat()
     }
 }
 

@@ -3,6 +3,7 @@
 mod cache;
 mod commands;
 mod dcdt;
+mod delivery;
 mod dns;
 mod hostile;
 mod ldap;

@@ -1,5 +1,7 @@
 //! Whether others find our certificates: looked up as a stranger would.
 
+use futures_util::StreamExt as _;
+
 use super::Finding;
 use crate::{
     cli::context::Context,
@@ -19,6 +21,9 @@ const PUBLISH: &str = "publish what postern trust publish prints, in the DNS zon
 const REPLACE: &str = "replace what is published there by what postern trust publish prints, or remove it";
 const RENEW: &str = "give the identity a certificate that others can encrypt to";
 const REACH: &str = "see that the name servers and directories of the domain answer from outside, over UDP and TCP";
+
+/// So many identities are looked up at a time.
+const AT_A_TIME: usize = 8;
 
 /// Where strangers look, in their order.
 const PLACES: [(Place, &str); 4] = [
@@ -42,25 +47,28 @@ pub(super) async fn findings(context: &Context) -> Vec<Finding> {
 }
 
 async fn of(discovery: &Discovery, organization: &Organization, now: Timestamp) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for identity in &organization.identities {
+    let identities = organization.identities.iter().filter_map(|identity| {
         // In edge mode the HISP publishes.
-        let (Some(pem), SendMode::StaRelay | SendMode::StaMx) = (&identity.certificate, identity.mode) else { continue };
-        let what = format!("being found: {}", identity.address);
-        if organization.file.mode == Mode::Test {
-            findings.push(Finding::good(what, "not looked up: the organization is in test mode"));
-            continue;
-        }
-        let ours = Certificate::read_all(pem.as_bytes()).and_then(|read| publications(&identity.address, &read, now));
-        findings.push(match ours {
-            Err(error) => Finding::bad(what, error, RENEW),
-            Ok(ours) => {
-                let ours: Vec<Certificate> = ours.into_iter().map(|one| one.certificate).collect();
-                looked_up(discovery, &identity.address, &ours, what).await
-            }
-        });
+        let seals = matches!(identity.mode, SendMode::StaRelay | SendMode::StaMx);
+        identity.certificate.as_deref().filter(|_| seals).map(|pem| (&identity.address, pem))
+    });
+    let test = organization.file.mode == Mode::Test;
+    let looking = identities.map(|(address, pem)| one(discovery, address, pem, test, now));
+    futures_util::stream::iter(looking).buffered(AT_A_TIME).collect().await
+}
+
+async fn one(discovery: &Discovery, address: &DirectAddress, pem: &str, test: bool, now: Timestamp) -> Finding {
+    let what = format!("being found: {address}");
+    if test {
+        return Finding::good(what, "not looked up: the organization is in test mode");
     }
-    findings
+    match Certificate::read_all(pem.as_bytes()).and_then(|read| publications(address, &read, now)) {
+        Err(error) => Finding::bad(what, error, RENEW),
+        Ok(ours) => {
+            let ours: Vec<Certificate> = ours.into_iter().map(|one| one.certificate).collect();
+            looked_up(discovery, address, &ours, what).await
+        }
+    }
 }
 
 /// What a stranger would find first decides.

@@ -29,7 +29,9 @@ pub(super) fn page(address: &DirectAddress, organization: &Organization, search:
             page += &one(asked);
         }
         match step.end {
-            End::Invalid => page += "   None of them will do. The search ends here: what a later place holds is not meant to be used.\n",
+            End::Invalid => {
+                page += "   None of them will do. The search ends here: what a later place holds is not meant to be used.\n"
+            }
             End::Unavailable => page += "   No answer is not the same as none: the search ends here and is tried again later.\n",
             End::Valid | End::Nothing | End::Off => {}
         }
@@ -43,7 +45,12 @@ pub(super) fn page(address: &DirectAddress, organization: &Organization, search:
         }
         Err(error) => {
             let reason = error.reason();
-            let _ = writeln!(page, "It cannot be sent to now ({reason}): {}.\nWhat to do: {}.", clean(&error.to_string()), reason.remedy());
+            let _ = writeln!(
+                page,
+                "It cannot be sent to now ({reason}): {}.\nWhat to do: {}.",
+                clean(&error.to_string()),
+                reason.remedy()
+            );
         }
     }
     page
@@ -79,7 +86,11 @@ pub(in crate::cli) fn one(asked: &Asked) -> String {
             let _ = writeln!(text, ": {}", all.join(", then "));
         }
         Said::Certificates(all) => {
-            let _ = writeln!(text, ": {}", if all.len() == 1 { "1 certificate".into() } else { format!("{} certificates", all.len()) });
+            let _ = writeln!(
+                text,
+                ": {}",
+                if all.len() == 1 { "1 certificate".into() } else { format!("{} certificates", all.len()) }
+            );
             text.extend(all.iter().map(verdict));
         }
     }

@@ -11,6 +11,7 @@ use crate::{
         table::{Rows, print_json, time},
     },
     domain::DirectAddress,
+    trust::discovery::names,
 };
 
 #[derive(Debug, Subcommand)]
@@ -46,9 +47,8 @@ pub(super) fn run(cache: &Cache, global: &Global) -> anyhow::Result<Exit> {
 
 fn list(args: &List, global: &Global) -> anyhow::Result<Exit> {
     let about = args.about.as_ref().map(|about| about.to_ascii_lowercase());
-    let (kept, now) = with_store(global, async |context, store| {
-        Ok((store.all_kept(about.as_deref()).await?, context.clock.now()))
-    })?;
+    let (kept, now) =
+        with_store(global, async |context, store| Ok((store.all_kept(about.as_deref()).await?, context.clock.now())))?;
     if args.output.json {
         let rows: Vec<_> = kept
             .iter()
@@ -76,10 +76,10 @@ fn list(args: &List, global: &Global) -> anyhow::Result<Exit> {
 
 fn forget(args: &Forget, global: &Global) -> anyhow::Result<Exit> {
     let about = match args.about.parse::<DirectAddress>() {
-        Ok(address) => vec![address.key(), address.mailbox().key(), address.domain_key()],
+        Ok(address) => names(&address),
         Err(_) => vec![args.about.to_ascii_lowercase()],
     };
-    let forgotten = with_store(global, async |_, store| Ok(store.forget(&about).await?))?;
+    let forgotten = with_store(global, async |context, store| Ok(store.forget(&about, context.clock.now()).await?))?;
     say(&format!("{forgotten} answers forgotten"));
     Ok(if forgotten > 0 { Exit::Good } else { Exit::Bad })
 }

@@ -64,9 +64,7 @@ pub(super) fn run(args: &Publish, global: &Global) -> anyhow::Result<Exit> {
     // Identities of one domain may share its certificate.
     let mut seen = BTreeSet::new();
     all.retain(|(_, one)| seen.insert((one.name.clone(), one.certificate.fingerprint())));
-    let base = |one: &Publication| {
-        args.base.clone().unwrap_or_else(|| base_of(one.about.rsplit('@').next().unwrap_or_default()))
-    };
+    let base = |one: &Publication| args.base.clone().unwrap_or_else(|| base_of(one.about.rsplit('@').next().unwrap_or_default()));
     if args.output.json {
         let rows: Vec<_> = all
             .iter()

@@ -124,12 +124,9 @@ impl Lookup {
         let asked = owner(service).map_err(|error| unavailable(service, error))?;
         let answer = self.recursive(&asked, RecordType::SRV).await.map_err(|why| unavailable(service, why))?;
         let mut answer = answer.map(|data| match data {
-            RData::SRV(srv) if srv.port > 0 && !srv.target.is_root() => Some(Service {
-                priority: srv.priority,
-                weight: srv.weight,
-                host: plain(&srv.target),
-                port: srv.port,
-            }),
+            RData::SRV(srv) if srv.port > 0 && !srv.target.is_root() => {
+                Some(Service { priority: srv.priority, weight: srv.weight, host: plain(&srv.target), port: srv.port })
+            }
             // RFC 2782: the target "." says that the service is not there.
             _ => None,
         });
@@ -146,8 +143,7 @@ impl Lookup {
             return Ok(vec![literal]);
         }
         let asked = owner(host).map_err(|error| unavailable(host, error))?;
-        let (four, six) =
-            tokio::join!(self.recursive(&asked, RecordType::A), self.recursive(&asked, RecordType::AAAA));
+        let (four, six) = tokio::join!(self.recursive(&asked, RecordType::A), self.recursive(&asked, RecordType::AAAA));
         let failed = [&four, &six].into_iter().find_map(|answer| answer.as_ref().err().cloned());
         let answers = [four, six].into_iter().flatten().flat_map(|answer| answer.records);
         let found: Vec<IpAddr> = answers
@@ -332,7 +328,9 @@ fn cert_record(kind: CertType, data: &[u8]) -> CertRecord {
 /// Priority ascending; among equals weight descending. RFC 2782 draws lots by weight to share the load; certificates are
 /// few, and whoever publishes them (and the federal test tool) expects the heavier first.
 fn in_order(services: &mut [Service]) {
-    services.sort_by(|a, b| (a.priority, std::cmp::Reverse(a.weight), &a.host).cmp(&(b.priority, std::cmp::Reverse(b.weight), &b.host)));
+    services.sort_by(|a, b| {
+        (a.priority, std::cmp::Reverse(a.weight), &a.host).cmp(&(b.priority, std::cmp::Reverse(b.weight), &b.host))
+    });
 }
 
 fn of_the_system() -> Result<Vec<SocketAddr>, String> {
@@ -353,4 +351,42 @@ fn unavailable(name: &str, why: impl fmt::Display) -> DnsUnavailable {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    fn service(priority: u16, weight: u16, host: &str) -> Service {
+        Service { priority, weight, host: host.to_owned(), port: 389 }
+    }
+
+    #[test]
+    fn services_are_tried_by_priority_and_then_the_heavier_first() {
+        let mut all = [service(10, 0, "d"), service(0, 5, "b"), service(0, 90, "a"), service(0, 5, "c")];
+        in_order(&mut all);
+        let hosts: Vec<&str> = all.iter().map(|one| one.host.as_str()).collect();
+        assert_eq!(hosts, ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn a_name_is_made_of_what_a_local_part_may_hold_and_of_nothing_else() {
+        let long = "a".repeat(64);
+        for (name, can) in [
+            ("jo.doe.direct.example.org", true),
+            ("o'neil$x=y.direct.example.org", true),
+            ("_ldap._tcp.direct.example.org", true),
+            ("", false),
+            ("jo..direct.example.org", false),
+            (&format!("{long}.example.org"), false),
+            (&"abcdefgh.".repeat(30), false),
+        ] {
+            assert_eq!(can_be_asked(name).is_ok(), can, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_nul_in_a_url_record_is_not_part_of_the_url() {
+        let url = |kind, data: &[u8]| cert_record(kind, data);
+        assert_eq!(url(CertType::IPKIX, b"http://a.example/x"), CertRecord::Url("http://a.example/x".into()));
+        assert_eq!(url(CertType::URI, b"http://a.example/x\0more"), CertRecord::Url("http://a.example/x".into()));
+        assert_eq!(url(CertType::PGP, b"x"), CertRecord::Other(3));
+    }
+}

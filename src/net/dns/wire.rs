@@ -39,7 +39,9 @@ pub(super) async fn ask(server: SocketAddr, ask: &Ask, patience: Duration) -> Re
     }
     // RFC 7766 5: certificates are larger than most answers.
     let over_tcp = timeout(patience, over_tcp(server, ask)).await;
-    over_tcp.unwrap_or_else(|_| Err("no answer over TCP in time".to_owned())).map_err(|why| format!("the answer needs TCP: {why}"))
+    over_tcp
+        .unwrap_or_else(|_| Err("no answer over TCP in time".to_owned()))
+        .map_err(|why| format!("the answer needs TCP: {why}"))
 }
 
 async fn over_udp(server: SocketAddr, ask: &Ask, edns: bool, patience: Duration) -> Result<Message, String> {

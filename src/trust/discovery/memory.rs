@@ -26,6 +26,7 @@ use super::{
 use crate::{
     config::discovery::DiscoverySection,
     domain::Timestamp,
+    observe::events,
     store::{Store, certificate_cache::Kept},
 };
 
@@ -87,16 +88,15 @@ impl Memory {
         let flight_key = (key, freshness == Freshness::Asked);
         let flight = {
             let mut flights = lock(&self.flights);
-            match flights.get(&flight_key) {
-                Some(flight) => flight.clone(),
-                None => {
-                    // A task of its own: it ends, and gives its places back, even when nobody waits for it any more.
-                    let task = tokio::spawn(self.flight(question.clone(), freshness, flight_key.clone()));
-                    let flight = task.map(|done| done.unwrap_or_else(|_| Err("the search was given up".to_owned())));
-                    let flight = flight.boxed().shared();
-                    flights.insert(flight_key, flight.clone());
-                    flight
-                }
+            if let Some(flight) = flights.get(&flight_key) {
+                flight.clone()
+            } else {
+                // A task of its own: it ends, and gives its places back, even when nobody waits for it any more.
+                let task = tokio::spawn(self.flight(question.clone(), freshness, flight_key.clone()));
+                let flight = task.map(|done| done.unwrap_or_else(|_| Err("the search was given up".to_owned())));
+                let flight = flight.boxed().shared();
+                flights.insert(flight_key, flight.clone());
+                flight
             }
         };
         flight.await
@@ -126,12 +126,17 @@ impl Memory {
                 }
             }
             let late = |_| Err("no answer in time".to_owned());
-            match timeout(memory.patience, memory.network.ask(&question)).await.unwrap_or_else(late) {
+            let began = Instant::now();
+            let answer = timeout(memory.patience, memory.network.ask(&question)).await.unwrap_or_else(late);
+            let (source, took) = (question.source(), began.elapsed());
+            match answer {
                 Ok(heard) => {
+                    events::DiscoveryAnswered { source, took }.emit();
                     lock(&memory.trouble).remove(&respondent);
                     Ok(Arc::new(memory.learn(&question, heard).await))
                 }
                 Err(why) => {
+                    events::DiscoveryUnavailable { source, took }.emit();
                     memory.note_trouble(respondent, why.clone());
                     Err(why)
                 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Kept certificates of which none is valid are doubted from this age on: they may have been replaced.
-const DOUBT: Duration = Duration::from_secs(60);
+const DOUBT: Duration = Duration::from_mins(1);
 
 /// Takes the steps until one ends the search.
 pub(super) async fn search(
@@ -50,15 +50,11 @@ pub(super) async fn search(
 pub(super) async fn look(discovery: &Discovery, place: Place, address: &DirectAddress) -> Vec<Asked> {
     struct Anybody;
     impl Judge for Anybody {
-        fn judge<'a>(
-            &'a self,
-            certificate: &'a Certificate,
-        ) -> futures_util::future::BoxFuture<'a, Result<Trusted, TrustError>> {
+        fn judge<'a>(&'a self, certificate: &'a Certificate) -> futures_util::future::BoxFuture<'a, Result<Trusted, TrustError>> {
             Box::pin(async { Err(TrustError::NoCertificate(certificate.subject())) })
         }
     }
-    let mut walk =
-        Walk { discovery, judge: &Anybody, freshness: Freshness::Asked, asked: Vec::new(), tally: Tally::default() };
+    let mut walk = Walk { discovery, judge: &Anybody, freshness: Freshness::Asked, asked: Vec::new(), tally: Tally::default() };
     match place {
         // Only what strangers can see.
         Place::Local => {}
@@ -93,9 +89,19 @@ impl Tally {
             Self { best: Some(best), .. } => (End::Valid, Some(Ok(best))),
             // What was not heard could have been valid: that it is unknown wins over what is known to be bad.
             Self { unavailable: Some(why), .. } => (End::Unavailable, Some(Err(TrustError::Unavailable(why)))),
+            Self { worst: Some(worst @ TrustError::Unavailable(_)), .. } => (End::Unavailable, Some(Err(worst))),
             Self { worst: Some(worst), .. } => (End::Invalid, Some(Err(worst))),
             Self { .. } => (End::Nothing, None),
         }
+    }
+
+    /// This and what another question brought.
+    fn and(mut self, other: Self) -> Self {
+        for judged in [other.best.map(Ok), other.worst.map(Err)].into_iter().flatten() {
+            self.add(&judged);
+        }
+        self.unavailable = self.unavailable.or(other.unavailable);
+        self
     }
 
     fn add(&mut self, judged: &Result<Trusted, TrustError>) {
@@ -159,13 +165,14 @@ impl Walk<'_> {
 
     /// Puts a question whose answer is certificates; when kept ones are all bad, once more to who publishes them.
     async fn put(&mut self, question: &Question) {
-        let before = self.tally.best.is_some();
-        let aged = self.put_once(question, self.freshness).await;
-        let bad = !before && self.tally.best.is_none() && self.tally.unavailable.is_none() && self.tally.worst.is_some();
-        if bad && aged.is_some_and(|age| age >= DOUBT) {
-            self.tally.worst = None;
+        let before = std::mem::take(&mut self.tally);
+        let age = self.put_once(question, self.freshness).await;
+        let bad = matches!(&self.tally, Tally { best: None, worst: Some(_), unavailable: None });
+        if bad && age.is_some_and(|age| age >= DOUBT) {
+            self.tally = Tally::default();
             self.put_once(question, Freshness::Asked).await;
         }
+        self.tally = before.and(std::mem::take(&mut self.tally));
     }
 
     /// Gives the age of a kept answer.
@@ -175,8 +182,7 @@ impl Walk<'_> {
         let took = began.elapsed();
         let said = match told.as_deref() {
             Err(why) => {
-                let silent = format!("{question}: {why}");
-                self.tally.unavailable.get_or_insert(silent);
+                self.tally.unavailable = Some(format!("{question}: {why}"));
                 Said::Unavailable(why.clone())
             }
             Ok(Told { reply: Reply::Certificates(candidates), .. }) => {

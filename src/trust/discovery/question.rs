@@ -5,7 +5,7 @@ use std::fmt;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::DirectAddress;
+use crate::{domain::DirectAddress, observe::facts::Lookup};
 
 /// One question to the outside.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -74,6 +74,14 @@ impl Question {
     /// What an answer is kept under. One DNS name can stand for an address and for a domain; each is forgotten alone.
     pub(super) fn key(&self) -> String {
         format!("{self} for {}", self.about())
+    }
+
+    /// Who has to answer, for the log and the metrics.
+    pub(super) const fn source(&self) -> Lookup {
+        match self {
+            Self::Certificates { .. } | Self::Directories { .. } => Lookup::Dns,
+            Self::Entries { .. } => Lookup::Ldap,
+        }
     }
 
     /// Who has to answer: when they are in trouble, all their questions are.

@@ -98,7 +98,7 @@ on_both_engines! {
         let mut settings = World::settings(&[bind.address]);
         settings.cache_none_max = Span::seconds(0);
         let discovery = world.discovery_with(settings, world.rows.store.clone());
-        world.rows.pass(Duration::from_secs(60)).await;
+        world.rows.pass(Duration::from_mins(1)).await;
         for questions in [3, 4] {
             assert!(world.search(&discovery, ADDRESS).await.outcome.is_err());
             assert_eq!(asked(&bind), questions, "kept for no time at all");
@@ -136,18 +136,18 @@ on_both_engines! {
         bind.publish(DOMAIN, &at_domain(&[&new]));
         found(&world.search(&other, ADDRESS).await, &old, Place::DnsDomain);
         let address: DirectAddress = ADDRESS.to_uppercase().parse().unwrap();
-        assert_eq!(one.forget(&address).await.unwrap(), 2, "that the address has none, and what the domain has");
+        assert_eq!(one.forget(&address, Duration::ZERO).await.unwrap(), 2, "that the address has none, and what the domain has");
         found(&world.search(&other, ADDRESS).await, &new, Place::DnsDomain);
     }
 
     async fn a_kept_certificate_that_is_no_longer_valid_is_doubted_before_the_search_ends(world: &World) {
-        let order = world.order(ADDRESS, world.rows.clock.now().plus(Duration::from_secs(120)));
+        let order = world.order(ADDRESS, world.rows.clock.now().plus(Duration::from_mins(2)));
         let (old, new) = (world.issue(&order), world.good(ADDRESS));
         let long = |certificate: &postern::trust::Certificate| cert(&format!("{NAME} 3600"), "PKIX", certificate.der());
         let bind = bind(&long(&old));
         let discovery = world.discovery(&bind);
         found(&world.search(&discovery, ADDRESS).await, &old, Place::DnsAddress);
-        world.rows.pass(Duration::from_secs(180)).await;
+        world.rows.pass(Duration::from_mins(3)).await;
         let outcome = world.search(&discovery, ADDRESS).await.outcome;
         assert_eq!(outcome.unwrap_err().reason(), Reason::ExpiredCert, "asked again, and it is still the old one");
         assert_eq!(asked(&bind), 2);

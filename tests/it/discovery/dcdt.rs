@@ -1,7 +1,10 @@
 //! The discovery cases of the federal test tool (DCDT), by its own set-up: bad certificates are planted at the later
 //! places, so whoever asks out of order is caught.
 
-use postern::{domain::Reason, trust::discovery::{End, Place}};
+use postern::{
+    domain::Reason,
+    trust::discovery::{End, Place},
+};
 
 use super::world::{ADDRESS, DOMAIN, World, at_address, at_domain, directories};
 use crate::support::{
@@ -19,7 +22,8 @@ async fn d01_an_address_bound_certificate_in_dns_is_found() {
     let good = world.good(ADDRESS);
     let (domain, ldap) = (world.good(DOMAIN), world.good(ADDRESS));
     let directory = Slapd::start(&[(ADDRESS, vec![ldap.der()])]);
-    let records = at_address(&[&good]) + &at_domain(&[&domain, &world.expired(DOMAIN)]) + &directories(&[(0, 0, directory.address)]);
+    let records =
+        at_address(&[&good]) + &at_domain(&[&domain, &world.expired(DOMAIN)]) + &directories(&[(0, 0, directory.address)]);
     world.finds(&bind(&records), &good, Place::DnsAddress).await;
     assert_eq!(directory.searches(ADDRESS), 0, "nobody asks further than needed");
 }

@@ -75,7 +75,7 @@ async fn a_directory_that_sends_anything_is_no_answer_and_costs_little() {
         let failed = search.outcome.expect_err(name);
         assert_eq!(failed.reason(), Reason::TrustUnavailable, "{name}: {failed}");
         assert!(began.elapsed() < Duration::from_secs(8), "{name}: {:?}", began.elapsed());
-        world.rows.store.forget(&[ADDRESS.to_owned(), DOMAIN.to_owned()]).await.unwrap();
+        world.forget().await;
     }
 }
 
@@ -87,7 +87,7 @@ async fn what_is_offered_as_a_certificate_and_is_none_ends_the_search() {
         let bind = Bind::start(&[(DOMAIN, records)]);
         let search = world.fails(&bind, Reason::Malformed).await;
         assert_eq!(search.steps.last().map(|step| (step.place, step.end)), Some((Place::DnsAddress, End::Invalid)));
-        world.rows.store.forget(&[ADDRESS.to_owned(), DOMAIN.to_owned()]).await.unwrap();
+        world.forget().await;
     }
     // Beside a good one it does no harm.
     let good = world.good(ADDRESS);
@@ -152,7 +152,7 @@ async fn a_url_that_answers_with_too_much_or_sends_us_elsewhere_is_of_no_use() {
         let bind = Bind::start(&[(DOMAIN, cert(NAME, "IPKIX", format!("http://{}/", web.address).as_bytes()))]);
         world.fails(&bind, Reason::Malformed).await;
         assert_eq!(web.visits(), 1);
-        world.rows.store.forget(&[ADDRESS.to_owned(), DOMAIN.to_owned()]).await.unwrap();
+        world.forget().await;
     }
     let bind = Bind::start(&[(DOMAIN, cert(NAME, "IPKIX", b"file:///etc/passwd"))]);
     world.fails(&bind, Reason::Malformed).await;

@@ -36,7 +36,7 @@ async fn what_a_silent_directory_may_hold_is_unknown_whatever_the_others_say() {
     let bad = world.expired(ADDRESS);
     let (empty, with_bad) = (Slapd::start(&[]), Slapd::start(&[(ADDRESS, vec![bad.der()])]));
     world.fails(&bind(&[(0, 0, empty.address), (1, 0, free_port())]), Reason::TrustUnavailable).await;
-    world.rows.store.forget(&[ADDRESS.to_owned(), DOMAIN.to_owned()]).await.unwrap();
+    world.forget().await;
     let search = world.fails(&bind(&[(0, 0, with_bad.address), (1, 0, free_port())]), Reason::TrustUnavailable).await;
     assert_eq!(search.steps.last().map(|step| step.end), Some(End::Unavailable));
 }

@@ -69,6 +69,7 @@ impl World {
         self.issue(&Order { key: KeyKind::Rsa(4096), ..self.order(name, START.plus(DAY * 50)) })
     }
 
+    #[expect(clippy::unused_self, reason = "read as the world's")]
     pub(super) fn order(&self, name: &str, until: Timestamp) -> Order {
         let binding = name.parse().map_or_else(|_| Binding::Domain(name.to_owned()), Binding::Address);
         Order { key: KeyKind::P256, ..Order::new(binding, START.minus(DAY * 300), until) }
@@ -108,6 +109,12 @@ impl World {
         let policy = Policy { intermediates: &[], anchors: &self.anchors, crls: &Crls::default(), revocation: Revocation::Soft };
         let judge = Believing { policy, address: &address, at: self.rows.clock.now() };
         discovery.find(self.org, &address, &judge, freshness).await
+    }
+
+    /// Forgets everything about the recipient.
+    pub(super) async fn forget(&self) {
+        let about = [ADDRESS.to_owned(), DOMAIN.to_owned()];
+        self.rows.store.forget(&about, self.rows.clock.now()).await.unwrap();
     }
 
     /// The search finds `expected`, in this place.

@@ -110,9 +110,8 @@ impl Drop for Bind {
 }
 
 fn write(dir: &Path, zone: &str, serial: u32, records: &str) {
-    let text = format!(
-        "$TTL 60\n$ORIGIN {zone}.\n@ SOA ns hostmaster {serial} 60 60 60 30\n@ NS ns\nns A 127.0.0.1\n{records}\n"
-    );
+    let text =
+        format!("$TTL 60\n$ORIGIN {zone}.\n@ SOA ns hostmaster {serial} 60 60 60 30\n@ NS ns\nns A 127.0.0.1\n{records}\n");
     fs::write(dir.join(format!("{zone}.zone")), text).unwrap();
 }
 

@@ -16,7 +16,7 @@ use super::bind::free_port;
 /// A running directory.
 pub(crate) struct Slapd {
     dir: tempfile::TempDir,
-    slapd: Child,
+    process: Child,
     pub(crate) address: SocketAddr,
 }
 
@@ -63,13 +63,20 @@ impl Slapd {
         // slapadd fills one database at a time: the one its first entry belongs to.
         for (n, base) in bases.iter().enumerate() {
             let part = dir.path().join(format!("{n}.ldif"));
-            let records = ldif.split("\n\n").filter(|record| record.replace("\n ", "").lines().next().is_some_and(|dn| dn.ends_with(base)));
+            let records =
+                ldif.split("\n\n").filter(|record| record.replace("\n ", "").lines().next().is_some_and(|dn| dn.ends_with(base)));
             let records: Vec<&str> = records.collect();
             fs::write(&part, records.join("\n\n") + "\n").unwrap();
             if records.is_empty() {
                 continue;
             }
-            let added = Command::new("/usr/sbin/slapadd").args(["-q", "-b", base, "-f"]).arg(&conf_file).arg("-l").arg(&part).output().unwrap();
+            let added = Command::new("/usr/sbin/slapadd")
+                .args(["-q", "-b", base, "-f"])
+                .arg(&conf_file)
+                .arg("-l")
+                .arg(&part)
+                .output()
+                .unwrap();
             assert!(added.status.success(), "{}\n{ldif}", String::from_utf8_lossy(&added.stderr));
         }
         let address = free_port();
@@ -81,11 +88,11 @@ impl Slapd {
             assert!(owned.success());
             command.args(["-u", "openldap", "-g", "openldap"]);
         }
-        let slapd = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let mut slapd = Self { dir, slapd, address };
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let mut slapd = Self { dir, process, address };
         let began = Instant::now();
         while TcpStream::connect(address).is_err() {
-            if slapd.slapd.try_wait().unwrap().is_some() {
+            if slapd.process.try_wait().unwrap().is_some() {
                 eprintln!("{}", slapd.log());
                 return None;
             }
@@ -106,8 +113,8 @@ impl Slapd {
 
     /// Stops answering, for good.
     pub(crate) fn stop(&mut self) {
-        let _ = self.slapd.kill();
-        let _ = self.slapd.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
