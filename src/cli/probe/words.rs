@@ -30,9 +30,11 @@ pub(super) fn page(address: &DirectAddress, organization: &Organization, search:
         }
         match step.end {
             End::Invalid => {
-                page += "   None of them will do. The search ends here: what a later place holds is not meant to be used.\n"
+                page += "   None of them will do. The search ends here: what a later place holds is not meant to be used.\n";
             }
-            End::Unavailable => page += "   No answer is not the same as none: the search ends here and is tried again later.\n",
+            End::Unavailable => {
+                page += "   No answer is not the same as none: the search ends here and is tried again later.\n";
+            }
             End::Valid | End::Nothing | End::Off => {}
         }
     }
