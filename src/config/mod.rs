@@ -23,6 +23,8 @@ pub mod log;
 pub mod organization;
 /// `[[relay]]`.
 pub mod relay;
+/// `[revocation]`.
+pub mod revocation;
 /// The commented sample file.
 pub mod sample;
 /// Values that are never printed.
@@ -69,6 +71,8 @@ pub struct Config {
     pub limits: limits::LimitsSection,
     /// The directory of addresses.
     pub directory: directory::DirectorySection,
+    /// Revocation lists, OCSP answers, issuers' certificates.
+    pub revocation: revocation::RevocationSection,
     /// Test traffic.
     pub test: test::TestSection,
     /// What is logged, and how.
@@ -95,6 +99,7 @@ const SECTIONS: &[&section::Description] = &[
     &worker::WorkerSection::DESCRIPTION,
     &limits::LimitsSection::DESCRIPTION,
     &directory::DirectorySection::DESCRIPTION,
+    &revocation::RevocationSection::DESCRIPTION,
     &test::TestSection::DESCRIPTION,
     &log::LogSection::DESCRIPTION,
 ];
@@ -128,6 +133,8 @@ impl Config {
         must(self.worker.retry_min <= self.worker.retry_max, "worker.retry_min must not be longer than worker.retry_max");
         must(!self.worker.poll.0.is_zero(), "worker.poll must be longer than nothing");
         must(self.limits.pdf_bytes > 0, "limits.pdf_bytes must be at least 1");
+        must(!self.revocation.refresh.0.is_zero(), "revocation.refresh must be longer than nothing");
+        must(self.revocation.list_bytes > 0, "revocation.list_bytes must be at least 1");
         let domains = self.test.test_domains.iter().all(|domain| is_host_name(domain));
         must(domains, "test.test_domains must be domains like hisp.test");
         // A PDF inside JSON is base64: four octets for three.

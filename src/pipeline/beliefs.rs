@@ -17,7 +17,7 @@ use crate::{
         organization::{Identity, Organization},
         trust::AnchorKind,
     },
-    trust::{self, Anchors, Certificate, Crls, Discovery, Found, Policy, Revocation, TrustError, Trusted, discovery::Source},
+    trust::{self, Anchors, Certificate, Discovery, Found, Policy, TrustError, Trusted, discovery::Source},
 };
 
 /// How long a belief lasts. A change of rules or anchors takes effect within this time.
@@ -118,13 +118,7 @@ impl Gateway {
             Found::Unavailable { why } => return Err(TrustError::Unavailable(why)),
         };
         let believed = self.believed(org, now).await?;
-        let policy = Policy {
-            intermediates: &believed.intermediates,
-            anchors: &believed.anchors,
-            crls: &Crls::default(),
-            // Fetching revocation lists is not built yet: what no list is at hand for is let pass.
-            revocation: Revocation::Soft,
-        };
+        let policy = Policy::new(&believed.anchors, &believed.intermediates);
         let trusted = Arc::new(trust::choose(&certificates, policy, address, now)?);
         let mut known = self.beliefs.recipients.lock().await;
         if known.len() >= MOST_RECIPIENTS {

@@ -11,9 +11,8 @@ use crate::{
     crypto::der::{Node, ObjectIdentifier, Tag, explicit},
     domain::{DirectAddress, MessageId, Timestamp},
     trust::{
-        Certificate, Policy, TrustError,
+        self, Certificate, Policy, TrustError,
         checks::{self, Purpose},
-        path,
     },
 };
 
@@ -191,12 +190,10 @@ fn verify(decrypted: &Decrypted, opening: Opening<'_>) -> Result<(Vec<u8>, Vec<C
 
 /// Dates, usage, path and revocation of a signer.
 fn believe(signer: Certificate, sent: &[Certificate], opening: Opening<'_>) -> Result<Certificate, OpenError> {
-    let policy = opening.policy;
     checks::dates(&signer, opening.at)?;
     checks::usage(&signer, Purpose::Sign)?;
-    let intermediates: Vec<Certificate> = policy.intermediates.iter().chain(sent).cloned().collect();
-    let path = path::find(&signer, &intermediates, policy.anchors, opening.at)?;
-    policy.crls.check(path.certificates(), policy.revocation, opening.at)?;
+    let intermediates: Vec<Certificate> = opening.policy.intermediates.iter().chain(sent).cloned().collect();
+    trust::believe(&signer, Policy { intermediates: &intermediates, ..opening.policy }, opening.at)?;
     Ok(signer)
 }
 

@@ -94,6 +94,8 @@ pub mod queue;
 pub mod reach;
 /// Results and their routes.
 pub mod result;
+/// What issuers publish about their certificates.
+pub mod statement;
 /// What people look at: lists, counts, the worklist.
 pub mod survey;
 /// API tokens.

@@ -14,15 +14,21 @@ pub mod describe;
 /// The door through which certificates are found.
 pub mod discovery;
 mod error;
+/// Asking issuers for what they publish.
+pub mod inquiry;
 /// The signature path to an anchor.
 pub mod path;
-/// Revocation lists: which of them count, and what they say.
+/// Where a certificate says that more can be learnt.
+pub mod pointers;
+/// Revocation lists and OCSP answers: which of them count, and what they say.
 pub mod revocation;
 mod sealable;
+mod signed;
 
 pub use certificate::Certificate;
 pub use discovery::{Discovery, Found};
 pub use error::TrustError;
+pub use inquiry::{Gathered, Inquirer};
 pub use path::Anchors;
-pub use revocation::{Crls, Revocation};
-pub use sealable::{Policy, RecipientCertificate, Trusted, choose};
+pub use revocation::{Answers, Crls, Revocation, Sourceless};
+pub use sealable::{Policy, RecipientCertificate, Trusted, believe, choose};
