@@ -2,6 +2,8 @@
 
 /// Reading and judging what is imported.
 mod import;
+/// What issuers published.
+mod revocation;
 /// Lists and removal.
 mod shelf;
 
@@ -30,6 +32,33 @@ enum Command {
     /// Certificates of recipients that an organization was given
     #[command(subcommand)]
     Certificates(Certificates),
+    /// Revocation lists and what else issuers publish, as it was fetched for all organizations
+    #[command(subcommand)]
+    Revocation(Revocation),
+}
+
+#[derive(Debug, Subcommand)]
+enum Revocation {
+    /// List what was fetched: how old it is, and what did not answer
+    ///
+    /// Exit code 1 when a list that was needed lately is out of date or could not be had yet.
+    List(ListStatements),
+    /// Fetch every list anew, now; deliveries go by the new ones within seconds
+    ///
+    /// Exit code 1 when one could not be had; what was had before stays.
+    Refresh(RefreshStatements),
+}
+
+#[derive(Debug, Args)]
+struct ListStatements {
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct RefreshStatements {
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Debug, Subcommand)]
@@ -119,5 +148,7 @@ pub(crate) fn run(trust: &Trust, global: &Global) -> anyhow::Result<Exit> {
         Command::Certificates(Certificates::Import(args)) => import::certificates(args, global),
         Command::Certificates(Certificates::List(args)) => shelf::list(args, Shelf::Certificates, global),
         Command::Certificates(Certificates::Remove(args)) => shelf::remove(args, Shelf::Certificates, global),
+        Command::Revocation(Revocation::List(args)) => revocation::list(args, global),
+        Command::Revocation(Revocation::Refresh(args)) => revocation::refresh(args, global),
     }
 }

@@ -9,10 +9,14 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::{
-    config::{directory::DirectorySection, limits::LimitsSection, test::TestSection, worker::WorkerSection},
+    config::{
+        directory::DirectorySection, limits::LimitsSection, revocation::RevocationSection, test::TestSection,
+        worker::WorkerSection,
+    },
     domain::{Clock, id::ProcessId},
     observe::health::Health,
     store::{Committer, Store, blobs::Blobs, lease::Lease},
+    trust::Inquirer,
 };
 
 /// How long to wait before trying again.
@@ -29,6 +33,8 @@ pub mod post;
 pub mod recovery;
 /// One result, from claim to its deliveries.
 pub mod routing;
+/// Keeping revocation lists fresh.
+mod statements;
 /// The loop.
 pub mod worker;
 
@@ -45,6 +51,8 @@ pub struct Settings {
     pub directory: DirectorySection,
     /// Test traffic.
     pub test: TestSection,
+    /// What issuers publish, and how it is fetched.
+    pub revocation: RevocationSection,
 }
 
 /// Everything the pipeline works with, handed in.
@@ -57,6 +65,8 @@ pub struct Gateway {
     pub committer: Committer,
     /// Ways out.
     pub post: PostOffice,
+    /// Asks issuers about revocation.
+    pub inquirer: Inquirer,
     /// What it goes by.
     pub settings: Settings,
     /// The time.
@@ -83,6 +93,7 @@ impl Gateway {
             benches: letter::Benches::default(),
             cpu: Semaphore::new(cores),
             process: ProcessId::new(),
+            inquirer: Inquirer::new(store.clone(), &settings.revocation),
             store,
             blobs,
             post,

@@ -252,7 +252,13 @@ impl Shelf {
             kept.clear();
         }
         let before = kept.insert(key.clone(), new.clone());
-        if key.kind != StatementKind::Issuer && before.is_none_or(|before| before.body != new.body) {
+        let changed = match key.kind {
+            StatementKind::List => before.is_none_or(|before| before.body != new.body),
+            // A first answer is about a certificate that is being judged for the first time.
+            StatementKind::Answer => before.is_some_and(|before| before.body != new.body),
+            StatementKind::Issuer => false,
+        };
+        if changed {
             self.news.fetch_add(1, Ordering::AcqRel);
         }
         new
