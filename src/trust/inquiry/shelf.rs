@@ -205,14 +205,17 @@ impl Shelf {
                 Some(problem)
             }
         };
-        let kept = lock(&self.kept).get(&wanted.key).cloned();
-        Had { published: kept.map(|kept| kept.published), problem }
+        Had { published: self.known(&wanted.key, self.now()).map(|kept| kept.published), problem }
+    }
+
+    /// What is known here and was fetched lately enough to be used at all.
+    fn known(&self, key: &StatementKey, now: Timestamp) -> Option<Kept> {
+        lock(&self.kept).get(key).filter(|kept| now < kept.fetched_at.plus(self.settings.max_age.0)).cloned()
     }
 
     /// What is known here, or to the store when somebody else has learnt more.
     async fn look(&self, wanted: &Wanted, now: Timestamp) -> Option<Kept> {
-        let here = lock(&self.kept).get(&wanted.key).cloned();
-        let here = here.filter(|kept| now < kept.fetched_at.plus(self.settings.max_age.0));
+        let here = self.known(&wanted.key, now);
         if here.as_ref().is_some_and(|kept| now.since(kept.looked_at) < LOOK_AGAIN) {
             return here;
         }

@@ -192,7 +192,8 @@ fn body(der: &[u8]) -> Option<Body<'_>> {
         [6] => return Some(Body::Failure("the responder may not answer about this certificate")),
         _ => return Some(Body::Failure("the responder failed")),
     }
-    let mut bytes = Node::only(members.expect(explicit(0)).ok()?.value).ok()?.members();
+    let bytes = Node::only(members.expect(explicit(0)).ok()?.value).ok().filter(|node| node.tag == Tag::Sequence)?;
+    let mut bytes = bytes.members();
     (bytes.any().ok()?.oid().ok()? == BASIC).then_some(())?;
     Some(Body::Basic(bytes.expect(Tag::OctetString).ok()?.value))
 }

@@ -1,0 +1,12 @@
+//! Asking issuers: lists, answers and missing issuers from real HTTP servers, and OpenSSL as the independent judge.
+
+pub(crate) mod issuer;
+mod world;
+
+mod agreement;
+mod answers;
+mod commands;
+mod hostile;
+mod issuers;
+mod lists;
+mod sending;
