@@ -1,11 +1,10 @@
 //! Asking issuers: lists, answers and missing issuers from real HTTP servers, and OpenSSL as the independent judge.
 
 pub(crate) mod issuer;
-mod world;
+pub(crate) mod world;
 
 mod agreement;
 mod answers;
-mod commands;
 mod hostile;
 mod issuers;
 mod lists;

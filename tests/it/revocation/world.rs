@@ -21,30 +21,30 @@ use tempfile::TempDir;
 use super::issuer::{Issuer, Page};
 use crate::support::clock::TestClock;
 
-pub(super) const DAY: Duration = Duration::from_hours(24);
-pub(super) const HOUR: Duration = Duration::from_hours(1);
-pub(super) const RECIPIENT: &str = "pcp.demo@direct.clinic.example";
+pub(crate) const DAY: Duration = Duration::from_hours(24);
+pub(crate) const HOUR: Duration = Duration::from_hours(1);
+pub(crate) const RECIPIENT: &str = "pcp.demo@direct.clinic.example";
 
 /// A Thursday in January 2026.
-pub(super) const START: Timestamp = Timestamp(1_768_490_130_000_000);
+pub(crate) const START: Timestamp = Timestamp(1_768_490_130_000_000);
 
-pub(super) fn recipient() -> DirectAddress {
+pub(crate) fn recipient() -> DirectAddress {
     RECIPIENT.parse().unwrap()
 }
 
-pub(super) struct World {
-    pub(super) dir: TempDir,
-    pub(super) clock: Arc<TestClock>,
-    pub(super) store: Store,
-    pub(super) inquirer: Inquirer,
-    pub(super) issuer: Issuer,
-    pub(super) root: Authority,
-    pub(super) strictness: Strictness,
-    pub(super) intermediates: Vec<Certificate>,
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) store: Store,
+    pub(crate) inquirer: Inquirer,
+    pub(crate) issuer: Issuer,
+    pub(crate) root: Authority,
+    pub(crate) strictness: Strictness,
+    pub(crate) intermediates: Vec<Certificate>,
 }
 
 /// Servers of this machine may be asked; whoever is slow is soon given up.
-pub(super) fn settings() -> RevocationSection {
+pub(crate) fn settings() -> RevocationSection {
     RevocationSection {
         allow_private: true,
         patience: Span(Duration::from_secs(2)),
@@ -54,11 +54,11 @@ pub(super) fn settings() -> RevocationSection {
 }
 
 impl World {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(settings()).await
     }
 
-    pub(super) async fn with(settings: RevocationSection) -> Self {
+    pub(crate) async fn with(settings: RevocationSection) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(TestClock::at(START));
         let store = open(&dir, &clock).await;
@@ -69,45 +69,45 @@ impl World {
     }
 
     /// The store and the asking of another process.
-    pub(super) async fn neighbour(&self) -> Inquirer {
+    pub(crate) async fn neighbour(&self) -> Inquirer {
         Inquirer::new(open(&self.dir, &self.clock).await, &settings())
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    pub(super) fn soft(mut self) -> Self {
+    pub(crate) fn soft(mut self) -> Self {
         self.strictness.revocation = WhenUnknown::SoftFail;
         self
     }
 
     /// An ordinary order for the recipient's certificate.
-    pub(super) fn order(&self) -> Order {
+    pub(crate) fn order(&self) -> Order {
         let order = Order::new(Binding::Address(recipient()), START.minus(DAY * 30), START.plus(DAY * 300));
         Order { key: KeyKind::P256, ..order }
     }
 
     /// One that names a list at `path`.
-    pub(super) fn listed(&self, path: &str) -> Issued {
+    pub(crate) fn listed(&self, path: &str) -> Issued {
         self.root.issue(&Order { crl_url: Some(self.issuer.url(path)), ..self.order() }).unwrap()
     }
 
     /// Publishes a list of the root at `path`, good for a week.
-    pub(super) fn publish(&self, path: &str, revoked: &[&Certificate]) {
+    pub(crate) fn publish(&self, path: &str, revoked: &[&Certificate]) {
         let list = self.root.revocation_list(revoked, self.now().minus(HOUR), self.now().plus(DAY * 7)).unwrap();
         self.issuer.put(path, Page::of(list));
     }
 
-    pub(super) fn anchors(&self) -> Anchors {
+    pub(crate) fn anchors(&self) -> Anchors {
         Anchors::new(vec![self.root.certificate().clone()])
     }
 
-    pub(super) async fn choose(&self, candidates: &[&Certificate]) -> Result<Trusted, TrustError> {
+    pub(crate) async fn choose(&self, candidates: &[&Certificate]) -> Result<Trusted, TrustError> {
         self.choose_by(&self.inquirer, candidates).await
     }
 
-    pub(super) async fn choose_by(&self, inquirer: &Inquirer, candidates: &[&Certificate]) -> Result<Trusted, TrustError> {
+    pub(crate) async fn choose_by(&self, inquirer: &Inquirer, candidates: &[&Certificate]) -> Result<Trusted, TrustError> {
         let candidates: Vec<Certificate> = candidates.iter().map(|one| (*one).clone()).collect();
         let anchors = self.anchors();
         let policy = Policy::under(&self.strictness, &anchors, &self.intermediates);
@@ -115,11 +115,11 @@ impl World {
     }
 
     /// The reason why a certificate is not believed; `None` when it is.
-    pub(super) async fn reason(&self, certificate: &Certificate) -> Option<Reason> {
+    pub(crate) async fn reason(&self, certificate: &Certificate) -> Option<Reason> {
         self.choose(&[certificate]).await.err().map(|error| error.reason())
     }
 
-    pub(super) fn authority(&self, name: &str) -> AuthorityOrder {
+    pub(crate) fn authority(&self, name: &str) -> AuthorityOrder {
         AuthorityOrder::new(name, START.minus(DAY * 30), START.plus(DAY * 300))
     }
 }
