@@ -73,9 +73,7 @@ macro_rules! counted {
 }
 
 opaque!(OrgId, SiteId, OrderKey, ResultId, DeliveryId, IdentityId, CertificateId, SnapshotId, LedgerLineId, ProcessId);
-closed!(
-    Reason, State, Disposition, NoticeKind, Action, Priority, Mode, SendMode, ResultState, ResultStatus, StatementKind, Door
-);
+closed!(Reason, State, Disposition, NoticeKind, Action, Priority, Mode, SendMode, ResultState, ResultStatus, StatementKind, Door);
 counted!(u16, u32, u64, usize);
 
 /// Milliseconds.

@@ -133,7 +133,10 @@ impl Gateway {
             Credential::Password(password) => Some(password),
             Credential::Signer(_) | Credential::None => None,
         };
-        let outcome = self.post.send(identity, password, &job, || self.go_ahead(claimed, work, trusted.as_deref(), &evidence, &organization)).await;
+        let outcome = self
+            .post
+            .send(identity, password, &job, || self.go_ahead(claimed, work, trusted.as_deref(), &evidence, &organization))
+            .await;
         failpoint::reach("delivery_answered");
         drop(letter);
         self.record(claimed, work, &organization, identity, outcome, began.elapsed()).await;

@@ -324,7 +324,8 @@ impl Authority {
             builder.append_extension(names)?;
         }
         key_identifiers(&mut builder, Some(self))?;
-        let places = Places { crl: order.crl_url.as_deref(), ocsp: order.ocsp_url.as_deref(), issuer: order.issuer_url.as_deref() };
+        let places =
+            Places { crl: order.crl_url.as_deref(), ocsp: order.ocsp_url.as_deref(), issuer: order.issuer_url.as_deref() };
         append(&mut builder, places, &order.policies, &order.extensions)?;
         builder.sign(&self.key, order.digest.openssl())?;
         Ok(builder.build())
@@ -404,6 +405,7 @@ fn key_usage(order: &Order) -> Option<KeyUsage> {
 }
 
 /// Where more can be learnt.
+#[derive(Clone, Copy)]
 struct Places<'a> {
     crl: Option<&'a str>,
     ocsp: Option<&'a str>,

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     Answers, Certificate, Crls, Policy, Revocation, TrustError, Trusted,
-    path::{self, Path},
+    path::Path,
     pointers::Pointers,
     revocation::Standing,
     sealable::{self, RecipientCertificate},
@@ -222,9 +222,4 @@ struct Completed {
     path: Option<Path>,
     intermediates: Vec<Certificate>,
     unanswered: Option<String>,
-}
-
-/// The path at hand, when it is whole already.
-fn at_hand(certificate: &Certificate, intermediates: &[Certificate], policy: &Policy<'_>, at: Timestamp) -> Result<Path, path::NoPath> {
-    path::search(certificate, intermediates, policy.anchors, at)
 }

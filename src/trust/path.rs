@@ -105,7 +105,7 @@ pub(super) fn search(
     intermediates: &[Certificate],
     anchors: &Anchors,
     at: Timestamp,
-) -> Result<Path, NoPath> {
+) -> Result<Path, Box<NoPath>> {
     let mut climb = Climb {
         intermediates,
         anchors,
@@ -127,7 +127,7 @@ pub(super) fn search(
             None => "the search for a path was given up".to_owned(),
         })
     });
-    Err(NoPath { error, ends: climb.ends, reached: climb.reached })
+    Err(Box::new(NoPath { error, ends: climb.ends, reached: climb.reached }))
 }
 
 /// A search from a certificate upwards. Each step must verify by signature; what is reached by one way only may be

@@ -76,7 +76,9 @@ impl Pointers {
 
     fn take_point(&mut self, point: &CRLDistributionPoint<'_>) {
         if let Some(DistributionPointName::FullName(names)) = &point.distribution_point {
-            names.iter().for_each(|name| keep(&mut self.lists, MOST_LISTS, name));
+            for name in names {
+                keep(&mut self.lists, MOST_LISTS, name);
+            }
         }
     }
 }

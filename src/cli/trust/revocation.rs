@@ -26,9 +26,8 @@ const IN_USE: Duration = Duration::from_hours(24);
 
 pub(super) fn list(args: &ListStatements, global: &Global) -> anyhow::Result<Exit> {
     let (all, now) = with_store(global, async |context, store| Ok((store.statements().await?, context.clock.now())))?;
-    let missing = |one: &Statement| {
-        one.key.kind == StatementKind::List && now.since(one.used_at) < IN_USE && state(one, now) != CURRENT
-    };
+    let missing =
+        |one: &Statement| one.key.kind == StatementKind::List && now.since(one.used_at) < IN_USE && state(one, now) != CURRENT;
     let bad = all.iter().any(missing);
     if args.output.json {
         let rows: Vec<_> = all

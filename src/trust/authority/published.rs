@@ -167,7 +167,11 @@ fn extensions(all: &[Extension]) -> der::Result<Vec<u8>> {
     let mut encoded = Vec::new();
     for extension in all {
         let critical = if extension.critical { der::tlv(Tag::Boolean, &[&[0xff]])? } else { Vec::new() };
-        encoded.extend(der::sequence(&[&der::oid(ObjectIdentifier::new(extension.id)?)?, &critical, &der::octets(&extension.value)?])?);
+        encoded.extend(der::sequence(&[
+            &der::oid(ObjectIdentifier::new(extension.id)?)?,
+            &critical,
+            &der::octets(&extension.value)?,
+        ])?);
     }
     if encoded.is_empty() { Ok(encoded) } else { der::sequence(&[&encoded]) }
 }

@@ -3,13 +3,14 @@
 use openssl::pkcs7::Pkcs7;
 use tokio::time::Instant;
 
-use super::{Completed, at_hand};
+use super::Completed;
 use crate::{
     domain::{Timestamp, statement::StatementKind},
     trust::{
         Certificate, Policy, TrustError,
         certificate::is_pem,
         inquiry::shelf::{Published, Shelf, Wanted},
+        path,
         pointers::Pointers,
     },
 };
@@ -32,7 +33,7 @@ pub(super) async fn complete(
     let mut intermediates = policy.intermediates.to_vec();
     let (mut asked, mut unanswered, mut fetched): (Vec<Certificate>, _, Vec<Wanted>) = (Vec::new(), None, Vec::new());
     for round in 0..=MOST_ROUNDS {
-        let failed = match at_hand(certificate, &intermediates, policy, at) {
+        let failed = match path::search(certificate, &intermediates, policy.anchors, at) {
             Ok(path) => {
                 // Only what helped a path to an anchor is worth keeping: strangers cannot fill the store.
                 for wanted in fetched {
@@ -40,7 +41,7 @@ pub(super) async fn complete(
                 }
                 return Completed { path: Some(path), intermediates, unanswered: None };
             }
-            Err(failed) => failed,
+            Err(failed) => *failed,
         };
         // An issuer at hand may be out of date while a renewed one is published.
         let whom = if matches!(failed.error, TrustError::PathOutOfDate { .. }) { failed.reached } else { failed.ends };
@@ -83,9 +84,9 @@ pub(super) fn read(bytes: &[u8]) -> Vec<Certificate> {
     let found = if is_pem(bytes) {
         Pkcs7::from_pem(bytes).map(|set| inside(&set)).or_else(|_| Certificate::read_all(bytes))
     } else {
-        Certificate::from_der(bytes).map(|one| vec![one]).or_else(|error| {
-            Pkcs7::from_der(bytes).map(|set| inside(&set)).map_err(|_| error)
-        })
+        Certificate::from_der(bytes)
+            .map(|one| vec![one])
+            .or_else(|error| Pkcs7::from_der(bytes).map(|set| inside(&set)).map_err(|_| error))
     };
     let mut found = found.unwrap_or_default();
     found.truncate(MOST_CERTIFICATES);

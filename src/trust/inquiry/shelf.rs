@@ -94,7 +94,7 @@ impl Wanted {
                 Ok(Published::List(Arc::new(list)))
             }
             StatementKind::Answer => {
-                let answer = Answer::read(body).map_err(|error| wrong(&format!("did not answer: {error}")))?;
+                let answer = Answer::read(&body).map_err(|error| wrong(&format!("did not answer: {error}")))?;
                 match answer.says(&self.certificate, &self.issuer, now, Duration::MAX / 4) {
                     Some(_) => Ok(Published::Answer(Arc::new(answer))),
                     None => Err(wrong("gave an OCSP answer that does not count")),
@@ -246,7 +246,12 @@ impl Shelf {
             self.store.statement_used(&wanted.key, now).await?;
         }
         let Ok((published, body)) = verified(wanted, row.body, now).await else { return Ok(None) };
-        Ok(Some(self.put(&wanted.key, Kept { published, body, fetched_at: row.fetched_at, refresh_at: row.refresh_at, looked_at: now })))
+        Ok(Some(
+            self.put(
+                &wanted.key,
+                Kept { published, body, fetched_at: row.fetched_at, refresh_at: row.refresh_at, looked_at: now },
+            ),
+        ))
     }
 
     fn put(&self, key: &StatementKey, new: Kept) -> Kept {
@@ -464,8 +469,11 @@ impl Drop for Flight {
 /// that never answers. Places of lists are named by authorities that are believed, and stand for themselves.
 fn whole_server(key: &StatementKey) -> Option<StatementKey> {
     let host = Host::of(&key.url).as_str();
-    (key.kind == StatementKind::Issuer)
-        .then(|| StatementKey { kind: StatementKind::Issuer, url: host.to_ascii_lowercase(), about: "server".to_owned() })
+    (key.kind == StatementKind::Issuer).then(|| StatementKey {
+        kind: StatementKind::Issuer,
+        url: host.to_ascii_lowercase(),
+        about: "server".to_owned(),
+    })
 }
 
 /// From when until when something published says that it holds.

@@ -31,7 +31,7 @@ const MOST_SINGLES: usize = 32;
 /// More certificates in one than this is an attack: one is needed.
 const MOST_CERTIFICATES: usize = 4;
 /// How long an answer holds that does not say when the next one is due.
-const WITHOUT_NEXT: Duration = Duration::from_mins(60);
+const WITHOUT_NEXT: Duration = Duration::from_hours(1);
 
 /// What an answer says about one certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,9 +79,9 @@ pub(in crate::trust) fn request(certificate: &Certificate, issuer: &Certificate)
 
 impl Answer {
     /// Reads one DER answer; one that tells of a failure is none.
-    pub fn read(der: Vec<u8>) -> Result<Self, TrustError> {
+    pub fn read(der: &[u8]) -> Result<Self, TrustError> {
         let malformed = |problem: &str| TrustError::malformed("the OCSP answer", problem);
-        let basic = match body(&der).ok_or_else(|| malformed("it is not one"))? {
+        let basic = match body(der).ok_or_else(|| malformed("it is not one"))? {
             Body::Basic(basic) => basic,
             Body::Failure(words) => return Err(malformed(words)),
         };
@@ -106,9 +106,10 @@ impl Answer {
         let single = self.singles.iter().find(|single| single.is_about(certificate, issuer))?;
         let until = current(single.from, single.until, at, grace)?;
         let authorized = self.verdicts.of(issuer, || self.is_by(issuer))
-            || self.responders.iter().any(|responder| {
-                appointed(responder, issuer, at) && self.verdicts.of(responder, || self.is_by(responder))
-            });
+            || self
+                .responders
+                .iter()
+                .any(|responder| appointed(responder, issuer, at) && self.verdicts.of(responder, || self.is_by(responder)));
         authorized.then_some((single.standing, until))
     }
 

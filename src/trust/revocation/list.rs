@@ -99,9 +99,9 @@ impl List {
         self.scope.only != Only::Nobody
             && issuer.x509().key_usage().is_none_or(|usage| usage.contains(X509KeyUsage::CRL_SIGN))
             && self.issuer.try_cmp(issuer.x509().subject_name()).is_ok_and(std::cmp::Ordering::is_eq)
-            && self.verdicts.of(issuer, || {
-                Node::only(&self.der).ok().and_then(Signed::read).is_some_and(|signed| signed.is_by(issuer))
-            })
+            && self
+                .verdicts
+                .of(issuer, || Node::only(&self.der).ok().and_then(Signed::read).is_some_and(|signed| signed.is_by(issuer)))
     }
 
     /// Until when it counts for `certificate`, issued by `issuer`.

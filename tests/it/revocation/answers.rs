@@ -42,11 +42,9 @@ fn fresh(standing: Standing) -> AnswerOrder<'static> {
 
 #[tokio::test]
 async fn what_the_responder_says_counts() {
-    for (standing, expected) in [
-        (Standing::Good, None),
-        (Standing::Revoked, Some(Reason::Revoked)),
-        (Standing::Unknown, Some(Reason::TrustUnavailable)),
-    ] {
+    for (standing, expected) in
+        [(Standing::Good, None), (Standing::Revoked, Some(Reason::Revoked)), (Standing::Unknown, Some(Reason::TrustUnavailable))]
+    {
         let world = World::new().await;
         let certificate = world.answered("/ocsp").certificate;
         world.says("/ocsp", &certificate, &fresh(standing));

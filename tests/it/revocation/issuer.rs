@@ -132,11 +132,8 @@ impl Issuer {
         let page = self.pages.lock().unwrap().get(&path).cloned().unwrap_or_else(|| Page::status(404));
         tokio::time::sleep(page.delay).await;
         let location = page.location.map(|to| format!("Location: {to}\r\n")).unwrap_or_default();
-        let head = format!(
-            "HTTP/1.1 {} X\r\n{location}Content-Length: {}\r\nConnection: close\r\n\r\n",
-            page.status,
-            page.body.len()
-        );
+        let head =
+            format!("HTTP/1.1 {} X\r\n{location}Content-Length: {}\r\nConnection: close\r\n\r\n", page.status, page.body.len());
         tcp.write_all(head.as_bytes()).await?;
         tcp.write_all(&page.body).await?;
         tcp.shutdown().await

@@ -210,7 +210,8 @@ async fn a_hundred_strangers_at_a_silent_server_keep_nobody_waiting_twice() {
 #[tokio::test]
 async fn anchors_may_be_intermediates_and_then_nobody_looks_above_them() {
     let world = World::new().await;
-    let middle = world.root.subordinate(&AuthorityOrder { crl_url: Some(world.issuer.url("/gone")), ..world.authority("Middle") });
+    let middle =
+        world.root.subordinate(&AuthorityOrder { crl_url: Some(world.issuer.url("/gone")), ..world.authority("Middle") });
     let middle = middle.unwrap();
     let end = middle.issue(&world.order()).unwrap().certificate;
     let anchors = Anchors::new(vec![middle.certificate().clone()]);

@@ -75,6 +75,9 @@ async fn a_certificate_that_names_no_source_is_believed_unless_the_policy_wants_
     assert_eq!(error.reason(), Reason::Untrusted);
 }
 
+/// What a case does to an ordinary list.
+type Change = Box<dyn Fn(&mut ListOrder<'_>)>;
+
 #[tokio::test]
 async fn only_a_current_list_of_the_issuer_about_the_whole_certificate_counts() {
     let day = |from: i64, until: i64| (after(from), after(until));
@@ -92,7 +95,7 @@ async fn only_a_current_list_of_the_issuer_about_the_whole_certificate_counts() 
     let harmless = Extension { critical: false, ..strange.clone() };
     let world = World::new().await;
     let here = world.issuer.url("/case");
-    let cases: Vec<(&str, Box<dyn Fn(&mut ListOrder<'_>)>, bool)> = vec![
+    let cases: Vec<(&str, Change, bool)> = vec![
         ("an ordinary one", Box::new(|_| {}), true),
         ("of yesterday", Box::new(move |o| (o.from, o.until) = (day(-9, 0).0, Some(day(0, -1).1))), false),
         ("of tomorrow", Box::new(move |o| (o.from, o.until) = (day(1, 9).0, Some(day(1, 9).1))), false),
@@ -101,15 +104,71 @@ async fn only_a_current_list_of_the_issuer_about_the_whole_certificate_counts() 
         ("signed with SHA-1", Box::new(|o| o.digest = Digest::Sha1), false),
         ("signed with SHA-384", Box::new(|o| o.digest = Digest::Sha384), true),
         ("a delta", Box::new(move |o| o.extensions = vec![delta.clone()]), false),
-        ("with a critical extension nobody knows", Box::new({ let e = strange.clone(); move |o| o.extensions = vec![e.clone()] }), false),
+        (
+            "with a critical extension nobody knows",
+            Box::new({
+                let e = strange.clone();
+                move |o| o.extensions = vec![e.clone()]
+            }),
+            false,
+        ),
         ("with another extension nobody knows", Box::new(move |o| o.extensions = vec![harmless.clone()]), true),
-        ("for end entities", Box::new({ let e = point(&[&yes(1)]); move |o| o.extensions = vec![e.clone()] }), true),
-        ("for authorities", Box::new({ let e = point(&[&yes(2)]); move |o| o.extensions = vec![e.clone()] }), false),
-        ("for some reasons", Box::new({ let e = point(&[&reasons]); move |o| o.extensions = vec![e.clone()] }), false),
-        ("indirect", Box::new({ let e = point(&[&yes(4)]); move |o| o.extensions = vec![e.clone()] }), false),
-        ("for attribute certificates", Box::new({ let e = point(&[&yes(5)]); move |o| o.extensions = vec![e.clone()] }), false),
-        ("our part", Box::new({ let e = point(&[&part(&here)]); move |o| o.extensions = vec![e.clone()] }), true),
-        ("another part", Box::new({ let e = point(&[&part("http://other/")]); move |o| o.extensions = vec![e.clone()] }), false),
+        (
+            "for end entities",
+            Box::new({
+                let e = point(&[&yes(1)]);
+                move |o| o.extensions = vec![e.clone()]
+            }),
+            true,
+        ),
+        (
+            "for authorities",
+            Box::new({
+                let e = point(&[&yes(2)]);
+                move |o| o.extensions = vec![e.clone()]
+            }),
+            false,
+        ),
+        (
+            "for some reasons",
+            Box::new({
+                let e = point(&[&reasons]);
+                move |o| o.extensions = vec![e.clone()]
+            }),
+            false,
+        ),
+        (
+            "indirect",
+            Box::new({
+                let e = point(&[&yes(4)]);
+                move |o| o.extensions = vec![e.clone()]
+            }),
+            false,
+        ),
+        (
+            "for attribute certificates",
+            Box::new({
+                let e = point(&[&yes(5)]);
+                move |o| o.extensions = vec![e.clone()]
+            }),
+            false,
+        ),
+        (
+            "our part",
+            Box::new({
+                let e = point(&[&part(&here)]);
+                move |o| o.extensions = vec![e.clone()]
+            }),
+            true,
+        ),
+        (
+            "another part",
+            Box::new({
+                let e = point(&[&part("http://other/")]);
+                move |o| o.extensions = vec![e.clone()]
+            }),
+            false,
+        ),
     ];
     for (case, change, counts) in &cases {
         // A new world each: what counts once is remembered.
@@ -143,7 +202,8 @@ async fn every_certificate_below_the_anchor_is_asked_about() {
     let mut world = World::new().await;
     let order = world.authority("Middle");
     let listed = |path: &str| Some(world.issuer.url(path));
-    let middle = world.root.subordinate(&postern::trust::authority::AuthorityOrder { crl_url: listed("/root.crl"), ..order }).unwrap();
+    let middle =
+        world.root.subordinate(&postern::trust::authority::AuthorityOrder { crl_url: listed("/root.crl"), ..order }).unwrap();
     let end = middle.issue(&Order { crl_url: listed("/middle.crl"), ..world.order() }).unwrap().certificate;
     let clean = middle.revocation_list(&[], START.minus(HOUR), START.plus(DAY)).unwrap();
     world.issuer.put("/middle.crl", Page::of(clean));

@@ -83,6 +83,7 @@ impl World {
     }
 
     /// An ordinary order for the recipient's certificate.
+    #[expect(clippy::unused_self, reason = "it reads like everything else a world has")]
     pub(crate) fn order(&self) -> Order {
         let order = Order::new(Binding::Address(recipient()), START.minus(DAY * 30), START.plus(DAY * 300));
         Order { key: KeyKind::P256, ..order }
@@ -119,6 +120,7 @@ impl World {
         self.choose(&[certificate]).await.err().map(|error| error.reason())
     }
 
+    #[expect(clippy::unused_self, reason = "it reads like everything else a world has")]
     pub(crate) fn authority(&self, name: &str) -> AuthorityOrder {
         AuthorityOrder::new(name, START.minus(DAY * 30), START.plus(DAY * 300))
     }

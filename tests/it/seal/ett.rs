@@ -68,7 +68,12 @@ async fn each_signer_of_the_federal_test_tool_is_judged_as_it_asks() {
         ("SHA-384", signed(&|_| {}), "-md sha384", None),
         ("SHA-512", signed(&|_| {}), "-md sha512", None),
         ("an issuer by AIA alone", below("/middle.cer"), "", None),
-        ("INVALID", signed(&|o| o.binding = Binding::Address(address("somebody@direct.lab.example"))), "", Some(Reason::NotBound)),
+        (
+            "INVALID",
+            signed(&|o| o.binding = Binding::Address(address("somebody@direct.lab.example"))),
+            "",
+            Some(Reason::NotBound),
+        ),
         ("INVALID, revoked", revoked, "", Some(Reason::Revoked)),
         ("EXPIRED", signed(&|o| o.until = now().minus(DAY)), "", Some(Reason::ExpiredCert)),
         ("DIFFERENT_TRUST_ANCHOR", stranger.issue(&order(&world)).unwrap(), "", Some(Reason::Untrusted)),
