@@ -11,7 +11,7 @@ use postern::{
     domain::{DirectAddress, OffsetTime, Timestamp},
     seal::{Inner, KeySigner, Opening, Own, Profile, Seal, Sealer, floor::Floor, open},
     trust::{
-        Anchors, Crls, Policy, RecipientCertificate, Revocation,
+        Anchors, Policy, RecipientCertificate,
         authority::{Authority, Binding, KeyKind, Order},
     },
 };
@@ -84,8 +84,7 @@ fn open_sealed(bencher: Bencher<'_, '_>, kib: usize) {
     let with = Seal { signer: &parties.signer, recipient: &parties.recipient, profile: Profile::default(), at: parties.at };
     Sealer::new().seal_inner(&Inner::parse(&inner(kib)).unwrap(), with, &mut out).unwrap();
     let anchors = Anchors::new(vec![parties.root.certificate().clone()]);
-    let crls = Crls::default();
-    let policy = Policy { intermediates: &[], anchors: &anchors, crls: &crls, revocation: Revocation::Soft };
+    let policy = Policy::new(&anchors, &[]);
     let own = [parties.own];
     bencher
         .counter(BytesCount::of_slice(&out))

@@ -50,6 +50,7 @@ pub(crate) async fn assemble(config: &Config, master: MasterKey, clock: Arc<dyn 
         directory: config.directory.clone(),
         discovery: config.discovery.clone(),
         test: config.test.clone(),
+        revocation: config.revocation.clone(),
     };
     let limit = config.limits.pdf_bytes;
     let check =

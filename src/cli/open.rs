@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     anyhow::ensure!(!own.is_empty(), "the key {} does not belong to {}", args.key.display(), args.cert.display());
     let message = read(&args.file)?;
 
-    let policy = Policy { intermediates: &intermediates, anchors: &anchors, crls: &crls, revocation: args.revocation };
+    let policy = Policy { crls: &crls, revocation: args.revocation, ..Policy::new(&anchors, &intermediates) };
     let at = args.at.map_or_else(now, |at| at.at);
     let opened = open(&message, Opening { own: &own, policy, at, rcpt: args.rcpt.as_ref() });
     if let (Ok(verified), Some(file)) = (&opened, &args.save) {

@@ -20,7 +20,7 @@ use crate::{
     domain::{DirectAddress, OrgId, OrgScope},
     store::{Store, organization::Organization, trust::AnchorKind},
     trust::{
-        Anchors, Certificate, Crls, Discovery, Policy, Revocation,
+        Anchors, Certificate, Discovery, Inquirer, Policy,
         discovery::{Asked, Believing, Freshness, Said, Search, Step, Verdict},
     },
 };
@@ -49,9 +49,10 @@ pub(crate) fn run(probe: &Probe, global: &Global) -> anyhow::Result<Exit> {
         let organization = sender(store, probe.organization.as_deref()).await?;
         let (anchors, intermediates) = believed(store, organization.id).await?;
         let discovery = Discovery::new(context.config().discovery.clone(), store.clone());
-        let policy =
-            Policy { intermediates: &intermediates, anchors: &anchors, crls: &Crls::default(), revocation: Revocation::Soft };
-        let judge = Believing { policy, address, at: context.clock.now() };
+        let inquirer = Inquirer::new(store.clone(), &context.config().revocation);
+        let strictness = organization.file.trust.sending();
+        let policy = Policy::under(&strictness, &anchors, &intermediates);
+        let judge = Believing { inquirer: &inquirer, policy, address, at: context.clock.now() };
         let freshness = if probe.fresh { Freshness::Asked } else { Freshness::Kept };
         let search = discovery.find(organization.id, address, &judge, freshness).await;
         Ok((organization, search))

@@ -6,6 +6,8 @@ mod cache;
 mod import;
 /// What to put into DNS or LDAP.
 mod publish;
+/// What issuers published.
+mod revocation;
 /// Lists and removal.
 mod shelf;
 
@@ -41,6 +43,33 @@ enum Command {
     ///
     /// Peers answer us only when they find them. Exit code 1 when an identity has no certificate that can be published.
     Publish(publish::Publish),
+    /// Revocation lists and what else issuers publish, as it was fetched for all organizations
+    #[command(subcommand)]
+    Revocation(Revocation),
+}
+
+#[derive(Debug, Subcommand)]
+enum Revocation {
+    /// List what was fetched: how old it is, and what did not answer
+    ///
+    /// Exit code 1 when a list that was needed lately is out of date or could not be had yet.
+    List(ListStatements),
+    /// Fetch every list anew, now; deliveries go by the new ones within seconds
+    ///
+    /// Exit code 1 when one could not be had; what was had before stays.
+    Refresh(RefreshStatements),
+}
+
+#[derive(Debug, Args)]
+struct ListStatements {
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct RefreshStatements {
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Debug, Subcommand)]
@@ -132,5 +161,7 @@ pub(crate) fn run(trust: &Trust, global: &Global) -> anyhow::Result<Exit> {
         Command::Certificates(Certificates::Remove(args)) => shelf::remove(args, Shelf::Certificates, global),
         Command::Cache(cache) => cache::run(cache, global),
         Command::Publish(args) => publish::run(args, global),
+        Command::Revocation(Revocation::List(args)) => revocation::list(args, global),
+        Command::Revocation(Revocation::Refresh(args)) => revocation::refresh(args, global),
     }
 }

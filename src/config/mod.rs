@@ -25,6 +25,8 @@ pub mod log;
 pub mod organization;
 /// `[[relay]]`.
 pub mod relay;
+/// `[revocation]`.
+pub mod revocation;
 /// The commented sample file.
 pub mod sample;
 /// Values that are never printed.
@@ -73,6 +75,8 @@ pub struct Config {
     pub directory: directory::DirectorySection,
     /// Finding the certificates of recipients.
     pub discovery: discovery::DiscoverySection,
+    /// Revocation lists, OCSP answers, issuers' certificates.
+    pub revocation: revocation::RevocationSection,
     /// Test traffic.
     pub test: test::TestSection,
     /// What is logged, and how.
@@ -100,6 +104,7 @@ const SECTIONS: &[&section::Description] = &[
     &limits::LimitsSection::DESCRIPTION,
     &directory::DirectorySection::DESCRIPTION,
     &discovery::DiscoverySection::DESCRIPTION,
+    &revocation::RevocationSection::DESCRIPTION,
     &test::TestSection::DESCRIPTION,
     &log::LogSection::DESCRIPTION,
 ];
@@ -133,6 +138,8 @@ impl Config {
         must(self.worker.retry_min <= self.worker.retry_max, "worker.retry_min must not be longer than worker.retry_max");
         must(!self.worker.poll.0.is_zero(), "worker.poll must be longer than nothing");
         must(self.limits.pdf_bytes > 0, "limits.pdf_bytes must be at least 1");
+        must(!self.revocation.refresh.0.is_zero(), "revocation.refresh must be longer than nothing");
+        must(self.revocation.list_bytes > 0, "revocation.list_bytes must be at least 1");
         let domains = self.test.test_domains.iter().all(|domain| is_host_name(domain));
         must(domains, "test.test_domains must be domains like hisp.test");
         // A PDF inside JSON is base64: four octets for three.

@@ -29,6 +29,10 @@ pub mod profile;
 pub mod report;
 /// Targets and the trace that explains them.
 pub mod route;
+/// What authorities publish about the certificates they issued.
+pub mod statement;
+/// How strictly certificates are judged.
+pub mod strictness;
 /// Text a field may carry.
 pub mod text;
 /// Instants, calendar dates and the clock that is handed in.

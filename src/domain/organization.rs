@@ -10,6 +10,7 @@ use super::{
     money,
     order::PostalAddress,
     profile::{Cipher, KeyTransport, Profile},
+    strictness::TrustRules,
     time::{Date, Span, TimeZone},
     words,
 };
@@ -134,6 +135,9 @@ pub struct OrganizationFile {
     /// How results are routed.
     #[serde(default)]
     pub routing: RoutingRules,
+    /// How strictly certificates are judged.
+    #[serde(default)]
+    pub trust: TrustRules,
     /// The organization's configured addresses.
     #[serde(default, rename = "target", skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<ConfiguredTarget>,
@@ -427,6 +431,9 @@ impl OrganizationFile {
                 "can only be [\"hold\"] in this version: nothing else is done yet when a delivery fails",
             );
         }
+        for (field, problem) in self.trust.problems() {
+            bad(field, problem);
+        }
         for (i, peer) in self.peers.iter().enumerate() {
             if !super::address::is_host_name(&peer.domain) {
                 bad(format!("peer[{i}].domain"), "is not a domain like direct.example.org");
@@ -505,6 +512,7 @@ mod tests {
             document: DocumentRules::default(),
             message: MessageRules::default(),
             routing: RoutingRules::default(),
+            trust: TrustRules::default(),
             targets: vec![],
             sites: vec![],
             identities: vec![],

@@ -14,7 +14,7 @@ use std::{
 use reqwest::{
     Certificate, Client, Method, Url,
     dns::{Addrs, Name, Resolve, Resolving},
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    header::{CONTENT_TYPE, LOCATION, RETRY_AFTER},
     redirect, tls,
 };
 
@@ -100,6 +100,8 @@ pub struct Fetched {
     pub content_type: Option<String>,
     /// Retry-After in seconds, when given so.
     pub retry_after: Option<Duration>,
+    /// Where a redirect leads, as a whole URL. It is not followed: whoever wants to asks anew, and is checked anew.
+    pub location: Option<String>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -163,7 +165,7 @@ impl Fetcher {
             }
             FetchError::Failed { host: host.clone(), source: error.without_url() }
         };
-        let mut request = self.client.request(method, url);
+        let mut request = self.client.request(method, url.clone());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -176,6 +178,7 @@ impl Fetcher {
             status: answer.status().as_u16(),
             content_type: text(CONTENT_TYPE),
             retry_after: text(RETRY_AFTER).and_then(|v| v.parse().ok()).map(Duration::from_secs),
+            location: text(LOCATION).and_then(|place| url.join(&place).ok()).map(String::from),
             body: Vec::new(),
         };
         while let Some(chunk) = answer.chunk().await.map_err(failed)? {
@@ -296,6 +299,7 @@ mod tests {
         let port = server(b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n").await;
         let fetched = Fetcher::new(rules(true)).unwrap().get(&format!("http://127.0.0.1:{port}/"), &[]).await.unwrap();
         assert_eq!(fetched.status, 302);
+        assert_eq!(fetched.location.as_deref(), Some("http://169.254.169.254/"));
     }
 
     #[tokio::test]

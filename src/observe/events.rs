@@ -4,13 +4,14 @@
 
 use std::time::Duration;
 
-use super::facts::{Configured, Door, Fact, Lookup, Word};
+use super::facts::{Configured, Door, Fact, Host, Lookup, Word};
 use crate::domain::{
     Reason,
     id::{DeliveryId, OrderKey, OrgId, ProcessId, ResultId, SnapshotId},
     order::Action,
     organization::SendMode,
     report::ResultStatus,
+    statement::StatementKind,
 };
 
 macro_rules! events {
@@ -126,6 +127,12 @@ events! {
     DEBUG DiscoveryAnswered = "discovery_answered" {} by { source: Lookup } timing { took }
     /// Name servers or a directory were asked for certificates and did not answer.
     WARN DiscoveryUnavailable = "discovery_unavailable" {} by { source: Lookup } timing { took }
+    /// An issuer's server did not give what was asked of it; it is left alone for a while.
+    WARN StatementUnavailable<'a> = "statement_unavailable" { host: Host<'a>, wait: Duration } by { kind: StatementKind }
+    /// What an issuer published has changed: whoever is believed is judged anew.
+    INFO StatementChanged<'a> = "statement_changed" { host: Host<'a> } by { kind: StatementKind }
+    /// A certificate is believed although its revocation cannot be told: the organization's rules say soft_fail.
+    WARN RevocationUnchecked = "revocation_unchecked" { org: OrgId }
 
     /// A directory was loaded.
     INFO DirectoryLoaded = "directory_loaded" { snapshot: SnapshotId, entries: usize }

@@ -12,6 +12,7 @@ use crate::domain::{
     order::{Action, Priority},
     organization::{Mode, SendMode},
     report::{ResultState, ResultStatus},
+    statement::StatementKind,
     words,
 };
 
@@ -72,7 +73,21 @@ macro_rules! counted {
 }
 
 opaque!(OrgId, SiteId, OrderKey, ResultId, DeliveryId, IdentityId, CertificateId, SnapshotId, LedgerLineId, ProcessId);
-closed!(Reason, State, Disposition, NoticeKind, Action, Priority, Mode, SendMode, ResultState, ResultStatus, Door, Lookup);
+closed!(
+    Reason,
+    State,
+    Disposition,
+    NoticeKind,
+    Action,
+    Priority,
+    Mode,
+    SendMode,
+    ResultState,
+    ResultStatus,
+    StatementKind,
+    Door,
+    Lookup
+);
 counted!(u16, u32, u64, usize);
 
 /// Milliseconds.
@@ -112,6 +127,37 @@ words! {
         Dns = "dns",
         /// A directory.
         Ldap = "ldap",
+    }
+}
+
+/// The host of a URL that a certificate names: letters, digits, dots, dashes and a port, whatever somebody wrote there.
+#[derive(Debug, Clone, Copy)]
+pub struct Host<'a>(&'a str);
+
+impl<'a> Host<'a> {
+    /// The host of `url`; nothing when it has none that looks like one.
+    #[must_use]
+    pub fn of(url: &'a str) -> Self {
+        let after = url.split_once("://").map_or("", |(_, rest)| rest);
+        let host = after.split(['/', '?', '#']).next().unwrap_or_default();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
+        Self(if host.len() <= 255 && host.bytes().all(plain) { host } else { "" })
+    }
+
+    /// It as text.
+    #[must_use]
+    pub const fn as_str(&self) -> &'a str {
+        self.0
+    }
+}
+
+impl Fact for Host<'_> {
+    type Shown<'a>
+        = &'a str
+    where
+        Self: 'a;
+    fn shown(&self) -> &str {
+        self.0
     }
 }
 

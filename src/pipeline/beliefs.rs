@@ -10,7 +10,8 @@ use tokio::sync::Mutex;
 
 use super::Gateway;
 use crate::{
-    domain::{DirectAddress, IdentityId, OrgId, OrgScope, Timestamp},
+    domain::{Class, DirectAddress, IdentityId, OrgId, OrgScope, Timestamp},
+    observe::events,
     seal::KeySigner,
     store::{
         StoreError,
@@ -18,7 +19,7 @@ use crate::{
         trust::AnchorKind,
     },
     trust::{
-        Anchors, Certificate, Crls, Policy, Revocation, TrustError, Trusted,
+        Anchors, Certificate, Policy, TrustError, Trusted,
         discovery::{Believing, Freshness},
     },
 };
@@ -37,7 +38,15 @@ pub(super) struct Beliefs {
     organizations: Known<OrgId, Organization>,
     keys: Known<(OrgId, IdentityId), Credential>,
     anchors: Known<OrgId, Believed>,
-    recipients: Known<(OrgId, String), Trusted>,
+    recipients: Mutex<HashMap<(OrgId, String), Judged>>,
+}
+
+/// A certificate judged: when, and what was known about revocation then.
+#[derive(Clone)]
+struct Judged {
+    at: Timestamp,
+    news: u64,
+    trusted: Arc<Trusted>,
 }
 
 /// What an identity proves itself with.
@@ -105,31 +114,54 @@ impl Gateway {
         Ok(credential)
     }
 
-    /// A certificate of the recipient that is valid, trusted and bound to the address at this moment.
+    /// A certificate of the recipient that is valid, trusted, not revoked and bound to the address at this moment.
     pub(super) async fn recipient(&self, org: OrgId, address: &DirectAddress) -> Result<Arc<Trusted>, TrustError> {
-        let now = self.clock.now();
-        let key = (org, address.key());
-        if let Some((at, trusted)) = self.beliefs.recipients.lock().await.get(&key)
-            && now.since(*at) < LASTS
-            && trusted.is_valid_at(now)
-        {
-            return Ok(Arc::clone(trusted));
+        let trusted = self.believed_now(org, address).await?;
+        if !trusted.unchecked().is_empty() {
+            events::RevocationUnchecked { org }.emit();
         }
+        Ok(trusted)
+    }
+
+    async fn believed_now(&self, org: OrgId, address: &DirectAddress) -> Result<Arc<Trusted>, TrustError> {
+        match self.still_believed(org, address).await {
+            Some(trusted) => Ok(trusted),
+            None => self.judged(org, address).await,
+        }
+    }
+
+    /// The cheap check: nothing that a verdict of a moment ago went by has changed.
+    async fn still_believed(&self, org: OrgId, address: &DirectAddress) -> Option<Arc<Trusted>> {
+        let now = self.clock.now();
+        let judged = self.beliefs.recipients.lock().await.get(&(org, address.key())).cloned()?;
+        let fresh = now.since(judged.at) < LASTS && judged.news == self.inquirer.news() && judged.trusted.is_valid_at(now);
+        fresh.then_some(judged.trusted)
+    }
+
+    /// Whether a verdict still stands: asked once more when the recipient's server waits for the message.
+    pub(super) async fn still_stands(&self, org: OrgId, address: &DirectAddress, trusted: &Trusted) -> bool {
+        match self.believed_now(org, address).await {
+            Ok(now) => now.fingerprint() == trusted.fingerprint(),
+            // What cannot be told at this instant was told a moment ago.
+            Err(error) => error.class() == Class::Retry && trusted.is_valid_at(self.clock.now()),
+        }
+    }
+
+    async fn judged(&self, org: OrgId, address: &DirectAddress) -> Result<Arc<Trusted>, TrustError> {
+        let now = self.clock.now();
         let believed = self.believed(org, now).await?;
-        let policy = Policy {
-            intermediates: &believed.intermediates,
-            anchors: &believed.anchors,
-            crls: &Crls::default(),
-            // Fetching revocation lists is not built yet: what no list is at hand for is let pass.
-            revocation: Revocation::Soft,
-        };
-        let judge = Believing { policy, address, at: now };
+        let organization = self.organization(org).await.map_err(|error| TrustError::Unavailable(error.to_string()))?;
+        let strictness = organization.file.trust.sending();
+        let policy = Policy::under(&strictness, &believed.anchors, &believed.intermediates);
+        // Asked before judging: what becomes known meanwhile may have been missed.
+        let news = self.inquirer.news();
+        let judge = Believing { inquirer: &self.inquirer, policy, address, at: now };
         let trusted = Arc::new(self.discovery.find(org, address, &judge, Freshness::Kept).await.outcome?);
         let mut known = self.beliefs.recipients.lock().await;
         if known.len() >= MOST_RECIPIENTS {
             known.clear();
         }
-        known.insert(key, (now, Arc::clone(&trusted)));
+        known.insert((org, address.key()), Judged { at: now, news, trusted: Arc::clone(&trusted) });
         Ok(trusted)
     }
 

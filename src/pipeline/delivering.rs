@@ -145,7 +145,10 @@ impl Gateway {
             Credential::Password(password) => Some(password),
             Credential::Signer(_) | Credential::None => None,
         };
-        let outcome = self.post.send(identity, password, &job, || self.go_ahead(claimed, &evidence, &organization)).await;
+        let outcome = self
+            .post
+            .send(identity, password, &job, || self.go_ahead(claimed, work, trusted.as_deref(), &evidence, &organization))
+            .await;
         failpoint::reach("delivery_answered");
         drop(letter);
         self.record(claimed, work, &organization, identity, outcome, began.elapsed()).await;
@@ -153,9 +156,22 @@ impl Gateway {
     }
 
     /// Commits `on_wire` before the first byte of DATA. A worker that lost its lease, or whose delivery was cancelled or
-    /// superseded while it was sealing, is told to stop.
-    async fn go_ahead(&self, claimed: &Claimed, evidence: &Evidence, organization: &Organization) -> GoAhead {
+    /// superseded while it was sealing, is told to stop; so is one that waited for a place while its recipient's certificate
+    /// was revoked: released, it is judged anew.
+    async fn go_ahead(
+        &self,
+        claimed: &Claimed,
+        work: &Work,
+        trusted: Option<&Trusted>,
+        evidence: &Evidence,
+        organization: &Organization,
+    ) -> GoAhead {
         failpoint::reach("delivery_before_on_wire");
+        if let Some(trusted) = trusted
+            && !self.still_stands(work.org, &work.target.address, trusted).await
+        {
+            return GoAhead::Stop;
+        }
         let mut change = by(claimed, Event::WireStarted);
         change.evidence = evidence.clone();
         change.zone = organization.file.time_zone.clone();

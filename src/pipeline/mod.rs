@@ -10,12 +10,13 @@ use tokio::sync::Semaphore;
 
 use crate::{
     config::{
-        directory::DirectorySection, discovery::DiscoverySection, limits::LimitsSection, test::TestSection, worker::WorkerSection,
+        directory::DirectorySection, discovery::DiscoverySection, limits::LimitsSection, revocation::RevocationSection,
+        test::TestSection, worker::WorkerSection,
     },
     domain::{Clock, id::ProcessId},
     observe::health::Health,
     store::{Committer, Store, blobs::Blobs, lease::Lease},
-    trust::Discovery,
+    trust::{Discovery, Inquirer},
 };
 
 /// How long to wait before trying again.
@@ -32,6 +33,8 @@ pub mod post;
 pub mod recovery;
 /// One result, from claim to its deliveries.
 pub mod routing;
+/// Keeping revocation lists fresh.
+mod statements;
 /// The loop.
 pub mod worker;
 
@@ -50,6 +53,8 @@ pub struct Settings {
     pub discovery: DiscoverySection,
     /// Test traffic.
     pub test: TestSection,
+    /// What issuers publish, and how it is fetched.
+    pub revocation: RevocationSection,
 }
 
 /// Everything the pipeline works with, handed in.
@@ -62,6 +67,8 @@ pub struct Gateway {
     pub committer: Committer,
     /// Ways out.
     pub post: PostOffice,
+    /// Asks issuers about revocation.
+    pub inquirer: Inquirer,
     /// What it goes by.
     pub settings: Settings,
     /// The time.
@@ -91,6 +98,7 @@ impl Gateway {
             cpu: Semaphore::new(cores),
             process: ProcessId::new(),
             discovery: Discovery::new(settings.discovery.clone(), store.clone()),
+            inquirer: Inquirer::new(store.clone(), &settings.revocation),
             store,
             blobs,
             post,

@@ -25,6 +25,7 @@ impl Gateway {
     pub async fn work_until(self: &Arc<Self>, stop: &CancellationToken) {
         events::Started { process: self.process }.emit();
         let keeper = tokio::spawn(Arc::clone(self).keep_leases());
+        let refresher = tokio::spawn(Arc::clone(self).keep_statements());
         let mut running = JoinSet::new();
         self.health.expect(Part::Worker, SILENCE);
         let mut turn = 0_usize;
@@ -59,6 +60,7 @@ impl Gateway {
             }
         }
         self.finish(running).await;
+        refresher.abort();
         keeper.abort();
     }
 

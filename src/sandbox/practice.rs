@@ -16,7 +16,7 @@ use crate::{
     domain::{Clock, DirectAddress},
     seal::{self, Opening, Own},
     trust::{
-        Anchors, Certificate, Crls, Policy, Revocation, TrustError,
+        Anchors, Certificate, Policy, TrustError,
         authority::{Authority, Binding, Issued, KeyKind, Order},
     },
 };
@@ -157,7 +157,7 @@ impl Opener for Practice {
     fn open(&self, recipient: &DirectAddress, message: &[u8]) -> Result<Vec<u8>, String> {
         let own = self.domain(&recipient.domain_key()).map_err(|error| error.to_string())?;
         let anchors = Anchors::new(vec![self.anchor().clone()]);
-        let policy = Policy { intermediates: &[], anchors: &anchors, crls: &Crls::default(), revocation: Revocation::Soft };
+        let policy = Policy::new(&anchors, &[]);
         let opening = Opening { own: &[own], policy, at: self.clock.now(), rcpt: Some(recipient) };
         seal::open(message, opening).map(|verified| verified.inner().to_vec()).map_err(|error| error.to_string())
     }

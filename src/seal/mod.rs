@@ -37,7 +37,7 @@ pub use envelope::{Seal, Sealed, Sealer};
 pub use error::{OpenError, SealError};
 pub use letter::{Enclosed, Letter};
 pub use notice::Notice;
-pub use open::{Opening, Verified, open};
+pub use open::{Opening, Presented, Verified, open, presented};
 pub use outer::{Inner, Outer};
 pub use sign::{KeySigner, Signer, read_key};
 

@@ -11,9 +11,8 @@ use crate::{
     crypto::der::{Node, ObjectIdentifier, Tag, explicit},
     domain::{DirectAddress, MessageId, Timestamp},
     trust::{
-        Certificate, Policy, TrustError,
+        self, Certificate, Policy, TrustError,
         checks::{self, Purpose},
-        path,
     },
 };
 
@@ -140,8 +139,31 @@ pub(super) fn content_info(der: &[u8]) -> Option<(ObjectIdentifier, Node<'_>)> {
     members.is_empty().then_some((kind, content))
 }
 
-/// The signed octets, and every signer whose signature holds and who is trusted.
-fn verify(decrypted: &Decrypted, opening: Opening<'_>) -> Result<(Vec<u8>, Vec<Certificate>), OpenError> {
+/// The certificates that signed a message, not verified, and the others it carries: what `trust::Inquirer::gather` is to
+/// ask about before [`open`] can judge.
+#[derive(Debug, Clone, Default)]
+pub struct Presented {
+    /// Of those who are said to have signed it.
+    pub signers: Vec<Certificate>,
+    /// All that it carries.
+    pub carried: Vec<Certificate>,
+}
+
+/// Decrypts a message and looks who says to have signed it; nothing is believed, and nothing of its content is shown.
+/// `known` are certificates a signer may be among when the message does not carry it.
+///
+/// # Errors
+/// As [`open`], as far as it has to look.
+pub fn presented(message: &[u8], own: &[Own], known: &[Certificate]) -> Result<Presented, OpenError> {
+    let outside = Entity::read(message).ok_or(OpenError::Malformed("it has no header block"))?;
+    let decrypted = uncover(&outside, own)?;
+    let (_, der) = signed_data(&decrypted)?;
+    let signed = signed(&der)?;
+    Ok(Presented { signers: signed.named(known), carried: signed.certificates })
+}
+
+/// The detached content, when there is one, and the SignedData in DER.
+fn signed_data(decrypted: &Decrypted) -> Result<(Option<&[u8]>, Vec<u8>), OpenError> {
     // Garbage out of a wrong key is a failure to decrypt like any other.
     let entity = Entity::read(&decrypted.0).ok_or(OpenError::Undecryptable)?;
     let (detached, der) = match entity.kind() {
@@ -154,8 +176,11 @@ fn verify(decrypted: &Decrypted, opening: Opening<'_>) -> Result<(Vec<u8>, Vec<C
         Kind::Cms => (None, entity.decoded().ok_or(OpenError::Malformed("the signed data cannot be read"))?),
         Kind::Wrapped | Kind::Other => return Err(OpenError::NotSigned),
     };
-    let der = ber::to_der(&der).ok_or(OpenError::Malformed("the signed data cannot be read"))?;
-    let (kind, content) = content_info(&der).ok_or(OpenError::Malformed("the signed data cannot be read"))?;
+    Ok((detached, ber::to_der(&der).ok_or(OpenError::Malformed("the signed data cannot be read"))?))
+}
+
+fn signed(der: &[u8]) -> Result<Signed<'_>, OpenError> {
+    let (kind, content) = content_info(der).ok_or(OpenError::Malformed("the signed data cannot be read"))?;
     if kind != oid::SIGNED_DATA {
         // Encrypted twice, or anything else that is no signature.
         return Err(if kind == oid::ENVELOPED_DATA || kind == oid::AUTH_ENVELOPED_DATA {
@@ -164,7 +189,13 @@ fn verify(decrypted: &Decrypted, opening: Opening<'_>) -> Result<(Vec<u8>, Vec<C
             OpenError::NotSigned
         });
     }
-    let signed = Signed::read(content).ok_or(OpenError::Malformed("the signed data cannot be read"))?;
+    Signed::read(content).ok_or(OpenError::Malformed("the signed data cannot be read"))
+}
+
+/// The signed octets, and every signer whose signature holds and who is trusted.
+fn verify(decrypted: &Decrypted, opening: Opening<'_>) -> Result<(Vec<u8>, Vec<Certificate>), OpenError> {
+    let (detached, der) = signed_data(decrypted)?;
+    let signed = signed(&der)?;
     let (Some(covered), true) = (detached.or(signed.content), detached.is_none() || signed.content.is_none()) else {
         return Err(OpenError::Malformed("the signed content is missing or there twice"));
     };
@@ -191,12 +222,10 @@ fn verify(decrypted: &Decrypted, opening: Opening<'_>) -> Result<(Vec<u8>, Vec<C
 
 /// Dates, usage, path and revocation of a signer.
 fn believe(signer: Certificate, sent: &[Certificate], opening: Opening<'_>) -> Result<Certificate, OpenError> {
-    let policy = opening.policy;
     checks::dates(&signer, opening.at)?;
     checks::usage(&signer, Purpose::Sign)?;
-    let intermediates: Vec<Certificate> = policy.intermediates.iter().chain(sent).cloned().collect();
-    let path = path::find(&signer, &intermediates, policy.anchors, opening.at)?;
-    policy.crls.check(path.certificates(), policy.revocation, opening.at)?;
+    let intermediates: Vec<Certificate> = opening.policy.intermediates.iter().chain(sent).cloned().collect();
+    trust::believe(&signer, Policy { intermediates: &intermediates, ..opening.policy }, opening.at)?;
     Ok(signer)
 }
 

@@ -65,6 +65,12 @@ impl<'a> Signed<'a> {
         self.infos.iter().map(|info| (info.digest, info.algorithm))
     }
 
+    /// The certificates that the signers say are theirs, from those sent along and those `known`; nothing verified.
+    pub(super) fn named(&self, known: &[Certificate]) -> Vec<Certificate> {
+        let all = || self.certificates.iter().chain(known);
+        self.infos.iter().filter_map(|info| all().find(|candidate| info.is_by(candidate)).cloned()).collect()
+    }
+
     /// Checks every signature over `content`; each signer's certificate, or why it does not count.
     pub(super) fn signers(&self, content: &[u8], known: &[Certificate]) -> Vec<Result<Certificate, OpenError>> {
         self.infos.iter().map(|info| info.check(content, &self.certificates, known)).collect()

@@ -16,6 +16,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("migrations/sqlite/0002_discovery.sql"),
         include_str!("migrations/postgres/0002_discovery.sql"),
     ),
+    (
+        3,
+        "revocation",
+        include_str!("migrations/sqlite/0003_revocation.sql"),
+        include_str!("migrations/postgres/0003_revocation.sql"),
+    ),
 ];
 
 /// How many there are.

@@ -98,6 +98,8 @@ pub mod reach;
 /// Results and their routes.
 pub mod result;
 mod rows;
+/// What issuers publish about their certificates.
+pub mod statement;
 /// What people look at: lists, counts, the worklist.
 pub mod survey;
 /// API tokens.

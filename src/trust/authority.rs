@@ -8,10 +8,9 @@ use openssl::{
     pkey::{PKey, Private},
     rsa::Rsa,
     x509::{
-        X509, X509Builder, X509CrlBuilder, X509Extension, X509NameBuilder, X509RevokedBuilder,
+        X509, X509Builder, X509Extension, X509NameBuilder,
         extension::{
-            AuthorityKeyIdentifier, BasicConstraints, CrlNumber, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName,
-            SubjectKeyIdentifier,
+            AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName, SubjectKeyIdentifier,
         },
     },
 };
@@ -21,6 +20,9 @@ use crate::{
     crypto::der,
     domain::{DirectAddress, Timestamp},
 };
+
+/// Lists and answers as an authority publishes them.
+pub mod published;
 
 /// An authority: its certificate and its key.
 pub struct Authority {
@@ -94,6 +96,8 @@ pub enum Usage {
     Unstated,
     /// Made out for web servers: an extended key usage without mail.
     WebServer,
+    /// For signing OCSP answers in the issuer's place.
+    OcspSigning,
 }
 
 /// The digest an authority signs with.
@@ -134,28 +138,120 @@ pub struct Order {
     pub digest: Digest,
     /// Where its revocation list is published.
     pub crl_url: Option<String>,
+    /// Where an OCSP responder answers about it.
+    pub ocsp_url: Option<String>,
+    /// Where its issuer's certificate is published.
+    pub issuer_url: Option<String>,
+    /// The certificate policies it asserts (OIDs).
+    pub policies: Vec<String>,
+    /// Whatever else a test wants in it.
+    pub extensions: Vec<Extension>,
+}
+
+/// A ready-made extension.
+#[derive(Debug, Clone)]
+pub struct Extension {
+    /// Its OID, dotted.
+    pub id: &'static str,
+    /// Whether it is critical.
+    pub critical: bool,
+    /// Its value in DER.
+    pub value: Vec<u8>,
+}
+
+/// An order for an authority below another. [`AuthorityOrder::new`] makes an ordinary one; change what should differ.
+#[derive(Debug, Clone)]
+pub struct AuthorityOrder {
+    /// Its common name.
+    pub name: String,
+    /// Its key.
+    pub key: KeyKind,
+    /// First valid instant.
+    pub from: Timestamp,
+    /// Last valid instant.
+    pub until: Timestamp,
+    /// Whether its basic constraints make it an authority.
+    pub ca: bool,
+    /// How many authorities may follow below it.
+    pub path_length: Option<u32>,
+    /// Whether its key usage lets it sign certificates and lists.
+    pub signs: bool,
+    /// The digest it is signed with.
+    pub digest: Digest,
+    /// Where the list of the authority above is published.
+    pub crl_url: Option<String>,
+    /// Where the certificate of the authority above is published.
+    pub issuer_url: Option<String>,
+    /// The certificate policies it asserts (OIDs).
+    pub policies: Vec<String>,
+    /// Whatever else a test wants in it.
+    pub extensions: Vec<Extension>,
+}
+
+impl AuthorityOrder {
+    /// A P-256 authority.
+    #[must_use]
+    pub fn new(name: &str, from: Timestamp, until: Timestamp) -> Self {
+        Self {
+            name: name.to_owned(),
+            key: KeyKind::P256,
+            from,
+            until,
+            ca: true,
+            path_length: None,
+            signs: true,
+            digest: Digest::Sha256,
+            crl_url: None,
+            issuer_url: None,
+            policies: Vec::new(),
+            extensions: Vec::new(),
+        }
+    }
 }
 
 impl Order {
     /// An RSA-2048 certificate for signing and encryption, signed with SHA-256.
     #[must_use]
     pub const fn new(binding: Binding, from: Timestamp, until: Timestamp) -> Self {
-        Self { binding, key: KeyKind::Rsa(2048), from, until, usage: Usage::Dual, digest: Digest::Sha256, crl_url: None }
+        Self {
+            binding,
+            key: KeyKind::Rsa(2048),
+            from,
+            until,
+            usage: Usage::Dual,
+            digest: Digest::Sha256,
+            crl_url: None,
+            ocsp_url: None,
+            issuer_url: None,
+            policies: Vec::new(),
+            extensions: Vec::new(),
+        }
     }
 }
 
 impl Authority {
     /// A self-signed root named `name`.
     pub fn new(name: &str, kind: KeyKind, from: Timestamp, until: Timestamp) -> Result<Self, TrustError> {
-        let key = kind.generate()?;
-        let x509 = authority_certificate(name, &key, None, from, until).map_err(TrustError::crypto("make an authority"))?;
-        Ok(Self { certificate: Certificate::from_x509(&x509)?, key })
+        Self::made(&AuthorityOrder { key: kind, ..AuthorityOrder::new(name, from, until) }, kind.generate()?, None)
     }
 
     /// An authority below this one.
     pub fn intermediate(&self, name: &str, kind: KeyKind, from: Timestamp, until: Timestamp) -> Result<Self, TrustError> {
-        let key = kind.generate()?;
-        let x509 = authority_certificate(name, &key, Some(self), from, until).map_err(TrustError::crypto("make an authority"))?;
+        self.subordinate(&AuthorityOrder { key: kind, ..AuthorityOrder::new(name, from, until) })
+    }
+
+    /// An authority below this one, as ordered.
+    pub fn subordinate(&self, order: &AuthorityOrder) -> Result<Self, TrustError> {
+        Self::made(order, order.key.generate()?, Some(self))
+    }
+
+    /// Another certificate for the name and key of `other`, signed by this authority: a cross-certificate, or a renewed one.
+    pub fn certify(&self, other: &Self, order: &AuthorityOrder) -> Result<Self, TrustError> {
+        Self::made(order, other.key.clone(), Some(self))
+    }
+
+    fn made(order: &AuthorityOrder, key: PKey<Private>, above: Option<&Self>) -> Result<Self, TrustError> {
+        let x509 = authority_certificate(order, &key, above).map_err(TrustError::crypto("make an authority"))?;
         Ok(Self { certificate: Certificate::from_x509(&x509)?, key })
     }
 
@@ -192,7 +288,7 @@ impl Authority {
 
     /// A revocation list (DER) naming `revoked`, good from `from` to `until`.
     pub fn revocation_list(&self, revoked: &[&Certificate], from: Timestamp, until: Timestamp) -> Result<Vec<u8>, TrustError> {
-        self.list(revoked, from, until).map_err(TrustError::crypto("make a revocation list"))
+        published::list(self, &published::ListOrder::new(revoked, from, until))
     }
 
     fn end_entity(&self, order: &Order, key: &PKey<Private>) -> Result<X509, ErrorStack> {
@@ -214,6 +310,7 @@ impl Authority {
         }
         match order.usage {
             Usage::WebServer => builder.append_extension(ExtendedKeyUsage::new().server_auth().build()?)?,
+            Usage::OcspSigning => builder.append_extension(ExtendedKeyUsage::new().other("OCSPSigning").build()?)?,
             _ => builder.append_extension(ExtendedKeyUsage::new().email_protection().build()?)?,
         }
         let mut names = SubjectAlternativeName::new();
@@ -227,53 +324,43 @@ impl Authority {
             builder.append_extension(names)?;
         }
         key_identifiers(&mut builder, Some(self))?;
-        if let Some(url) = &order.crl_url {
-            builder.append_extension(crl_point(url)?)?;
-        }
+        let places =
+            Places { crl: order.crl_url.as_deref(), ocsp: order.ocsp_url.as_deref(), issuer: order.issuer_url.as_deref() };
+        append(&mut builder, places, &order.policies, &order.extensions)?;
         builder.sign(&self.key, order.digest.openssl())?;
         Ok(builder.build())
     }
-
-    fn list(&self, revoked: &[&Certificate], from: Timestamp, until: Timestamp) -> Result<Vec<u8>, ErrorStack> {
-        let mut builder = X509CrlBuilder::new()?;
-        builder.set_issuer_name(self.certificate.x509().subject_name())?;
-        builder.set_last_update(&*time(from)?)?;
-        builder.set_next_update(&*time(until)?)?;
-        for certificate in revoked {
-            let mut entry = X509RevokedBuilder::new()?;
-            entry.set_serial_number(certificate.x509().serial_number())?;
-            entry.set_revocation_date(&*time(from)?)?;
-            builder.add_revoked(entry.build())?;
-        }
-        let context = X509::builder()?;
-        let identifier =
-            AuthorityKeyIdentifier::new().keyid(true).build(&context.x509v3_context(Some(self.certificate.x509()), None))?;
-        builder.append_extension(identifier)?;
-        builder.append_extension(CrlNumber::new(BigNum::from_u32(1)?)?.build()?)?;
-        builder.sort()?;
-        builder.sign(&self.key, MessageDigest::sha256())?;
-        builder.build()?.to_der()
-    }
 }
 
-fn authority_certificate(
-    name: &str,
-    key: &PKey<Private>,
-    above: Option<&Authority>,
-    from: Timestamp,
-    until: Timestamp,
-) -> Result<X509, ErrorStack> {
-    let mut builder = start(key, from, until)?;
+fn authority_certificate(order: &AuthorityOrder, key: &PKey<Private>, above: Option<&Authority>) -> Result<X509, ErrorStack> {
+    let mut builder = start(key, order.from, order.until)?;
     let mut subject = X509NameBuilder::new()?;
     subject.append_entry_by_text("O", "Postern sandbox")?;
-    subject.append_entry_by_text("CN", &common_name(name))?;
+    subject.append_entry_by_text("CN", &common_name(&order.name))?;
     let subject = subject.build();
     builder.set_subject_name(&subject)?;
     builder.set_issuer_name(above.map_or(&*subject, |above| above.certificate.x509().subject_name()))?;
-    builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
-    builder.append_extension(KeyUsage::new().critical().key_cert_sign().crl_sign().build()?)?;
+    let mut constraints = BasicConstraints::new();
+    constraints.critical();
+    if order.ca {
+        constraints.ca();
+    }
+    if let Some(length) = order.path_length {
+        constraints.pathlen(length);
+    }
+    builder.append_extension(constraints.build()?)?;
+    let mut usage = KeyUsage::new();
+    usage.critical();
+    if order.signs {
+        usage.key_cert_sign().crl_sign();
+    } else {
+        usage.digital_signature();
+    }
+    builder.append_extension(usage.build()?)?;
     key_identifiers(&mut builder, above)?;
-    builder.sign(above.map_or(key, |above| &above.key), MessageDigest::sha256())?;
+    let places = Places { crl: order.crl_url.as_deref(), ocsp: None, issuer: order.issuer_url.as_deref() };
+    append(&mut builder, places, &order.policies, &order.extensions)?;
+    builder.sign(above.map_or(key, |above| &above.key), order.digest.openssl())?;
     Ok(builder.build())
 }
 
@@ -304,7 +391,7 @@ fn key_identifiers(builder: &mut X509Builder, issuer: Option<&Authority>) -> Res
 fn key_usage(order: &Order) -> Option<KeyUsage> {
     let mut usage = KeyUsage::new();
     usage.critical();
-    if matches!(order.usage, Usage::Dual | Usage::Sign | Usage::WebServer) {
+    if matches!(order.usage, Usage::Dual | Usage::Sign | Usage::WebServer | Usage::OcspSigning) {
         usage.digital_signature();
     }
     if matches!(order.usage, Usage::Dual | Usage::Encrypt | Usage::WebServer) {
@@ -317,15 +404,60 @@ fn key_usage(order: &Order) -> Option<KeyUsage> {
     (order.usage != Usage::Unstated).then_some(usage)
 }
 
+/// Where more can be learnt.
+#[derive(Clone, Copy)]
+struct Places<'a> {
+    crl: Option<&'a str>,
+    ocsp: Option<&'a str>,
+    issuer: Option<&'a str>,
+}
+
+fn append(builder: &mut X509Builder, places: Places<'_>, policies: &[String], more: &[Extension]) -> Result<(), ErrorStack> {
+    if let Some(url) = places.crl {
+        builder.append_extension(extension("2.5.29.31", false, &crl_point(url).unwrap_or_default())?)?;
+    }
+    if places.ocsp.is_some() || places.issuer.is_some() {
+        builder.append_extension(extension("1.3.6.1.5.5.7.1.1", false, &access(&places).unwrap_or_default())?)?;
+    }
+    if !policies.is_empty() {
+        builder.append_extension(extension("2.5.29.32", false, &asserted(policies).unwrap_or_default())?)?;
+    }
+    for more in more {
+        builder.append_extension(extension(more.id, more.critical, &more.value)?)?;
+    }
+    Ok(())
+}
+
+fn extension(id: &str, critical: bool, value: &[u8]) -> Result<X509Extension, ErrorStack> {
+    X509Extension::new_from_der(&*Asn1Object::from_str(id)?, critical, &*Asn1OctetString::new_from_bytes(value)?)
+}
+
 /// CRLDistributionPoints with one URL (RFC 5280 4.2.1.13).
-fn crl_point(url: &str) -> Result<X509Extension, ErrorStack> {
-    let encoded = der::tlv(der::implicit(6), &[url.as_bytes()])
-        .and_then(|name| der::tlv(der::explicit(0), &[&name]))
-        .and_then(|full| der::tlv(der::explicit(0), &[&full]))
-        .and_then(|point| der::sequence(&[&point]))
-        .and_then(|point| der::sequence(&[&point]))
-        .unwrap_or_default();
-    X509Extension::new_from_der(&*Asn1Object::from_str("2.5.29.31")?, false, &*Asn1OctetString::new_from_bytes(&encoded)?)
+fn crl_point(url: &str) -> der::Result<Vec<u8>> {
+    let name = der::tlv(der::explicit(0), &[&der::tlv(der::implicit(6), &[url.as_bytes()])?])?;
+    der::sequence(&[&der::sequence(&[&der::tlv(der::explicit(0), &[&name])?])?])
+}
+
+/// AuthorityInfoAccess (RFC 5280 4.2.2.1).
+fn access(places: &Places<'_>) -> der::Result<Vec<u8>> {
+    const OCSP: der::ObjectIdentifier = der::ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1");
+    const ISSUERS: der::ObjectIdentifier = der::ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.2");
+    let mut all = Vec::new();
+    for (method, url) in [(OCSP, places.ocsp), (ISSUERS, places.issuer)] {
+        if let Some(url) = url {
+            all.extend(der::sequence(&[&der::oid(method)?, &der::tlv(der::implicit(6), &[url.as_bytes()])?])?);
+        }
+    }
+    der::sequence(&[&all])
+}
+
+/// CertificatePolicies without qualifiers (RFC 5280 4.2.1.4).
+fn asserted(policies: &[String]) -> der::Result<Vec<u8>> {
+    let mut all = Vec::new();
+    for policy in policies {
+        all.extend(der::sequence(&[&der::oid(der::ObjectIdentifier::new(policy)?)?])?);
+    }
+    der::sequence(&[&all])
 }
 
 fn time(at: Timestamp) -> Result<Asn1Time, ErrorStack> {

@@ -51,7 +51,11 @@ impl Certificate {
         let tbs = &parsed.tbs_certificate;
         let instant = |seconds: i64| Timestamp(seconds.saturating_mul(1_000_000));
         let mut names = Names::default();
-        for extension in tbs.extensions() {
+        for (place, extension) in tbs.extensions().iter().enumerate() {
+            // RFC 5280 4.2: each at most once. Of two, one reader would take the first and another the last.
+            if tbs.extensions()[..place].iter().any(|earlier| earlier.oid == extension.oid) {
+                return Err(unreadable("one of its extensions is there twice"));
+            }
             match extension.parsed_extension() {
                 ParsedExtension::SubjectAlternativeName(san) => names.take(&san.general_names),
                 ParsedExtension::ParseError { .. } => return Err(unreadable("one of its extensions is broken")),
@@ -161,6 +165,35 @@ impl Certificate {
     #[must_use]
     pub fn key(&self) -> &PKey<Public> {
         &self.0.key
+    }
+
+    /// The certificate policies it asserts, as dotted numbers (RFC 5280 4.2.1.4).
+    #[must_use]
+    pub fn policies(&self) -> Vec<String> {
+        let Ok((_, parsed)) = X509Certificate::from_der(&self.0.der) else { return Vec::new() };
+        let all = parsed.extensions().iter().filter_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::CertificatePolicies(policies) => Some(policies),
+            _ => None,
+        });
+        all.flatten().map(|policy| policy.policy_id.to_id_string()).collect()
+    }
+
+    /// Whether its issuer's name is that of `issuer`; nothing is verified.
+    #[must_use]
+    pub fn names_as_issuer(&self, issuer: &Self) -> bool {
+        self.0.x509.issuer_name().try_cmp(issuer.0.x509.subject_name()).is_ok_and(std::cmp::Ordering::is_eq)
+    }
+
+    /// Whether its issuer has its own name: a root.
+    #[must_use]
+    pub fn is_self_issued(&self) -> bool {
+        self.names_as_issuer(self)
+    }
+
+    /// Whether the signature on it was made with the key of `issuer`.
+    #[must_use]
+    pub fn is_signed_by(&self, issuer: &Self) -> bool {
+        self.0.x509.verify(&issuer.0.key).unwrap_or(false)
     }
 
     /// Its key in words: `RSA 2048`, `P-256`.

@@ -36,7 +36,7 @@ pub fn key(certificate: &Certificate) -> Result<(), TrustError> {
     let key = certificate.key();
     let good = match key.id() {
         // An absurdly long key makes one verification cost seconds.
-        Id::RSA => (2048..=8192).contains(&key.bits()),
+        Id::RSA => (2048..=8192).contains(&key.bits()) && key.rsa().is_ok_and(|key| is_sound_exponent(key.e())),
         Id::EC => {
             let curve = key.ec_key().ok().and_then(|key| key.group().curve_name());
             matches!(curve, Some(Nid::X9_62_PRIME256V1 | Nid::SECP384R1))
@@ -47,6 +47,30 @@ pub fn key(certificate: &Certificate) -> Result<(), TrustError> {
         return Ok(());
     }
     Err(TrustError::KeyAlgorithm { subject: certificate.subject(), key: certificate.key_words() })
+}
+
+/// Whether an RSA exponent hides anything at all (1 does not), belongs to a key pair (even ones do not), and is not so
+/// long that using it costs seconds.
+fn is_sound_exponent(exponent: &openssl::bn::BigNumRef) -> bool {
+    exponent.num_bits() >= 2 && exponent.num_bits() <= 64 && exponent.is_bit_set(0)
+}
+
+/// Whether it asserts one of `wanted` (RFC 5280 4.2.1.4). Every certificate of `path` below the anchor must, so that an
+/// authority cannot hand on what it was not given; authorities may say "any". Policy mappings are not followed.
+pub fn policies(path: &[Certificate], wanted: &[String]) -> Result<(), TrustError> {
+    const ANY: &str = "2.5.29.32.0";
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let below = path.len().saturating_sub(1).max(1);
+    for (place, certificate) in path.iter().take(below).enumerate() {
+        let asserted = certificate.policies();
+        let good = asserted.iter().any(|policy| wanted.contains(policy) || (place > 0 && policy == ANY));
+        if !good {
+            return Err(TrustError::NoPolicy { subject: certificate.subject(), wanted: wanted.join(", ") });
+        }
+    }
+    Ok(())
 }
 
 /// Whether it may be used for `purpose`. A certificate without a key usage extension is not restricted

@@ -81,13 +81,29 @@ pub enum TrustError {
         subject: String,
     },
     /// Revocation must be known and is not.
-    #[error("no current revocation list of the issuer of '{subject}' is at hand")]
+    #[error("whether '{subject}' has been revoked cannot be told now: {}", problem.as_deref().unwrap_or("nothing current of its issuer is at hand"))]
     RevocationUnknown {
         /// Whose certificate.
         subject: String,
+        /// Why, when somebody was asked.
+        problem: Option<String>,
     },
-    /// A source of certificates did not answer.
-    #[error("certificates could not be looked up: {0}")]
+    /// The policy wants a place where revocation can be asked about, and its issuer names none.
+    #[error("the certificate '{subject}' names neither a revocation list nor an OCSP responder, and the policy wants one")]
+    NoRevocationSource {
+        /// Whose certificate.
+        subject: String,
+    },
+    /// The policy wants a certificate policy that is not asserted.
+    #[error("the certificate '{subject}' was not issued under a certificate policy that is wanted ({wanted})")]
+    NoPolicy {
+        /// Whose certificate.
+        subject: String,
+        /// Any of these would do.
+        wanted: String,
+    },
+    /// A source of certificates, or what a path needs, did not answer.
+    #[error("trust could not be checked: {0}")]
     Unavailable(String),
     /// OpenSSL could not do its work.
     #[error("cannot {operation}: {problem}")]
@@ -111,7 +127,7 @@ impl TrustError {
             Self::KeyUsage { .. } => Reason::KeyUsage,
             Self::KeyAlgorithm { .. } => Reason::KeyAlgorithm,
             Self::WeakAlgorithm { .. } => Reason::WeakAlgorithm,
-            Self::Untrusted { .. } => Reason::Untrusted,
+            Self::Untrusted { .. } | Self::NoRevocationSource { .. } | Self::NoPolicy { .. } => Reason::Untrusted,
             Self::Revoked { .. } => Reason::Revoked,
             Self::RevocationUnknown { .. } | Self::Unavailable(_) | Self::Crypto { .. } => Reason::TrustUnavailable,
         }
@@ -133,7 +149,7 @@ impl TrustError {
             Self::KeyAlgorithm { .. } => 4,
             Self::OutOfDate { .. } => 5,
             Self::Untrusted { .. } | Self::PathOutOfDate { .. } => 6,
-            Self::WeakAlgorithm { .. } => 7,
+            Self::WeakAlgorithm { .. } | Self::NoRevocationSource { .. } | Self::NoPolicy { .. } => 7,
             Self::Revoked { .. } => 8,
             // Not knowing yet is not knowing: it must win over what is certain about a sibling.
             Self::RevocationUnknown { .. } | Self::Unavailable(_) | Self::Crypto { .. } => 9,

@@ -14,17 +14,23 @@ pub mod describe;
 /// Finding the certificates of a recipient.
 pub mod discovery;
 mod error;
+/// Asking issuers for what they publish.
+pub mod inquiry;
 /// The signature path to an anchor.
 pub mod path;
+/// Where a certificate says that more can be learnt.
+pub mod pointers;
 /// Being found: DNS records and LDAP entries of our own certificates.
 pub mod publish;
-/// Revocation lists: which of them count, and what they say.
+/// Revocation lists and OCSP answers: which of them count, and what they say.
 pub mod revocation;
 mod sealable;
+mod signed;
 
 pub use certificate::Certificate;
 pub use discovery::Discovery;
 pub use error::TrustError;
+pub use inquiry::{Gathered, Inquirer};
 pub use path::Anchors;
-pub use revocation::{Crls, Revocation};
-pub use sealable::{Policy, RecipientCertificate, Trusted, choose};
+pub use revocation::{Answers, Crls, Revocation, Sourceless};
+pub use sealable::{Policy, RecipientCertificate, Trusted, believe, choose};

@@ -1,12 +1,13 @@
 //! The signature path to an anchor.
 //!
-//! OpenSSL builds and verifies the path; an anchor is matched by verifying signatures, never by comparing names or key
-//! identifiers. Anchors may be intermediates (Direct bundles hold many), so the path stops at the first anchor.
+//! The path is searched for here, signature by signature, and then judged as a whole by OpenSSL (dates, constraints,
+//! critical extensions). An anchor is matched by verifying signatures, never by comparing names or key identifiers. Anchors
+//! may be intermediates (Direct bundles hold many), so the path stops at the first anchor.
 
 use openssl::{
     stack::Stack,
     x509::{
-        X509, X509KeyUsage, X509StoreContext, X509VerifyResult,
+        X509, X509ExtendedKeyUsage, X509KeyUsage, X509StoreContext, X509VerifyResult,
         store::{X509Store, X509StoreBuilder},
         verify::{X509VerifyFlags, X509VerifyParam},
     },
@@ -16,7 +17,9 @@ use super::{Certificate, TrustError, checks};
 use crate::{crypto::Sha256, domain::Timestamp};
 
 /// Most intermediates between a certificate and its anchor; the reference implementations use the same bound.
-const DEPTH: i32 = 5;
+const DEPTH: usize = 5;
+/// Most signatures verified in search of one path.
+const MOST_VERIFICATIONS: usize = 64;
 
 /// The authorities an organization believes.
 #[derive(Debug, Clone, Default)]
@@ -48,20 +51,6 @@ impl Anchors {
     #[must_use]
     pub fn certificates(&self) -> &[Certificate] {
         &self.certificates
-    }
-
-    fn store(&self, at: Timestamp) -> Result<X509Store, TrustError> {
-        let failed = TrustError::crypto("set up the anchors");
-        let mut param = X509VerifyParam::new().map_err(&failed)?;
-        param.set_flags(X509VerifyFlags::PARTIAL_CHAIN | X509VerifyFlags::TRUSTED_FIRST).map_err(&failed)?;
-        param.set_time(at.micros().div_euclid(1_000_000));
-        param.set_depth(DEPTH);
-        let mut store = X509StoreBuilder::new().map_err(&failed)?;
-        for anchor in &self.certificates {
-            store.add_cert(anchor.x509().clone()).map_err(&failed)?;
-        }
-        store.set_param(&param).map_err(&failed)?;
-        Ok(store.build())
     }
 }
 
@@ -96,16 +85,128 @@ pub fn find(
     anchors: &Anchors,
     at: Timestamp,
 ) -> Result<Path, TrustError> {
-    let failed = TrustError::crypto("verify a certificate path");
-    let untrusted = |problem: &str| TrustError::Untrusted { subject: certificate.subject(), problem: problem.to_owned() };
-    if anchors.certificates.is_empty() {
-        return Err(untrusted("there are no anchors"));
+    search(certificate, intermediates, anchors, at).map_err(|failed| failed.error)
+}
+
+/// Why there is no path, and what might help.
+#[derive(Debug)]
+pub(super) struct NoPath {
+    /// The most telling problem.
+    pub(super) error: TrustError,
+    /// Certificates whose issuer is not at hand.
+    pub(super) ends: Vec<Certificate>,
+    /// Every certificate that the search came to.
+    pub(super) reached: Vec<Certificate>,
+}
+
+/// The same as [`find`]; when there is no path, it says where the search ended.
+pub(super) fn search(
+    certificate: &Certificate,
+    intermediates: &[Certificate],
+    anchors: &Anchors,
+    at: Timestamp,
+) -> Result<Path, Box<NoPath>> {
+    let mut climb = Climb {
+        intermediates,
+        anchors,
+        at,
+        verifications: 0,
+        problem: None,
+        ends: Vec::new(),
+        reached: vec![certificate.clone()],
+    };
+    if let Some(path) = climb.on(&mut vec![certificate.clone()]) {
+        return Ok(path);
     }
+    let untrusted = |problem: String| TrustError::Untrusted { subject: certificate.subject(), problem };
+    let error = climb.problem.unwrap_or_else(|| {
+        untrusted(match climb.ends.first() {
+            _ if anchors.certificates.is_empty() => "there are no anchors".to_owned(),
+            Some(end) if end.is_self_issued() => format!("it ends at '{}', which is not an anchor", end.subject()),
+            Some(end) => format!("the issuer of '{}' is not known", end.subject()),
+            None => "the search for a path was given up".to_owned(),
+        })
+    });
+    Err(Box::new(NoPath { error, ends: climb.ends, reached: climb.reached }))
+}
+
+/// A search from a certificate upwards. Each step must verify by signature; what is reached by one way only may be
+/// cross-certified by another, so a way that fails is not the end.
+struct Climb<'a> {
+    intermediates: &'a [Certificate],
+    anchors: &'a Anchors,
+    at: Timestamp,
+    verifications: usize,
+    problem: Option<TrustError>,
+    ends: Vec<Certificate>,
+    reached: Vec<Certificate>,
+}
+
+impl Climb<'_> {
+    /// Goes on from the last certificate of `trail`.
+    fn on(&mut self, trail: &mut Vec<Certificate>) -> Option<Path> {
+        let last = trail.last()?.clone();
+        if self.anchors.certificates.contains(&last) {
+            match verified(trail, self.at) {
+                Ok(path) => return Some(path),
+                Err(error) => self.remember(error),
+            }
+        }
+        if trail.len() > DEPTH + 1 {
+            return None;
+        }
+        let (anchors, intermediates) = (self.anchors, self.intermediates);
+        let mut higher = false;
+        for issuer in anchors.certificates.iter().chain(intermediates) {
+            if trail.contains(issuer) || !self.issued(issuer, &last) {
+                continue;
+            }
+            higher = true;
+            if !self.reached.contains(issuer) {
+                self.reached.push(issuer.clone());
+            }
+            trail.push(issuer.clone());
+            let found = self.on(trail);
+            trail.pop();
+            if found.is_some() {
+                return found;
+            }
+        }
+        if !higher && !self.ends.contains(&last) {
+            self.ends.push(last);
+        }
+        None
+    }
+
+    /// Whether `issuer` signed `certificate`. A heap of look-alikes must not cost seconds.
+    fn issued(&mut self, issuer: &Certificate, certificate: &Certificate) -> bool {
+        if !certificate.names_as_issuer(issuer) || self.verifications >= MOST_VERIFICATIONS {
+            return false;
+        }
+        self.verifications += 1;
+        certificate.is_signed_by(issuer)
+    }
+
+    /// Of several problems the first is told, unless a later one says more.
+    fn remember(&mut self, error: TrustError) {
+        if self.problem.as_ref().is_none_or(|known| known.progress() < error.progress()) {
+            self.problem = Some(error);
+        }
+    }
+}
+
+/// Verifies exactly this path, whose last certificate is an anchor.
+fn verified(trail: &[Certificate], at: Timestamp) -> Result<Path, TrustError> {
+    let failed = TrustError::crypto("verify a certificate path");
+    let (Some(certificate), Some((anchor, below))) = (trail.first(), trail.split_last()) else {
+        return Err(TrustError::malformed("the path", "it is empty"));
+    };
+    let untrusted = |problem: &str| TrustError::Untrusted { subject: certificate.subject(), problem: problem.to_owned() };
     let mut others = Stack::new().map_err(&failed)?;
-    for other in intermediates {
+    for other in below.iter().skip(1) {
         others.push(other.x509().clone()).map_err(&failed)?;
     }
-    let store = anchors.store(at)?;
+    let store = store(anchor, at)?;
     let (result, chain) = X509StoreContext::new()
         .and_then(|mut context| {
             context.init(&store, certificate.x509(), &others, |context| {
@@ -121,22 +222,38 @@ pub fn find(
         other => return Err(untrusted(other.error_string())),
     }
     let path: Vec<Certificate> = chain.iter().map(|x509| Certificate::from_x509(x509)).collect::<Result<_, _>>()?;
-    let Some((anchor, below)) = path.split_last() else { return Err(untrusted("the path is empty")) };
-    if !anchors.certificates.contains(anchor) {
-        return Err(untrusted("the path does not end at an anchor"));
+    if path != trail {
+        return Err(untrusted("OpenSSL would take another path"));
     }
-    // The anchor is believed for what it is; what hangs below must be signed well, by authorities.
-    for (place, below) in below.iter().enumerate() {
-        checks::digest(below)?;
+    // The anchor is believed for what it is, so nobody asks who signed it; but what it signs with must be strong.
+    for (place, link) in path.iter().enumerate() {
+        if place + 1 < path.len() {
+            checks::digest(link)?;
+        }
         if place > 0 {
-            checks::key(below)?;
-            may_issue(below).then_some(()).ok_or_else(|| untrusted("an issuer on the path is not an authority"))?;
+            checks::key(link)?;
+            may_issue(link).then_some(()).ok_or_else(|| untrusted("an issuer on the path is not an authority"))?;
+            issues_for_mail(link).then_some(()).ok_or_else(|| untrusted("an issuer on the path may not issue for mail"))?;
         }
     }
-    if path.len() > 1 {
-        may_issue(anchor).then_some(()).ok_or_else(|| untrusted("the anchor is not an authority"))?;
-    }
     Ok(Path(path))
+}
+
+fn store(anchor: &Certificate, at: Timestamp) -> Result<X509Store, TrustError> {
+    let failed = TrustError::crypto("set up an anchor");
+    let mut param = X509VerifyParam::new().map_err(&failed)?;
+    param.set_flags(X509VerifyFlags::PARTIAL_CHAIN | X509VerifyFlags::TRUSTED_FIRST).map_err(&failed)?;
+    param.set_time(at.micros().div_euclid(1_000_000));
+    let mut store = X509StoreBuilder::new().map_err(&failed)?;
+    store.add_cert(anchor.x509().clone()).map_err(&failed)?;
+    store.set_param(&param).map_err(&failed)?;
+    Ok(store.build())
+}
+
+/// Whether an authority's extended key usage, when it has one, leaves room for mail: it binds what is issued below.
+fn issues_for_mail(certificate: &Certificate) -> bool {
+    let for_mail = X509ExtendedKeyUsage::SMIME | X509ExtendedKeyUsage::ANYEKU;
+    certificate.x509().extended_key_usage().is_none_or(|usage| usage.intersects(for_mail))
 }
 
 /// Whether it may sign other certificates: RFC 5280 4.2.1.3 and 4.2.1.9. OpenSSL alone would also take version 1

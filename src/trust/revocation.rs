@@ -1,153 +1,184 @@
-//! Revocation lists: which of them count, and what they say.
+//! Revocation: which statements of issuers count, and what they say.
 //!
-//! A list counts only when its issuer is the certificate's issuer, its signature verifies under that issuer's key, it is
-//! current, and it speaks about the whole certificate. A forged, foreign or outdated list is neither believed nor able
-//! to block a good certificate.
+//! A list or an OCSP answer counts only when it is signed by the certificate's issuer (or, an answer, by whom the issuer
+//! appointed), is current, and speaks about the whole certificate. What is forged, foreign or outdated is neither believed
+//! nor able to block a good certificate.
 
-use openssl::x509::{CrlStatus, X509Crl, X509KeyUsage};
-use x509_parser::prelude::{CertificateRevocationList, FromDer as _, ParsedExtension};
+use std::{sync::Arc, time::Duration};
 
-use super::{Certificate, TrustError, certificate::is_pem, checks};
+use super::{Certificate, Policy, TrustError, certificate::is_pem, pointers::Pointers};
 use crate::domain::{Timestamp, words};
 
+/// OCSP answers.
+mod answer;
+/// Revocation lists.
+mod list;
+
+pub(super) use answer::request;
+pub use answer::{Answer, Standing};
+pub use list::List;
+
+/// An issuer's clock may run this much ahead of ours.
+const SKEW: Duration = Duration::from_mins(5);
+
 words! {
-    /// What happens when no list that counts covers a certificate.
+    /// What happens when nothing that counts covers a certificate.
     pub enum Revocation {
         /// It is not believed.
         Hard = "hard",
         /// It is believed.
         Soft = "soft",
-        /// Lists are not looked at.
+        /// Revocation is not looked at.
         Off = "off",
     }
 }
 
+/// What `hard` makes of a certificate whose issuer names neither a revocation list nor a responder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sourceless {
+    /// The same as of any other: something must cover it.
+    #[default]
+    Unknown,
+    /// It is believed: nobody ever promised to say more about it.
+    Accepted,
+    /// It is refused for good.
+    Refused,
+}
+
 /// Revocation lists at hand.
 #[derive(Debug, Default, Clone)]
-pub struct Crls(Vec<Crl>);
-
-#[derive(Debug, Clone)]
-struct Crl {
-    list: std::sync::Arc<List>,
-}
-
-struct List {
-    crl: X509Crl,
-    issuer: Vec<u8>,
-    from: Timestamp,
-    until: Timestamp,
-    scope: Scope,
-}
-
-impl std::fmt::Debug for List {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "List({}..{})", self.from, self.until)
-    }
-}
-
-/// Whom a list speaks about (RFC 5280 5.2.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    All,
-    EndEntities,
-    Authorities,
-    /// Deltas, indirect lists, lists for some reasons only: not understood, so never believed.
-    Partial,
-}
+pub struct Crls(Vec<Arc<List>>);
 
 impl Crls {
+    /// None.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Adds the lists of one file: DER, or PEM with any number of lists.
     pub fn add(&mut self, bytes: &[u8]) -> Result<(), TrustError> {
         let ders = if is_pem(bytes) { pem_bodies(bytes)? } else { vec![bytes.to_vec()] };
         for der in ders {
-            self.0.push(Crl { list: std::sync::Arc::new(List::read(&der)?) });
+            self.0.push(Arc::new(List::read(der)?));
         }
         Ok(())
     }
 
-    /// Whether no certificate of `path` (the anchor last) is revoked at `at`. The anchor itself is not asked about.
-    pub fn check(&self, path: &[Certificate], mode: Revocation, at: Timestamp) -> Result<(), TrustError> {
-        if mode == Revocation::Off {
-            return Ok(());
-        }
-        for pair in path.windows(2) {
-            let [certificate, issuer] = pair else { continue };
-            let mut known = false;
-            for list in self.0.iter().map(|crl| &crl.list).filter(|list| list.counts_for(certificate, issuer, at)) {
-                known = true;
-                if matches!(list.crl.get_by_serial(certificate.x509().serial_number()), CrlStatus::Revoked(_)) {
-                    return Err(TrustError::Revoked { subject: certificate.subject() });
-                }
-            }
-            if !known && mode == Revocation::Hard {
-                return Err(TrustError::RevocationUnknown { subject: certificate.subject() });
-            }
-        }
-        Ok(())
+    /// Adds one list.
+    pub fn push(&mut self, list: Arc<List>) {
+        self.0.push(list);
+    }
+
+    /// Adds all of `others`.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
     }
 }
 
-impl List {
-    fn read(der: &[u8]) -> Result<Self, TrustError> {
-        let unreadable = |problem: String| TrustError::malformed("the revocation list", problem);
-        let (_, parsed) = CertificateRevocationList::from_der(der).map_err(|error| unreadable(error.to_string()))?;
-        let crl = X509Crl::from_der(der).map_err(|error| unreadable(error.to_string()))?;
-        let instant = |seconds: i64| Timestamp(seconds.saturating_mul(1_000_000));
-        Ok(Self {
-            crl,
-            issuer: parsed.issuer().as_raw().to_vec(),
-            from: instant(parsed.last_update().timestamp()),
-            // A list without nextUpdate promises nothing about how long it is good (RFC 5280 5.1.2.5 demands one).
-            until: parsed.next_update().map_or(Timestamp(i64::MIN), |next| instant(next.timestamp())),
-            scope: Scope::of(&parsed),
-        })
+/// OCSP answers at hand.
+#[derive(Debug, Default, Clone)]
+pub struct Answers(Vec<Arc<Answer>>);
+
+impl Answers {
+    /// None.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(Vec::new())
     }
 
-    fn counts_for(&self, certificate: &Certificate, issuer: &Certificate, at: Timestamp) -> bool {
-        let right_kind = match self.scope {
-            Scope::All => true,
-            Scope::EndEntities => !certificate.is_authority(),
-            Scope::Authorities => certificate.is_authority(),
-            Scope::Partial => false,
-        };
-        let may_sign = issuer.x509().key_usage().is_none_or(|usage| usage.contains(X509KeyUsage::CRL_SIGN));
-        right_kind
-            && may_sign
-            && self.issuer == certificate.issuer_der()
-            && (self.from..self.until).contains(&at)
-            && self.well_signed()
-            && self.crl.verify(issuer.key()).unwrap_or(false)
+    /// Adds one answer.
+    pub fn push(&mut self, answer: Arc<Answer>) {
+        self.0.push(answer);
     }
 
-    fn well_signed(&self) -> bool {
-        let algorithm = self.crl.to_der().ok().and_then(|der| {
-            let (_, parsed) = CertificateRevocationList::from_der(&der).ok()?;
-            openssl::asn1::Asn1Object::from_str(&parsed.signature_algorithm.algorithm.to_id_string()).ok()
-        });
-        algorithm.is_some_and(|algorithm| checks::allowed_signature(algorithm.nid()))
+    /// Adds all of `others`.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
     }
 }
 
-impl Scope {
-    fn of(list: &CertificateRevocationList<'_>) -> Self {
-        let mut scope = Self::All;
-        for extension in list.extensions() {
-            match extension.parsed_extension() {
-                ParsedExtension::IssuingDistributionPoint(point) => {
-                    scope = match point {
-                        p if p.indirect_crl || p.only_contains_attribute_certs || p.only_some_reasons.is_some() => Self::Partial,
-                        p if p.only_contains_user_certs && p.only_contains_ca_certs => Self::Partial,
-                        p if p.only_contains_user_certs => Self::EndEntities,
-                        p if p.only_contains_ca_certs => Self::Authorities,
-                        _ => scope,
-                    };
-                }
-                _ if extension.critical => return Self::Partial,
-                _ => {}
-            }
-        }
-        scope
+/// What came of looking at a path nobody of which is revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cleared {
+    /// Until when what was found out holds; the end of time when there was nothing to find out.
+    pub until: Timestamp,
+    /// Whose revocation is not known and was let pass, because the policy is soft.
+    pub unchecked: Vec<String>,
+}
+
+/// Looks at every certificate of `path` (the anchor last) but the anchor itself, which is believed for what it is.
+pub fn check(path: &[Certificate], policy: &Policy<'_>, at: Timestamp) -> Result<Cleared, TrustError> {
+    let mut cleared = Cleared { until: Timestamp(i64::MAX), unchecked: Vec::new() };
+    if policy.revocation == Revocation::Off {
+        return Ok(cleared);
     }
+    for pair in path.windows(2) {
+        let [certificate, issuer] = pair else { continue };
+        match standing(certificate, issuer, policy, at)? {
+            Some(until) => cleared.until = cleared.until.min(until),
+            None => let_pass(certificate, policy, &mut cleared)?,
+        }
+    }
+    Ok(cleared)
+}
+
+/// Until when a certificate is known not to be revoked; `None` when nothing that counts speaks about it.
+fn standing(
+    certificate: &Certificate,
+    issuer: &Certificate,
+    policy: &Policy<'_>,
+    at: Timestamp,
+) -> Result<Option<Timestamp>, TrustError> {
+    let revoked = || TrustError::Revoked { subject: certificate.subject() };
+    let mut good: Option<Timestamp> = None;
+    for list in &policy.crls.0 {
+        if let Some(until) = list.counts_for(certificate, issuer, at, policy.grace) {
+            if list.names(certificate) {
+                return Err(revoked());
+            }
+            good = good.max(Some(until));
+        }
+    }
+    for answer in &policy.answers.0 {
+        match answer.says(certificate, issuer, at, policy.grace) {
+            Some((Standing::Revoked, _)) => return Err(revoked()),
+            Some((Standing::Good, until)) => good = good.max(Some(until)),
+            Some((Standing::Unknown, _)) | None => {}
+        }
+    }
+    Ok(good)
+}
+
+fn let_pass(certificate: &Certificate, policy: &Policy<'_>, cleared: &mut Cleared) -> Result<(), TrustError> {
+    let subject = certificate.subject();
+    let named = Pointers::of(certificate).names_a_source();
+    match (policy.sourceless, policy.revocation) {
+        (Sourceless::Refused, _) if !named => Err(TrustError::NoRevocationSource { subject }),
+        (Sourceless::Accepted, _) if !named => Ok(()),
+        (_, Revocation::Hard) => Err(TrustError::RevocationUnknown { subject, problem: None }),
+        _ => {
+            cleared.unchecked.push(subject);
+            Ok(())
+        }
+    }
+}
+
+/// Whether something said from `from` until `until` holds at `at`, and until when.
+fn current(from: Timestamp, until: Timestamp, at: Timestamp, grace: Duration) -> Option<Timestamp> {
+    let until = until.plus(grace);
+    (from.minus(SKEW) <= at && at < until).then_some(until)
+}
+
+/// Whether something said from `from` until `until` holds at `at`.
+pub(super) fn holds(from: Timestamp, until: Timestamp, at: Timestamp) -> bool {
+    current(from, until, at, Duration::ZERO).is_some()
+}
+
+/// A serial number, whatever zeros it is written with.
+fn serial(octets: &[u8]) -> &[u8] {
+    let zeros = octets.iter().take_while(|octet| **octet == 0).count();
+    &octets[zeros..]
 }
 
 fn pem_bodies(bytes: &[u8]) -> Result<Vec<Vec<u8>>, TrustError> {

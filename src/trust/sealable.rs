@@ -1,9 +1,14 @@
 //! A certificate one may seal to, and how it is chosen among candidates.
 
+use std::time::Duration;
+
 use openssl::pkey::Id;
 
-use super::{Anchors, Certificate, Crls, Revocation, TrustError, checks, path};
-use crate::domain::{DirectAddress, Timestamp};
+use super::{
+    Anchors, Answers, Certificate, Crls, Revocation, Sourceless, TrustError, checks, path,
+    revocation::{self, Cleared},
+};
+use crate::domain::{DirectAddress, Timestamp, strictness::Strictness};
 
 /// A certificate that was checked, on its own, for sealing to one address: within its dates, bound to the address or
 /// its domain, allowed to encrypt, with a key strong enough. [`Trusted`] adds path and revocation.
@@ -36,12 +41,13 @@ impl RecipientCertificate {
 }
 
 /// A recipient certificate believed under a set of anchors. Keep it by (fingerprint, anchors' fingerprint): as long as
-/// [`Trusted::is_valid_at`] holds, only revocation has to be looked at again.
+/// [`Trusted::is_valid_at`] holds and nothing new about revocation has come in, nothing has to be looked at again.
 #[derive(Debug, Clone)]
 pub struct Trusted {
     recipient: RecipientCertificate,
     path: path::Path,
     anchors: [u8; 32],
+    cleared: Cleared,
 }
 
 impl Trusted {
@@ -75,10 +81,17 @@ impl Trusted {
         self.path.valid_until()
     }
 
-    /// Whether every certificate of the path is valid at `at`: the cheap check before each message.
+    /// Whether every certificate of the path is valid at `at`, and what is known about its revocation still holds: the
+    /// cheap check before each message.
     #[must_use]
     pub fn is_valid_at(&self, at: Timestamp) -> bool {
-        (self.path.valid_from()..self.path.valid_until()).contains(&at)
+        (self.path.valid_from()..self.path.valid_until()).contains(&at) && at < self.cleared.until
+    }
+
+    /// Whose revocation is not known and was let pass, because the policy is soft.
+    #[must_use]
+    pub fn unchecked(&self) -> &[String] {
+        &self.cleared.unchecked
     }
 }
 
@@ -91,8 +104,47 @@ pub struct Policy<'a> {
     pub anchors: &'a Anchors,
     /// Revocation lists at hand.
     pub crls: &'a Crls,
-    /// What happens when none covers a certificate.
+    /// OCSP answers at hand.
+    pub answers: &'a Answers,
+    /// What happens when none of both covers a certificate.
     pub revocation: Revocation,
+    /// What happens when nobody promised that one would.
+    pub sourceless: Sourceless,
+    /// How long past its time a list or an answer still counts.
+    pub grace: Duration,
+    /// One of these certificate policies must be asserted all along the path; none: nobody asks.
+    pub certificate_policies: &'a [String],
+}
+
+impl<'a> Policy<'a> {
+    /// With these authorities and nothing else at hand: what is not covered passes.
+    #[must_use]
+    pub const fn new(anchors: &'a Anchors, intermediates: &'a [Certificate]) -> Self {
+        const NO_LISTS: &Crls = &Crls::none();
+        const NO_ANSWERS: &Answers = &Answers::none();
+        Self {
+            intermediates,
+            anchors,
+            crls: NO_LISTS,
+            answers: NO_ANSWERS,
+            revocation: Revocation::Soft,
+            sourceless: Sourceless::Unknown,
+            grace: Duration::ZERO,
+            certificate_policies: &[],
+        }
+    }
+
+    /// As strict as an organization wants it.
+    #[must_use]
+    pub fn under(strictness: &'a Strictness, anchors: &'a Anchors, intermediates: &'a [Certificate]) -> Self {
+        Self {
+            revocation: if strictness.hard_fail() { Revocation::Hard } else { Revocation::Soft },
+            sourceless: if strictness.require_revocation_source { Sourceless::Refused } else { Sourceless::Accepted },
+            grace: strictness.revocation_grace.0,
+            certificate_policies: &strictness.certificate_policies,
+            ..Self::new(anchors, intermediates)
+        }
+    }
 }
 
 /// Chooses the certificate to seal to among candidates: the valid one that lasts longest; when none is valid, the
@@ -103,10 +155,18 @@ pub fn choose(
     address: &DirectAddress,
     at: Timestamp,
 ) -> Result<Trusted, TrustError> {
+    best(candidates.iter().map(|candidate| judge(candidate, policy, address, at)), address)
+}
+
+/// The best of several verdicts.
+pub(super) fn best(
+    verdicts: impl Iterator<Item = Result<Trusted, TrustError>>,
+    address: &DirectAddress,
+) -> Result<Trusted, TrustError> {
     let mut worst = TrustError::NoCertificate(address.to_string());
     let mut best: Option<Trusted> = None;
-    for candidate in candidates {
-        match judge(candidate, policy, address, at) {
+    for verdict in verdicts {
+        match verdict {
             Ok(trusted) => {
                 if best.as_ref().is_none_or(|best| best.valid_until() < trusted.valid_until()) {
                     best = Some(trusted);
@@ -119,9 +179,22 @@ pub fn choose(
     best.ok_or(worst)
 }
 
-fn judge(candidate: &Certificate, policy: Policy<'_>, address: &DirectAddress, at: Timestamp) -> Result<Trusted, TrustError> {
+/// Makes every check of one candidate.
+pub(super) fn judge(
+    candidate: &Certificate,
+    policy: Policy<'_>,
+    address: &DirectAddress,
+    at: Timestamp,
+) -> Result<Trusted, TrustError> {
     let recipient = RecipientCertificate::checked(candidate.clone(), address, at)?;
-    let path = path::find(candidate, policy.intermediates, policy.anchors, at)?;
-    policy.crls.check(path.certificates(), policy.revocation, at)?;
-    Ok(Trusted { recipient, path, anchors: policy.anchors.fingerprint() })
+    let (path, cleared) = believe(candidate, policy, at)?;
+    Ok(Trusted { recipient, path, anchors: policy.anchors.fingerprint(), cleared })
+}
+
+/// The checks that are the same for sending and for receiving: path, certificate policies, revocation.
+pub fn believe(certificate: &Certificate, policy: Policy<'_>, at: Timestamp) -> Result<(path::Path, Cleared), TrustError> {
+    let path = path::find(certificate, policy.intermediates, policy.anchors, at)?;
+    checks::policies(path.certificates(), policy.certificate_policies)?;
+    let cleared = revocation::check(path.certificates(), &policy, at)?;
+    Ok((path, cleared))
 }

@@ -13,6 +13,7 @@ mod docs;
 mod document;
 mod feed;
 mod folder;
+mod revocation;
 mod rooms;
 mod routing;
 mod seal;

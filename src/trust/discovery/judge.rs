@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 
 use crate::{
     domain::{DirectAddress, Timestamp},
-    trust::{Certificate, Policy, TrustError, Trusted, choose},
+    trust::{Certificate, Inquirer, Policy, TrustError, Trusted},
 };
 
 /// Judges one certificate for the address that is searched for.
@@ -13,9 +13,11 @@ pub trait Judge: Send + Sync {
     fn judge<'a>(&'a self, certificate: &'a Certificate) -> BoxFuture<'a, Result<Trusted, TrustError>>;
 }
 
-/// Judges by an organization's policy.
+/// Judges by an organization's policy, and asks issuers for what that needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Believing<'a> {
+    /// Who asks issuers.
+    pub inquirer: &'a Inquirer,
     /// What is believed.
     pub policy: Policy<'a>,
     /// For whom.
@@ -28,10 +30,10 @@ impl Judge for Believing<'_> {
     fn judge<'a>(&'a self, certificate: &'a Certificate) -> BoxFuture<'a, Result<Trusted, TrustError>> {
         Box::pin(async move {
             let one = std::slice::from_ref(certificate);
-            match choose(one, self.policy, self.address, self.at) {
+            match self.inquirer.choose(one, self.policy, self.address, self.at).await {
                 // `jo+lab@domain` is jo's: a certificate for `jo@domain` is the one that was looked for.
                 Err(TrustError::NotBound { .. }) if self.address.mailbox() != *self.address => {
-                    choose(one, self.policy, &self.address.mailbox(), self.at)
+                    self.inquirer.choose(one, self.policy, &self.address.mailbox(), self.at).await
                 }
                 judged => judged,
             }

@@ -3,11 +3,14 @@
 use std::{net::SocketAddr, sync::Mutex, time::Duration};
 
 use postern::{
-    config::discovery::{DiscoverySection, NameServer},
+    config::{
+        discovery::{DiscoverySection, NameServer},
+        revocation::RevocationSection,
+    },
     domain::{Clock as _, DirectAddress, OrgId, Reason, Timestamp, time::Span},
     store::Store,
     trust::{
-        Anchors, Certificate, Crls, Discovery, Policy, Revocation,
+        Anchors, Certificate, Discovery, Inquirer, Policy,
         authority::{Authority, Binding, KeyKind, Order, Usage},
         discovery::{Believing, Freshness, Place, Search},
     },
@@ -106,8 +109,9 @@ impl World {
 
     pub(super) async fn search_as(&self, discovery: &Discovery, address: &str, freshness: Freshness) -> Search {
         let address: DirectAddress = address.parse().unwrap();
-        let policy = Policy { intermediates: &[], anchors: &self.anchors, crls: &Crls::default(), revocation: Revocation::Soft };
-        let judge = Believing { policy, address: &address, at: self.rows.clock.now() };
+        let inquirer = Inquirer::new(self.rows.store.clone(), &RevocationSection::default());
+        let policy = Policy::new(&self.anchors, &[]);
+        let judge = Believing { inquirer: &inquirer, policy, address: &address, at: self.rows.clock.now() };
         discovery.find(self.org, &address, &judge, freshness).await
     }
 

@@ -13,7 +13,7 @@ use super::world::{DAY, RECIPIENT, address, now, order, root};
 
 fn pick(candidates: &[Certificate], crls: &Crls, revocation: Revocation) -> Result<Trusted, TrustError> {
     let anchors = Anchors::new(vec![root().certificate().clone()]);
-    let policy = Policy { intermediates: &[], anchors: &anchors, crls, revocation };
+    let policy = Policy { crls, revocation, ..Policy::new(&anchors, &[]) };
     choose(candidates, policy, &address(RECIPIENT), now())
 }
 

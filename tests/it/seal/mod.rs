@@ -1,5 +1,6 @@
 mod candidates;
 mod commands;
+mod ett;
 mod faults;
 mod inner;
 mod matrix;

@@ -183,8 +183,7 @@ impl Desk {
     }
 
     pub(super) fn open(&self, message: &[u8]) -> Result<Verified, OpenError> {
-        let policy =
-            Policy { intermediates: &self.intermediates, anchors: &self.anchors, crls: &self.crls, revocation: self.revocation };
+        let policy = Policy { crls: &self.crls, revocation: self.revocation, ..Policy::new(&self.anchors, &self.intermediates) };
         open(message, Opening { own: std::slice::from_ref(&self.own), policy, at: self.at, rcpt: self.rcpt.as_ref() })
     }
 }

@@ -40,6 +40,7 @@ mod prices;
 mod queue;
 mod records;
 mod schema;
+mod statements;
 mod tasks;
 mod tenants;
 mod totals;
