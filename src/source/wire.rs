@@ -8,11 +8,15 @@ mod json;
 mod order;
 mod patient;
 mod report;
+pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
 
 pub use order::{CancelledOrder, OrderMessage};
 pub use report::{Replaces, ResultMessage};
+pub use scan::without_ssn;
+
+use std::borrow::Cow;
 
 use crate::domain::time::Date;
 
@@ -27,13 +31,13 @@ pub enum Unknown {
 }
 
 /// One thing wrong with (or noted about) one field.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, thiserror::Error)]
 #[error("{}{}{message}", field, if field.is_empty() { "the document " } else { " " })]
 pub struct FieldProblem {
     /// JSON pointer (RFC 6901), e.g. `/patient/birth_date`; empty for the document as a whole.
     pub field: String,
     /// Stable code, e.g. `missing`, `too_long`, `npi_invalid`.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// One sentence whose subject is the field. Never contains the field's value.
     pub message: String,
 }
@@ -69,7 +73,7 @@ fn read<T>(
     shape: impl FnOnce(&fields::Findings, &json::Node<'_>) -> Option<T>,
 ) -> Result<Parsed<T>, Vec<FieldProblem>> {
     let node =
-        json::parse(json).map_err(|bad| vec![FieldProblem { field: String::new(), code: bad.code, message: bad.message }])?;
+        json::parse(json).map_err(|bad| vec![FieldProblem { field: String::new(), code: bad.code.into(), message: bad.message }])?;
     let findings = fields::Findings::new(unknown);
     let value = shape(&findings, &node);
     let problems = findings.problems.into_inner();
