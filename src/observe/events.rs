@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::facts::{Configured, Door, Fact, Word};
 use crate::domain::{
     Reason,
-    id::{DeliveryId, OrderKey, OrgId, ProcessId, ResultId, SnapshotId},
+    id::{DeliveryId, OrderKey, OrgId, ParkedId, ProcessId, ResultId, SnapshotId},
     order::Action,
     organization::SendMode,
     report::ResultStatus,
@@ -121,6 +121,15 @@ events! {
     WARN FolderFileFailed<'a> = "folder_file_failed" { org: OrgId, folder: Configured<'a> }
     /// A watched folder cannot be read or written.
     ERROR FolderUnavailable<'a> = "folder_unavailable" { folder: Configured<'a> }
+
+    /// A person has read an item that could not be taken: patient data.
+    WARN ParkedItemRead = "parked_item_read" { org: OrgId, item: ParkedId }
+    /// A person had an item taken that could not be taken before.
+    INFO ParkedItemReplayed = "parked_item_replayed" { org: OrgId, item: ParkedId, result: ResultId }
+    /// A person has thrown away an item that could not be taken.
+    WARN ParkedItemDiscarded = "parked_item_discarded" { org: OrgId, item: ParkedId }
+    /// Documents that belong to nothing were removed.
+    INFO LeftoversRemoved = "leftovers_removed" { org: OrgId, documents: usize }
 
     /// A directory was loaded.
     INFO DirectoryLoaded = "directory_loaded" { snapshot: SnapshotId, entries: usize }

@@ -8,7 +8,9 @@ use tracing::{Value, field::DisplayValue};
 use crate::domain::{
     Reason,
     delivery::{Disposition, NoticeKind, State},
-    id::{CertificateId, DeliveryId, IdentityId, LedgerLineId, OrderKey, OrgId, ProcessId, ResultId, SiteId, SnapshotId},
+    id::{
+        CertificateId, DeliveryId, IdentityId, LedgerLineId, OrderKey, OrgId, ParkedId, ProcessId, ResultId, SiteId, SnapshotId,
+    },
     order::{Action, Priority},
     organization::{Mode, SendMode},
     report::{ResultState, ResultStatus},
@@ -71,7 +73,7 @@ macro_rules! counted {
     )+};
 }
 
-opaque!(OrgId, SiteId, OrderKey, ResultId, DeliveryId, IdentityId, CertificateId, SnapshotId, LedgerLineId, ProcessId);
+opaque!(OrgId, SiteId, OrderKey, ResultId, DeliveryId, IdentityId, CertificateId, SnapshotId, LedgerLineId, ParkedId, ProcessId);
 closed!(Reason, State, Disposition, NoticeKind, Action, Priority, Mode, SendMode, ResultState, ResultStatus, Door);
 counted!(u16, u32, u64, usize);
 

@@ -29,6 +29,8 @@ pub mod post;
 pub mod recovery;
 /// One result, from claim to its deliveries.
 pub mod routing;
+/// What crashes and refusals left behind is removed.
+pub mod tidying;
 /// The loop.
 pub mod worker;
 

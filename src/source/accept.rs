@@ -307,8 +307,7 @@ impl Intake {
     /// What a sender is told, now and whenever it sends or asks again: what was told the first time, and what is new.
     async fn tell(&self, kind: Kind, view: &ResultView, now: Vec<FieldProblem>) -> Result<Accepted, SourceError> {
         let before = self.store.result_warnings(view.org, view.id).await?;
-        let mut warnings: Vec<FieldProblem> =
-            before.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+        let mut warnings: Vec<FieldProblem> = before.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
         warnings.extend(now.into_iter().filter(|warning| !warnings.contains(warning)).collect::<Vec<_>>());
         if view.state == ResultState::NotSent && view.reason == Some(Reason::Cancelled) {
             warnings.push(problem("/order_id", "order_cancelled", "is a cancelled order; the result is kept and not sent"));

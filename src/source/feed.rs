@@ -183,17 +183,15 @@ impl Feed {
     /// Makes one item durable; `false` when it had to be parked.
     async fn take(&self, item: Item) -> Result<bool, SourceError> {
         let (content, refusal) = match item.content {
-            Ok(json) => {
-                match self.intake.result(&self.sender, json.clone(), None, item.cursor.as_deref()).await {
-                    Ok(_) if item.cursor.is_some() => return Ok(true),
-                    Ok(_) => {
-                        tracing::warn!(feed = %self.settings.name, "an item has no cursor and cannot be acknowledged by itself");
-                        return Ok(true);
-                    }
-                    Err(SourceError::Refused(refusal)) => (json, refusal),
-                    Err(error) => return Err(error),
+            Ok(json) => match self.intake.result(&self.sender, json.clone(), None, item.cursor.as_deref()).await {
+                Ok(_) if item.cursor.is_some() => return Ok(true),
+                Ok(_) => {
+                    tracing::warn!(feed = %self.settings.name, "an item has no cursor and cannot be acknowledged by itself");
+                    return Ok(true);
                 }
-            }
+                Err(SourceError::Refused(refusal)) => (json, refusal),
+                Err(error) => return Err(error),
+            },
             Err(whole) => (whole, Refusal::field("/result", "missing", "is missing, not an object, or given twice")),
         };
         // Without a place of its own the content is its name, so that the same item is kept once.

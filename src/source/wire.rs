@@ -67,13 +67,50 @@ pub fn result(json: &[u8], unknown: Unknown, today: Date) -> Result<Parsed<Resul
     read(json, unknown, |findings, node| report::read(findings, node, today))
 }
 
+/// The members of a document, without their meaning.
+pub(crate) struct Glance<'j>(Vec<(Cow<'j, str>, json::Node<'j>)>);
+
+/// Looks at a document as far as to tell what it is.
+///
+/// # Errors
+/// The one thing that makes it no JSON object, as from [`order()`] and [`result()`].
+pub(crate) fn glance(json: &[u8]) -> Result<Glance<'_>, Vec<FieldProblem>> {
+    match parsed(json)? {
+        json::Node::Object(members) => Ok(Glance(members)),
+        other => {
+            let findings = fields::Findings::new(Unknown::Refuse);
+            // Says what it is instead of an object.
+            let _ = fields::Fields::of(&findings, "", &other);
+            Err(findings.problems.into_inner())
+        }
+    }
+}
+
+impl Glance<'_> {
+    /// Whether there is such a member; `null` is the same as absent.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(given, value)| given == name && !matches!(value, json::Node::Null))
+    }
+
+    /// The text of a member, if it is one.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find_map(|(given, value)| match value {
+            json::Node::Text(text) if given == name => Some(text.as_ref()),
+            _ => None,
+        })
+    }
+}
+
+fn parsed(json: &[u8]) -> Result<json::Node<'_>, Vec<FieldProblem>> {
+    json::parse(json).map_err(|bad| vec![FieldProblem { field: String::new(), code: bad.code.into(), message: bad.message }])
+}
+
 fn read<T>(
     json: &[u8],
     unknown: Unknown,
     shape: impl FnOnce(&fields::Findings, &json::Node<'_>) -> Option<T>,
 ) -> Result<Parsed<T>, Vec<FieldProblem>> {
-    let node =
-        json::parse(json).map_err(|bad| vec![FieldProblem { field: String::new(), code: bad.code.into(), message: bad.message }])?;
+    let node = parsed(json)?;
     let findings = fields::Findings::new(unknown);
     let value = shape(&findings, &node);
     let problems = findings.problems.into_inner();

@@ -1,16 +1,15 @@
 //! Where a feed stands, and what could not be taken from it.
 
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{Doing as _, Result, Store, StoreError, at_rest, lease::Lease, read, read_json};
-use crate::domain::{OrgId, OrgScope, Timestamp};
+use crate::domain::{OrgId, OrgScope, Timestamp, id::ParkedId};
 
 /// An item that could not be taken: kept, encrypted, for a person to look at.
 #[derive(Debug, Clone)]
 pub struct Parked {
     /// Its id.
-    pub id: Uuid,
+    pub id: ParkedId,
     /// Whose it is.
     pub org: OrgId,
     /// Which feed.
@@ -50,8 +49,9 @@ impl Store {
 
     async fn move_feed_cursor_once(&self, feed: &str, cursor: &str, task: &str, lease: &Lease) -> Result<()> {
         let mut tx = self.begin().await?;
-        let held: Option<(String, i64)> = locked!(&mut tx, query_as("SELECT owner, until FROM task_lease WHERE name = $1").bind(task).fetch_optional)
-            .doing("read a task's lease")?;
+        let held: Option<(String, i64)> =
+            locked!(&mut tx, query_as("SELECT owner, until FROM task_lease WHERE name = $1").bind(task).fetch_optional)
+                .doing("read a task's lease")?;
         // After the lock: the time for which others may have waited for it counts.
         let now = self.now_within(&mut tx).await?;
         if !held.is_some_and(|(owner, until)| owner == lease.owner.to_string() && until > now.micros()) {
@@ -71,8 +71,8 @@ impl Store {
     /// When it cannot be stored: then it must not be acknowledged.
     pub async fn park(&self, org: OrgId, source: &str, cursor: &str, problems: &serde_json::Value, item: &[u8]) -> Result<()> {
         let key = self.key(org).await?;
-        let id = Uuid::now_v7();
-        let sealed = at_rest::seal(&key, org, "parked", id, item)?;
+        let id = ParkedId::new();
+        let sealed = at_rest::seal(&key, org, "parked", id.0, item)?;
         on!(&self.db, pool => sqlx::query(
             "INSERT INTO parked (org_id, id, source, cursor, problems, sealed, parked_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (org_id, source, cursor) DO NOTHING")
@@ -86,9 +86,10 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn parked(&self, scope: OrgScope) -> Result<Vec<Parked>> {
-        let rows: Vec<ParkedRow> = on!(&self.db, pool => sqlx::query_as(parked!("WHERE ($1 IS NULL OR org_id = $1) ORDER BY parked_at, id LIMIT 1000"))
+        let rows: Vec<ParkedRow> =
+            on!(&self.db, pool => sqlx::query_as(parked!("WHERE ($1 IS NULL OR org_id = $1) ORDER BY parked_at, id LIMIT 1000"))
             .bind(scope.org().map(|org| org.to_string())).fetch_all(pool).await)
-        .doing("list parked items")?;
+            .doing("list parked items")?;
         rows.into_iter().map(parked).collect()
     }
 
@@ -96,10 +97,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn parked_item(&self, scope: OrgScope, id: Uuid) -> Result<Option<Parked>> {
-        let row: Option<ParkedRow> = on!(&self.db, pool => sqlx::query_as(parked!("WHERE ($1 IS NULL OR org_id = $1) AND id = $2"))
+    pub async fn parked_item(&self, scope: OrgScope, id: ParkedId) -> Result<Option<Parked>> {
+        let row: Option<ParkedRow> =
+            on!(&self.db, pool => sqlx::query_as(parked!("WHERE ($1 IS NULL OR org_id = $1) AND id = $2"))
             .bind(scope.org().map(|org| org.to_string())).bind(id.to_string()).fetch_optional(pool).await)
-        .doing("read a parked item")?;
+            .doing("read a parked item")?;
         row.map(parked).transpose()
     }
 
@@ -108,10 +110,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Lost`] when it is not parked any more; when it cannot be opened.
     pub async fn open_parked(&self, item: &Parked) -> Result<Zeroizing<Vec<u8>>> {
-        let sealed: Option<Vec<u8>> = on!(&self.db, pool => sqlx::query_scalar("SELECT sealed FROM parked WHERE org_id = $1 AND id = $2")
+        let sealed: Option<Vec<u8>> =
+            on!(&self.db, pool => sqlx::query_scalar("SELECT sealed FROM parked WHERE org_id = $1 AND id = $2")
             .bind(item.org.to_string()).bind(item.id.to_string()).fetch_optional(pool).await)
-        .doing("read a parked item")?;
-        at_rest::open(&*self.key(item.org).await?, item.org, "parked", item.id, &sealed.ok_or(StoreError::Lost)?)
+            .doing("read a parked item")?;
+        at_rest::open(&*self.key(item.org).await?, item.org, "parked", item.id.0, &sealed.ok_or(StoreError::Lost)?)
     }
 
     /// Ends the parking of an item: it was taken, or nobody wants it. `false` when it was not there any more.

@@ -175,10 +175,11 @@ impl Store {
     /// When the database does not answer.
     pub async fn renew_task(&self, name: &str, lease: &Lease) -> Result<bool> {
         let now = self.now().await?;
-        let renewed = on!(&self.db, pool => sqlx::query("UPDATE task_lease SET until = $1 WHERE name = $2 AND owner = $3 AND until > $4")
+        let renewed =
+            on!(&self.db, pool => sqlx::query("UPDATE task_lease SET until = $1 WHERE name = $2 AND owner = $3 AND until > $4")
             .bind(now.plus(lease.length).micros()).bind(name).bind(lease.owner.to_string()).bind(now.micros())
             .execute(pool).await.map(|done| done.rows_affected()))
-        .doing("renew a task's lease")?;
+            .doing("renew a task's lease")?;
         Ok(renewed == 1)
     }
 

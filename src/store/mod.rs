@@ -85,6 +85,8 @@ pub mod intake;
 pub mod lease;
 /// The fee ledger.
 pub mod ledger;
+/// What crashes and refusals leave behind.
+pub mod leftover;
 mod migrations;
 /// Organizations, sites, identities and prices.
 pub mod organization;

@@ -76,8 +76,7 @@ impl Meter {
 mod tests {
     use super::*;
 
-    const PACE: Pace =
-        Pace { silence: Duration::from_secs(10), rate: 1_000, whole: Duration::from_mins(1) };
+    const PACE: Pace = Pace { silence: Duration::from_secs(10), rate: 1_000, whole: Duration::from_mins(1) };
 
     /// After how many seconds an upload that brings `octets` every `every` seconds is given up.
     async fn given_up_after(octets: u64, every: u64) -> u64 {

@@ -181,7 +181,9 @@ mod tests {
 
     #[test]
     fn quotes_and_brackets_that_do_not_match_are_not_guessed_at() {
-        for json in ["", "[", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":[}", "{\"a\":1}}", "{\"a\" 1}", "{,}", "{\"a\":\"b}", "[1]"] {
+        for json in
+            ["", "[", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":[}", "{\"a\":1}}", "{\"a\" 1}", "{,}", "{\"a\":\"b}", "[1]"]
+        {
             assert!(pieces(json).is_none(), "{json}");
         }
         for json in ["[1 2]", "[1,,2]", "[\"\\", "{}"] {
