@@ -91,9 +91,9 @@ impl Door {
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let (mut app, begun) = (app.clone(), begun.clone());
             Box::pin(async move {
-                begun.answering(true);
+                begun.turn();
                 let answered: Result<Response, Infallible> = app.call(Request::map(request, Body::new)).await;
-                begun.answering(false);
+                begun.turn();
                 answered
             }) as Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>
         });

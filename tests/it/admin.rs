@@ -5,6 +5,7 @@ mod explain;
 mod fees;
 mod operations;
 mod organizations;
+mod parked;
 mod submit;
 mod tokens;
 mod trust;

@@ -5,6 +5,7 @@
 
 mod admin;
 mod api;
+mod bad_input;
 mod cli;
 mod crash;
 mod demo;
@@ -18,5 +19,6 @@ mod seal;
 mod send;
 mod store;
 mod support;
+mod uploads;
 mod workers;
 mod xdm;

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -17,16 +17,18 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// Whether a request is being answered. While it is, how fast its body comes is looked after by who reads it.
+/// How often a request was begun or ended to be answered: odd while one is. Meanwhile, how fast its body comes is looked
+/// after by who reads it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Phase(Arc<AtomicBool>);
+pub(super) struct Phase(Arc<AtomicU64>);
 
 impl Phase {
-    pub(super) fn answering(&self, yes: bool) {
-        self.0.store(yes, Ordering::Release);
+    /// A request is complete as far as its header, or its answer is there.
+    pub(super) fn turn(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn is_answering(&self) -> bool {
+    fn turns(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
 }
@@ -65,6 +67,7 @@ impl Deadline {
 pub(super) struct Patient {
     stream: TcpStream,
     phase: Phase,
+    turns: u64,
     patience: Duration,
     header: Deadline,
     write: Deadline,
@@ -74,7 +77,7 @@ impl Patient {
     /// The clock of the first header runs at once: who connects has something to say.
     pub(super) fn new(stream: TcpStream, phase: Phase, patience: Duration) -> Self {
         let (header, write) = (Deadline::in_(patience, true), Deadline::in_(patience, false));
-        Self { stream, phase, patience, header, write }
+        Self { stream, phase, turns: 0, patience, header, write }
     }
 
     pub(super) fn into_inner(self) -> TcpStream {
@@ -100,8 +103,13 @@ impl AsyncRead for Patient {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, into);
-        if self.phase.is_answering() {
+        let turns = self.phase.turns();
+        if self.turns != turns {
+            // The header that was waited for is there.
+            self.turns = turns;
             self.header.lift();
+        }
+        if turns % 2 == 1 {
             return read;
         }
         if into.filled().len() > before {
