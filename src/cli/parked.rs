@@ -255,7 +255,9 @@ fn replay(args: &Replay, global: &Global) -> anyhow::Result<Exit> {
             Err(refused) => {
                 say(&format!("{}: refused again, and stays parked", item.id));
                 let now = Parked { problems: refused.clone(), ..item.clone() };
-                problems(&now).iter().for_each(|problem| say(&format!("  {}", clean(problem))));
+                for problem in problems(&now) {
+                    say(&format!("  {}", clean(&problem)));
+                }
             }
         }
     }

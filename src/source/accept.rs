@@ -211,10 +211,9 @@ impl Intake {
         let taken = self.store.take_arrival(sender.org, arrival).await?;
         failpoint::reach("intake_after_commit");
         let (kind, id, version) = match taken {
-            ResultTaken::New(id, version) => (Kind::New, id, version),
+            ResultTaken::New(id, version) | ResultTaken::Cancelled(id, version) => (Kind::New, id, version),
             ResultTaken::Same(id, version) => (Kind::Same, id, version),
             ResultTaken::Waiting(id, version) => (Kind::Waiting, id, version),
-            ResultTaken::Cancelled(id, version) => (Kind::New, id, version),
             refused => return Err(refusal(&refused).into()),
         };
         // Only once the new version stands: the version before must not be routed to somebody new meanwhile.

@@ -127,7 +127,7 @@ impl Folder {
     /// One look under the folder's lease, whose name is left in `task`.
     async fn turn(&mut self, task: &mut Option<String>, lease: &Lease) -> Result<Sweep, SourceError> {
         // However the path is spelled, it is one folder: two processes must not both have it.
-        let path = self.on_disk("finding the folder", |folder| folder.canonicalize()).await?;
+        let path = self.on_disk("finding the folder", Path::canonicalize).await?;
         let task = task.insert(format!("folder:{}", path.display()));
         let store = self.intake.store().clone();
         if !store.take_task(task, lease).await? {

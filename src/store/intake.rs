@@ -299,7 +299,7 @@ impl Store {
             lock(&mut tx, org, &arrival.report.order_id).await?;
             let taken = match self.judge(&mut tx, &key, org, &arrival).await? {
                 Verdict::Known(taken) => taken,
-                Verdict::New(new, order) => self.insert_result(&mut tx, &key, org, new, order.as_ref(), &arrival).await?,
+                Verdict::New(new, order) => self.insert_result(&mut tx, &key, org, *new, order.as_ref(), &arrival).await?,
             };
             self.announce(&mut tx).await?;
             tx.commit().await?;
@@ -382,7 +382,7 @@ impl Store {
             let version = versions.first().map_or(1, |latest| latest.version + 1);
             NewResult { report: report.clone(), content, version, resend_of: None, pdf: pdf.clone() }
         };
-        Ok(Verdict::New(new, order))
+        Ok(Verdict::New(Box::new(new), order))
     }
 
     async fn insert_result(
@@ -435,7 +435,7 @@ enum Verdict {
     /// Nothing new comes of it.
     Known(ResultTaken),
     /// It is stored, under its order if that is known.
-    New(NewResult, Option<OrderRow>),
+    New(Box<NewResult>, Option<OrderRow>),
 }
 
 impl Arrival<'_> {

@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{
     Doing as _, Result, Store, StoreError,
-    blobs::{BlobError, Blobs},
+    blobs::{BlobError, Blobs, leftover::Object},
 };
 use crate::domain::{OrgId, Timestamp};
 
@@ -12,6 +12,9 @@ use crate::domain::{OrgId, Timestamp};
 pub const DOCUMENT_AGE: Duration = Duration::from_hours(24);
 /// A directory to which nothing was added for so long is not being loaded any more.
 const LOADING_AGE: Duration = Duration::from_hours(1);
+
+/// So many orphans are never too many.
+const FEW: usize = 10;
 
 /// The documents of an organization, beside what its results refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,6 +36,19 @@ pub enum LeftoverError {
     /// The documents could not be read or removed.
     #[error(transparent)]
     Blobs(#[from] BlobError),
+    /// Nothing was removed.
+    #[error(
+        "{orphans} of {stored} documents of organization {org} belong to no result: was an older database put back, or do two \
+         installations share a folder? None is removed"
+    )]
+    TooMany {
+        /// Whose.
+        org: OrgId,
+        /// So many.
+        orphans: usize,
+        /// Of so many.
+        stored: usize,
+    },
 }
 
 impl Store {
@@ -59,21 +75,23 @@ impl Store {
     /// Removes documents of `org` that nothing refers to and that are older than [`DOCUMENT_AGE`]; returns how many.
     ///
     /// # Errors
-    /// [`LeftoverError`]; what was done until then is done, and the rest is done the next time.
+    /// [`LeftoverError::TooMany`] when they are a good part of all there are; else, what was done until then is done, and the rest is done the next time.
     pub async fn remove_orphans(&self, blobs: &Blobs, org: OrgId) -> Result<usize, LeftoverError> {
         let before = self.document_horizon();
         let objects = blobs.objects(org).await?;
         // Asked after they were listed: whoever came in meanwhile is among them.
         let referred_to = self.referred_to(org).await?;
-        let mut aside = Vec::new();
-        for object in objects {
-            if object.is_aside {
-                aside.push(object);
-            } else if object.stored_at < before
-                && !referred_to.contains(&object.name)
-                && blobs.set_aside(org, &object, before).await?
-            {
-                aside.push(object);
+        let stored = objects.len();
+        let (mut aside, here): (Vec<_>, Vec<_>) = objects.into_iter().partition(|object| object.is_aside);
+        let is_orphan = |object: &&Object| object.stored_at < before && !referred_to.contains(&object.name);
+        let orphans = here.iter().filter(is_orphan).count();
+        // Crashes and refusals leave few. So many means that this is not the database these documents belong to.
+        if orphans > FEW && orphans * 5 > stored {
+            return Err(LeftoverError::TooMany { org, orphans, stored });
+        }
+        for object in here.iter().filter(is_orphan) {
+            if blobs.set_aside(org, object, before).await? {
+                aside.push(object.clone());
             }
         }
         let mut removed = blobs.remove_unfinished(org, before).await?;

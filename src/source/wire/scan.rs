@@ -118,7 +118,7 @@ impl Scan<'_> {
         let mut open = Vec::new();
         loop {
             match self.peek()? {
-                b'"' => drop(self.text()?),
+                b'"' => self.at = self.text()?.end,
                 octet @ (b'{' | b'[') => {
                     open.push(octet);
                     self.at += 1;

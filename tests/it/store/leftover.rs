@@ -58,6 +58,16 @@ impl Place {
         self.dir.path().join("blobs").join(self.org.to_string())
     }
 
+    /// As if everything there is had been stored two days ago.
+    fn make_old(&self) {
+        let now = postern::observe::SystemClock.now().micros();
+        let old = Duration::from_micros(u64::try_from(now).unwrap()) - 2 * DOCUMENT_AGE;
+        for entry in fs::read_dir(self.folder()).unwrap() {
+            let file = fs::File::options().write(true).open(entry.unwrap().path()).unwrap();
+            file.set_modified(std::time::SystemTime::UNIX_EPOCH + old).unwrap();
+        }
+    }
+
     async fn found(&self, world: &World) -> Documents {
         world.store.documents(&self.blobs, self.org).await.unwrap()
     }
@@ -76,7 +86,7 @@ on_both_engines! {
         assert_eq!(place.found(world).await, Documents { stored: 2, orphans: 0, missing: 0 }, "its result may be on its way");
         assert_eq!(place.removed(world).await, 0);
 
-        world.pass(DOCUMENT_AGE + Duration::from_secs(60)).await;
+        world.pass(DOCUMENT_AGE + Duration::from_mins(1)).await;
         assert_eq!(place.found(world).await, Documents { stored: 2, orphans: 1, missing: 0 });
         assert_eq!(place.removed(world).await, 2, "the orphan, and what was never finished");
         assert!(place.is_there(&wanted).await && !place.is_there(&orphan).await);
@@ -124,17 +134,14 @@ on_both_engines! {
 
     async fn documents_stored_while_it_is_tidied_up_are_all_there(world: &World) {
         let place = Place::of(world).await;
-        for n in 0..20_u8 {
+        for n in 0..10_u8 {
             place.put(&[n]).await;
         }
         // Everything stored so far is old; what is stored from now on is not.
-        for entry in fs::read_dir(place.folder()).unwrap() {
-            let old = std::time::SystemTime::now() - 2 * DOCUMENT_AGE;
-            fs::File::options().write(true).open(entry.unwrap().path()).unwrap().set_modified(old).unwrap();
-        }
+        place.make_old();
         let coming_in = async {
             let mut taken = Vec::new();
-            for n in (0..20_u8).rev() {
+            for n in (0..10_u8).rev() {
                 let pdf = place.put(&[n]).await;
                 place.take(world, &format!("A{n}"), &pdf).await;
                 taken.push(pdf);
@@ -151,7 +158,21 @@ on_both_engines! {
         for pdf in &taken {
             assert!(place.is_there(pdf).await);
         }
-        assert_eq!(place.found(world).await, Documents { stored: 20, orphans: 0, missing: 0 });
+        assert_eq!(place.found(world).await, Documents { stored: 10, orphans: 0, missing: 0 });
+    }
+
+    async fn documents_of_another_database_are_not_taken_for_orphans(world: &World) {
+        let place = Place::of(world).await;
+        for n in 0..30_u8 {
+            let pdf = place.put(&[n]).await;
+            if n < 15 {
+                place.take(world, &format!("A{n}"), &pdf).await;
+            }
+        }
+        place.make_old();
+        let refused = world.store.remove_orphans(&place.blobs, place.org).await.unwrap_err();
+        assert!(refused.to_string().contains("15 of 30 documents"), "{refused}");
+        assert_eq!(place.found(world).await, Documents { stored: 30, orphans: 15, missing: 0 });
     }
 
     async fn a_directory_whose_loading_broke_off_is_removed_by_the_next_and_one_being_loaded_is_not(world: &World) {
