@@ -30,7 +30,7 @@ fn settings() -> WebSection {
     let span = |millis| Span(Duration::from_millis(millis));
     WebSection {
         header_timeout: span(700),
-        idle_timeout: span(3_000),
+        idle_timeout: span(30_000),
         upload_silence: span(1_500),
         uploads: 8,
         uploads_per_organization: 2,

@@ -53,8 +53,15 @@ pub(super) fn taken(folder: &Path, json: &str, pdf: Option<&str>) -> io::Result<
 /// Moves the pair to `failed` and says why beside it.
 pub(super) fn failed(folder: &Path, json: &str, reason: &[u8]) -> io::Result<()> {
     let into = inside(folder, "failed")?;
-    let stem = free_stem(&into, stem(json));
-    write(&into, &format!("{stem}.reason.json"), reason)?;
+    let mut stem = free_stem(&into, stem(json));
+    if let Err(error) = write(&into, &format!("{stem}.reason.json"), reason) {
+        // Another process may have been faster by the time between looking and writing.
+        if error.kind() != io::ErrorKind::AlreadyExists {
+            return Err(error);
+        }
+        stem = other_stem(self::stem(json));
+        write(&into, &format!("{stem}.reason.json"), reason)?;
+    }
     // The name it gets in `failed` is in the marker too: its reason is there under it already.
     let tag = stem.rsplit_once('-').filter(|_| stem != self::stem(json)).map_or(String::new(), |(_, tag)| format!(".{tag}"));
     let marker = format!(".{json}{tag}{FAILED}");
@@ -149,7 +156,12 @@ fn stem(json: &str) -> &str {
 /// A name free in `failed`: what failed before under the same name stays.
 fn free_stem(failed: &OwnedFd, stem: &str) -> String {
     let are_free = ["json", "pdf", "reason.json"].iter().all(|extension| is_free(failed, &format!("{stem}.{extension}")));
-    if are_free { stem.to_owned() } else { format!("{stem}-{}", Uuid::now_v7().as_simple()) }
+    if are_free { stem.to_owned() } else { other_stem(stem) }
+}
+
+/// A name nobody else has.
+fn other_stem(stem: &str) -> String {
+    format!("{stem}-{}", Uuid::now_v7().as_simple())
 }
 
 fn is_free(failed: &OwnedFd, name: &str) -> bool {

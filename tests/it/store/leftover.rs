@@ -61,7 +61,7 @@ impl Place {
     /// As if everything there is had been stored two days ago.
     fn make_old(&self) {
         let now = postern::observe::SystemClock.now().micros();
-        let old = Duration::from_micros(u64::try_from(now).unwrap()) - 2 * DOCUMENT_AGE;
+        let old = Duration::from_micros(u64::try_from(now).unwrap()).saturating_sub(2 * DOCUMENT_AGE);
         for entry in fs::read_dir(self.folder()).unwrap() {
             let file = fs::File::options().write(true).open(entry.unwrap().path()).unwrap();
             file.set_modified(std::time::SystemTime::UNIX_EPOCH + old).unwrap();
