@@ -99,7 +99,7 @@ fn whole(parsed: Parsed<OrderMessage>) -> Result<Parsed<Order>, Vec<FieldProblem
     value.order().map(|value| Parsed { value, warnings }).ok_or_else(|| {
         vec![FieldProblem {
             field: "/action".into(),
-            code: "unknown_code",
+            code: "unknown_code".into(),
             message: "must not be cancel: there is nothing to write".into(),
         }]
     })

@@ -51,6 +51,7 @@ use clap::{Parser, Subcommand};
 mod document;
 mod inspect;
 mod open;
+mod parked;
 mod seal;
 mod serve;
 
@@ -93,10 +94,12 @@ enum Command {
     Explain(explain::Explain),
     Delivery(delivery::Delivery),
     Worklist(worklist::Worklist),
+    Parked(parked::ParkedItems),
     Fees(fees::Fees),
-    /// Verify the ledger's chains, and that the totals tie
+    /// Verify the ledger's chains, that the totals tie, and that each result has its document
     ///
-    /// Exit code 1 when they do not: then somebody has changed the ledger, or something went wrong.
+    /// Exit code 1 when they do not: then somebody has changed the ledger, or something went wrong. Documents that belong to
+    /// no result are reported too; a running gateway removes them.
     Verify(verify::Verify),
     Document(document::Args),
     Seal(seal::Args),
@@ -200,6 +203,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Explain(explain) => explain::run(explain, &cli.global),
         Command::Delivery(delivery) => delivery::run(delivery, &cli.global),
         Command::Worklist(worklist) => worklist::run(worklist, &cli.global),
+        Command::Parked(parked) => parked::run(parked, &cli.global),
         Command::Fees(fees) => fees::run(fees, &cli.global),
         Command::Verify(verify) => verify::run(verify, &cli.global),
         Command::Document(args) => document::run(args),

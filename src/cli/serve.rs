@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -17,7 +17,10 @@ use crate::{
     config::Config,
     domain::{OrgId, OrgScope},
     observe::{health::Part, metrics::Metrics},
-    source::{feed::Feed, folder::Folder},
+    source::{
+        feed::Feed,
+        folder::{Folder, watched_twice},
+    },
     web,
 };
 
@@ -103,6 +106,9 @@ pub(crate) async fn serve_until(
         if !config.folder.is_empty() || !config.feed.is_empty() {
             gateway.health.expect(Part::Source, Duration::from_mins(15));
         }
+        if let Some(path) = watched_twice(&config.folder) {
+            bail!("the folder {} is watched twice, under two spellings: a folder belongs to one organization", path.display());
+        }
         for settings in &config.folder {
             let org = organization(&gateway.store, &settings.organization).await?;
             let folder = Folder::new(settings.clone(), org, intake.clone());
@@ -119,6 +125,8 @@ pub(crate) async fn serve_until(
         }
     }
     if doors.worker {
+        let (tidying, stopped) = (std::sync::Arc::clone(&gateway), stop.clone());
+        tasks.spawn(async move { tidying.tidy_until(&stopped).await });
         let gateway = std::sync::Arc::clone(&gateway);
         let stopped = stop.clone();
         tasks.spawn(async move { gateway.work_until(&stopped).await });

@@ -1,4 +1,4 @@
-//! `postern verify`: whether the ledger is what was written, and the totals tie.
+//! `postern verify`: whether the ledger is what was written, the totals tie, and each result has its document.
 
 use clap::Args;
 use serde_json::json;
@@ -9,7 +9,10 @@ use super::{
     say,
     table::{Rows, print_json},
 };
-use crate::{domain::OrgScope, store::survey::Counts};
+use crate::{
+    domain::OrgScope,
+    store::{blobs::Blobs, leftover::Documents, survey::Counts},
+};
 
 /// How to show it.
 #[derive(Debug, Args)]
@@ -26,10 +29,12 @@ struct Finding {
     /// Lines of the ledger; `Err` of the first that does not fit.
     chain: Result<i64, i64>,
     counts: Counts,
+    documents: Documents,
 }
 
 impl Finding {
-    fn problems(&self) -> Vec<String> {
+    /// What makes the ledger doubtful.
+    fn in_the_ledger(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if let Err(line) = self.chain {
             problems.push(format!("the ledger was changed: its chain breaks at line {line}"));
@@ -46,6 +51,14 @@ impl Finding {
         problems
     }
 
+    fn problems(&self) -> Vec<String> {
+        let mut problems = self.in_the_ledger();
+        if self.documents.missing > 0 {
+            problems.push(format!("{} documents that results refer to are missing", self.documents.missing));
+        }
+        problems
+    }
+
     fn results(&self) -> u64 {
         self.counts.results.values().sum()
     }
@@ -56,13 +69,15 @@ impl Finding {
 }
 
 pub(crate) fn run(verify: &Verify, global: &Global) -> anyhow::Result<Exit> {
-    let findings = with_store(global, async |_, store| {
+    let findings = with_store(global, async |context, store| {
+        let blobs = Blobs::in_folder(&context.config().blobs.folder)?;
         let scope = scope(store, verify.whose.organization.as_deref()).await?;
         let mut findings = Vec::new();
         for organization in store.organizations(scope).await? {
             findings.push(Finding {
                 chain: store.verify_ledger(organization.id).await?,
                 counts: store.counts(OrgScope::One(organization.id)).await?,
+                documents: store.documents(&blobs, organization.id).await?,
                 organization: organization.file.slug,
             });
         }
@@ -74,7 +89,10 @@ pub(crate) fn run(verify: &Verify, global: &Global) -> anyhow::Result<Exit> {
             .iter()
             .map(|finding| {
                 json!({ "organization": finding.organization, "ledger_lines": finding.chain.ok(), "results": finding.counts.results,
-                        "deliveries": finding.counts.deliveries, "charges": finding.counts.charge_lines, "problems": finding.problems() })
+                        "deliveries": finding.counts.deliveries, "charges": finding.counts.charge_lines,
+                        "documents": { "stored": finding.documents.stored, "orphans": finding.documents.orphans,
+                                       "missing": finding.documents.missing },
+                        "problems": finding.problems() })
             })
             .collect();
         print_json(&json!({ "verified": good, "organizations": organizations }))?;
@@ -93,7 +111,16 @@ pub(crate) fn run(verify: &Verify, global: &Global) -> anyhow::Result<Exit> {
         }
         rows.print()?;
     }
-    if !good {
+    let orphans: usize = findings.iter().map(|finding| finding.documents.orphans).sum();
+    if orphans > 0 {
+        say(&format!("{orphans} stored documents belong to no result; a running gateway removes them within the hour"));
+    }
+    if findings.iter().any(|finding| finding.documents.missing > 0) {
+        say(
+            "bring the file store back from where it is saved; deliveries of these results are held (document_unavailable) meanwhile",
+        );
+    }
+    if findings.iter().any(|finding| !finding.in_the_ledger().is_empty()) {
         say("do not bill from this ledger before somebody has found out what happened");
     }
     Ok(if good { Exit::Good } else { Exit::Bad })

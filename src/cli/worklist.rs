@@ -15,8 +15,8 @@ use crate::{domain::Reason, store::survey::WorkItem};
 
 /// Show everything that needs a person, oldest first, and what to do about it
 ///
-/// Results that are held or wait, recipients of a routed result that could not be decided, and deliveries that are held or
-/// were refused.
+/// Results that are held or wait, recipients of a routed result that could not be decided, deliveries that are held or
+/// were refused, and items of a feed that could not be taken.
 #[derive(Debug, Args)]
 pub(crate) struct Worklist {
     #[command(flatten)]
@@ -55,6 +55,9 @@ pub(crate) fn run(worklist: &Worklist, global: &Global) -> anyhow::Result<Exit> 
     rows.print()?;
     for reason in items.iter().filter_map(|item| item.reason).collect::<BTreeSet<_>>() {
         print(&format!("\n{reason}: {}\n  to do: {}\n", reason.meaning(), reason.remedy()))?;
+    }
+    if items.iter().any(|item| item.kind == "parked") {
+        print("\nparked: an item of a feed could not be taken\n  to do: postern parked show ID says what is wrong with it\n")?;
     }
     Ok(Exit::Good)
 }

@@ -146,6 +146,7 @@ impl Config {
         let body = self.limits.pdf_bytes.saturating_mul(4).div_ceil(3);
         must(self.web.body_bytes > body, "web.body_bytes must have room for limits.pdf_bytes in base64 (a third more)");
         problems.extend(discovery::problems(&self.discovery));
+        problems.extend(self.web.problems());
         problems.extend(source::problems(&self.folder, &self.feed));
         for (i, relay) in self.relay.iter().enumerate() {
             problems.extend(relay.check().err().map(|problem| problem.to_string()));

@@ -49,6 +49,8 @@ ids! {
     SnapshotId,
     /// One line of the fee ledger.
     LedgerLineId,
+    /// An item of a feed that could not be taken.
+    ParkedId,
     /// One start of one process: the owner of its leases.
     ProcessId,
 }

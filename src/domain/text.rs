@@ -35,7 +35,7 @@ pub enum BadText {
 pub const FIELD_LIMIT: usize = 250;
 
 /// Checks one line of ordinary text: trimmed, not empty, no control character (C0, DEL, C1, line and paragraph
-/// separators), at most `limit` characters.
+/// separators, turns of direction), at most `limit` characters.
 ///
 /// # Errors
 /// [`BadText`] names the first thing wrong.
@@ -54,10 +54,13 @@ pub fn line(text: &str, limit: usize) -> Result<&str, BadText> {
     Ok(text)
 }
 
-/// Control characters and the characters that some readers take for a line end.
+/// Control characters, the characters that some readers take for a line end, and those that turn the direction of what
+/// follows (UAX 9 2.1-2.4): with them a name shows as another one. The marks that Arabic and Hebrew are written with
+/// turn nothing and are taken.
 #[must_use]
 pub fn is_forbidden(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{FFFE}' | '\u{FFFF}')
+    let turns = matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}' | '\u{FFFE}' | '\u{FFFF}')
 }
 
 /// A value as the sender stated it: parsed, or kept as text with what is wrong with it.
@@ -110,6 +113,13 @@ mod tests {
         assert_eq!(line("A\r\nBcc: x@y", FIELD_LIMIT), Err(BadText::Control(0x0D)));
         assert_eq!(line("A\u{2028}B", FIELD_LIMIT), Err(BadText::Control(0x2028)));
         assert_eq!(line("A\0B", FIELD_LIMIT), Err(BadText::Control(0)));
+    }
+
+    #[test]
+    fn what_turns_the_direction_of_writing_is_refused_and_what_it_is_written_with_is_not() {
+        assert_eq!(line("Morgan \u{202E}revirtseT", FIELD_LIMIT), Err(BadText::Control(0x202E)));
+        assert_eq!(line("\u{2067}A\u{2069}", FIELD_LIMIT), Err(BadText::Control(0x2067)));
+        assert!(line("\u{5d3}\u{5d5}\u{5d3}\u{200F} (David)", FIELD_LIMIT).is_ok());
     }
 
     #[test]

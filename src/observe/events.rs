@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::facts::{Configured, Door, Fact, Host, Lookup, Word};
 use crate::domain::{
     Reason,
-    id::{DeliveryId, OrderKey, OrgId, ProcessId, ResultId, SnapshotId},
+    id::{DeliveryId, OrderKey, OrgId, ParkedId, ProcessId, ResultId, SnapshotId},
     order::Action,
     organization::SendMode,
     report::ResultStatus,
@@ -133,6 +133,14 @@ events! {
     INFO StatementChanged<'a> = "statement_changed" { host: Host<'a> } by { kind: StatementKind }
     /// A certificate is believed although its revocation cannot be told: the organization's rules say soft_fail.
     WARN RevocationUnchecked = "revocation_unchecked" { org: OrgId }
+    /// A person has read an item that could not be taken: patient data.
+    WARN ParkedItemRead = "parked_item_read" { org: OrgId, item: ParkedId }
+    /// A person had an item taken that could not be taken before.
+    INFO ParkedItemReplayed = "parked_item_replayed" { org: OrgId, item: ParkedId, result: ResultId }
+    /// A person has thrown away an item that could not be taken.
+    WARN ParkedItemDiscarded = "parked_item_discarded" { org: OrgId, item: ParkedId }
+    /// Documents that belong to nothing were removed.
+    INFO LeftoversRemoved = "leftovers_removed" { org: OrgId, documents: usize }
 
     /// A directory was loaded.
     INFO DirectoryLoaded = "directory_loaded" { snapshot: SnapshotId, entries: usize }

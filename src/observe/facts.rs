@@ -8,7 +8,9 @@ use tracing::{Value, field::DisplayValue};
 use crate::domain::{
     Reason,
     delivery::{Disposition, NoticeKind, State},
-    id::{CertificateId, DeliveryId, IdentityId, LedgerLineId, OrderKey, OrgId, ProcessId, ResultId, SiteId, SnapshotId},
+    id::{
+        CertificateId, DeliveryId, IdentityId, LedgerLineId, OrderKey, OrgId, ParkedId, ProcessId, ResultId, SiteId, SnapshotId,
+    },
     order::{Action, Priority},
     organization::{Mode, SendMode},
     report::{ResultState, ResultStatus},
@@ -72,7 +74,7 @@ macro_rules! counted {
     )+};
 }
 
-opaque!(OrgId, SiteId, OrderKey, ResultId, DeliveryId, IdentityId, CertificateId, SnapshotId, LedgerLineId, ProcessId);
+opaque!(OrgId, SiteId, OrderKey, ResultId, DeliveryId, IdentityId, CertificateId, SnapshotId, LedgerLineId, ParkedId, ProcessId);
 closed!(
     Reason,
     State,

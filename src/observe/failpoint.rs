@@ -4,6 +4,8 @@
 
 /// Every named point, in the order a result meets them.
 pub const NAMES: &[&str] = &[
+    "order_before_commit",
+    "order_after_commit",
     "intake_before_commit",
     "intake_after_commit",
     "routing_before_commit",

@@ -35,6 +35,8 @@ pub mod recovery;
 pub mod routing;
 /// Keeping revocation lists fresh.
 mod statements;
+/// What crashes and refusals left behind is removed.
+pub mod tidying;
 /// The loop.
 pub mod worker;
 

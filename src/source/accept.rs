@@ -12,8 +12,13 @@ use super::{
     wire::{self, FieldProblem, OrderMessage, Parsed, ResultMessage, Unknown},
 };
 use crate::{
-    crypto::{self, Hex},
-    domain::{Order, OrgId, OrgScope, Reason, ResultId, order::Action, report::ResultStatus, time::Date},
+    crypto::{self, DataKey, Hex},
+    domain::{
+        Order, OrgId, OrgScope, Reason, ResultId,
+        order::Action,
+        report::{ResultState, ResultStatus},
+        time::Date,
+    },
     observe::{
         events::{OrderAccepted, ResultAccepted},
         facts::Door,
@@ -22,7 +27,7 @@ use crate::{
     store::{
         Store, StoreError,
         blobs::Blobs,
-        intake::{OrderTaken, ResultTaken, StoredPdf},
+        intake::{Arrival, OrderTaken, ResultTaken, StoredPdf},
         organization::Organization,
         survey::{DeliveryView, ResultView},
     },
@@ -135,7 +140,7 @@ impl Intake {
         let taken = match message {
             OrderMessage::New(order) | OrderMessage::Change(order) => {
                 warnings.extend(unknown_site(&organization, &order.site, "/site"));
-                self.store.take_order(sender.org, &order, action).await?
+                self.take_order(sender, &order, action).await?
             }
             OrderMessage::Cancel(_) => self.store.take_cancellation(sender.org, &order_id).await?,
         };
@@ -174,52 +179,53 @@ impl Intake {
         let organization = self.organization(sender).await?;
         let parsed = read(json, sender.unknown, self.today(&organization), wire::result).await?;
         let Parsed { value: mut message, mut warnings } = parsed;
-        let pdf = self.checked_pdf(&mut message, pdf).await?;
+        let pdf = match self.checked_pdf(&mut message, pdf).await? {
+            Some(pdf) => Some((pdf, self.store.key(sender.org).await?)),
+            None => None,
+        };
         let report = &message.report;
         if !report.site.is_empty() {
             warnings.extend(unknown_site(&organization, &report.site, "/site"));
         }
 
         let change = self.carried_order(sender, message.order.as_deref()).await?;
-        let stored = match pdf {
-            Some(pdf) => Some(self.keep(sender.org, &pdf).await?),
-            None => None,
-        };
+        let stored = pdf.as_ref().map(|(pdf, key)| stored(pdf, key)).transpose()?;
         let repeat =
             repeat.filter(|_| report.status == ResultStatus::Resend).map(|name| repeat_key(sender, &report.order_id, name));
-        let wait = organization.file.routing.wait_for_order;
+        let told_now = serde_json::to_string(&warnings).ok().filter(|_| !warnings.is_empty());
+        let arrival = Arrival {
+            report,
+            pdf: stored.as_ref(),
+            idempotency_key: repeat.as_deref(),
+            wait_for_order: organization.file.routing.wait_for_order,
+            warnings: told_now.as_deref(),
+        };
+        if let Some((pdf, key)) = &pdf {
+            // What is refused is not stored first: nothing would ever refer to it.
+            if let Some(refused) = self.store.foresee_refusal(sender.org, arrival).await? {
+                return Err(refusal(&refused).into());
+            }
+            self.blobs.put(sender.org, key, pdf).await?;
+        }
         failpoint::reach("intake_before_commit");
-        let taken = self.store.take_result(sender.org, report, stored.as_ref(), repeat.as_deref(), wait).await?;
+        let taken = self.store.take_arrival(sender.org, arrival).await?;
         failpoint::reach("intake_after_commit");
         let (kind, id, version) = match taken {
-            ResultTaken::New(id, version) => (Kind::New, id, version),
+            ResultTaken::New(id, version) | ResultTaken::Cancelled(id, version) => (Kind::New, id, version),
             ResultTaken::Same(id, version) => (Kind::Same, id, version),
             ResultTaken::Waiting(id, version) => (Kind::Waiting, id, version),
-            ResultTaken::Cancelled(id, version) => {
-                warnings.push(problem("/order_id", "order_cancelled", "is a cancelled order; the result is kept and not sent"));
-                (Kind::New, id, version)
-            }
-            ResultTaken::UseCorrected => {
-                let detail = "a finished result of this order has other content; send this one with \"status\": \"corrected\"";
-                return Err(Refusal::new(409, "use_corrected", detail).into());
-            }
-            ResultTaken::NothingToResend => {
-                return Err(Refusal::new(409, "nothing_to_resend", "this order has no result that could be sent again").into());
-            }
-            ResultTaken::OtherSite => {
-                return Err(Refusal::field("/site", "site_mismatch", "is not the site of the order").into());
-            }
+            refused => return Err(refusal(&refused).into()),
         };
         // Only once the new version stands: the version before must not be routed to somebody new meanwhile.
         if let Some(order) = change
             && self.is_latest(sender, &report.order_id, version).await?
-            && let OrderTaken::Immutable(field) = self.store.take_order(sender.org, order, Action::Change).await?
+            && let OrderTaken::Immutable(field) = self.take_order(sender, order, Action::Change).await?
         {
             return Err(immutable(&format!("/order{field}")).into());
         }
         ResultAccepted { org: sender.org, result: id, status: report.status, door: sender.door }.emit();
         let view = self.store.result_view(OrgScope::One(sender.org), id).await?.ok_or(StoreError::Lost)?;
-        Ok(told(kind, &view, warnings))
+        self.tell(kind, &view, warnings).await
     }
 
     /// Where a result stands.
@@ -229,7 +235,7 @@ impl Intake {
     pub async fn look(&self, org: OrgId, id: ResultId) -> Result<Accepted, SourceError> {
         let view = self.store.result_view(OrgScope::One(org), id).await?;
         let view = view.ok_or_else(|| Refusal::not_found("result"))?;
-        Ok(told(Kind::Same, &view, Vec::new()))
+        self.tell(Kind::Same, &view, Vec::new()).await
     }
 
     async fn organization(&self, sender: &Sender) -> Result<Organization, SourceError> {
@@ -272,7 +278,7 @@ impl Intake {
         match self.store.order_called(sender.org, &order.order_id).await? {
             None => {
                 // Somebody may have been first in this moment: then it is known, and not changed by us.
-                self.store.take_order(sender.org, order, Action::New).await?;
+                self.take_order(sender, order, Action::New).await?;
                 Ok(None)
             }
             Some((_, known)) if known == *order => Ok(None),
@@ -290,11 +296,42 @@ impl Intake {
         Ok(versions.iter().all(|other| other.version <= version))
     }
 
-    async fn keep(&self, org: OrgId, pdf: &Bytes) -> Result<StoredPdf, SourceError> {
-        let key = self.store.key(org).await?;
-        let sha256 = self.blobs.put(org, &key, pdf).await?;
-        let name = key.blob_name(&sha256).map_err(StoreError::from)?;
-        Ok(StoredPdf { name, sha256, bytes: pdf.len() as u64 })
+    async fn take_order(&self, sender: &Sender, order: &Order, action: Action) -> Result<OrderTaken, StoreError> {
+        failpoint::reach("order_before_commit");
+        let taken = self.store.take_order(sender.org, order, action).await;
+        failpoint::reach("order_after_commit");
+        taken
+    }
+
+    /// What a sender is told, now and whenever it sends or asks again: what was told the first time, and what is new.
+    async fn tell(&self, kind: Kind, view: &ResultView, now: Vec<FieldProblem>) -> Result<Accepted, SourceError> {
+        let before = self.store.result_warnings(view.org, view.id).await?;
+        let mut warnings: Vec<FieldProblem> = before.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+        warnings.extend(now.into_iter().filter(|warning| !warnings.contains(warning)).collect::<Vec<_>>());
+        if view.state == ResultState::NotSent && view.reason == Some(Reason::Cancelled) {
+            warnings.push(problem("/order_id", "order_cancelled", "is a cancelled order; the result is kept and not sent"));
+        }
+        Ok(told(kind, view, warnings))
+    }
+}
+
+/// Where a PDF will be, and what it is known by.
+fn stored(pdf: &Bytes, key: &DataKey) -> Result<StoredPdf, StoreError> {
+    let sha256 = crypto::sha256(pdf);
+    Ok(StoredPdf { name: key.blob_name(&sha256)?, sha256, bytes: pdf.len() as u64 })
+}
+
+/// What its sender is told about a result that is not taken.
+fn refusal(refused: &ResultTaken) -> Refusal {
+    match refused {
+        ResultTaken::OtherSite => Refusal::field("/site", "site_mismatch", "is not the site of the order"),
+        ResultTaken::NothingToResend => {
+            Refusal::new(409, "nothing_to_resend", "this order has no result that could be sent again")
+        }
+        _ => {
+            let detail = "a finished result of this order has other content; send this one with \"status\": \"corrected\"";
+            Refusal::new(409, "use_corrected", detail)
+        }
     }
 }
 
@@ -328,7 +365,7 @@ fn immutable(field: &str) -> Refusal {
 }
 
 fn problem(field: &str, code: &'static str, message: &str) -> FieldProblem {
-    FieldProblem { field: field.to_owned(), code, message: message.to_owned() }
+    FieldProblem { field: field.to_owned(), code: code.into(), message: message.to_owned() }
 }
 
 fn told(kind: Kind, view: &ResultView, warnings: Vec<FieldProblem>) -> Accepted {

@@ -7,12 +7,11 @@ mod page;
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use self::page::{Item, Page};
-use super::{Intake, Refusal, Sender, SourceError, backoff, backoff::Backoff, wire::Unknown};
+use super::{Intake, Refusal, Sender, SourceError, backoff, backoff::Backoff, held::held, wire, wire::Unknown};
 use crate::{
     config::source::Feed as Settings,
     crypto::{Hex, sha256},
@@ -24,12 +23,14 @@ use crate::{
         facts::{Configured, Door},
         health::{Health, Part},
     },
-    store::lease::Lease,
+    store::{StoreError, lease::Lease},
 };
 
 /// A feed that is pulled again and again.
 pub struct Feed {
     settings: Settings,
+    /// Whose lease it takes.
+    task: String,
     sender: Sender,
     intake: Intake,
     fetcher: Fetcher,
@@ -85,23 +86,24 @@ impl Feed {
         let sender = Sender { org, unknown, door: Door::Feed };
         let authorization = token.map(|token| format!("Bearer {}", token.trim()).into());
         let limit = settings.batch.max(1);
-        Ok(Self { settings, sender, intake, fetcher, authorization, limit, owed: Some(Owed::OnRecord) })
+        let task = format!("feed:{}", settings.name);
+        Ok(Self { settings, task, sender, intake, fetcher, authorization, limit, owed: Some(Owed::OnRecord) })
     }
 
     /// Pulls until `stop`. Of several processes the one that holds the feed's task lease works.
     pub async fn run(mut self, lease: Lease, health: Health, stop: CancellationToken) {
         let name = self.settings.name.clone();
-        let task = format!("feed:{name}");
         let mut backoff = Backoff::new(Duration::from_secs(1), self.settings.back_off.0);
         while !stop.is_cancelled() {
-            let turn = self.turn(&task, &lease).await;
+            let pulled = self.pull(&lease).await;
             // The loop lives. The feed is somebody else's: that it is down does not make this process unfit for work.
             health.say(Part::Source, true);
-            let wait = match turn {
+            let wait = match pulled {
                 Ok(pulled) => {
                     backoff.reset();
                     if pulled.more { Duration::ZERO } else { self.settings.poll.0 }
                 }
+                Err(SourceError::TakenOver) => self.settings.poll.0,
                 Err(error) => {
                     let wait = backoff.next(backoff::draw());
                     FeedUnavailable { feed: Configured(&name), wait }.emit();
@@ -114,26 +116,36 @@ impl Feed {
                 () = sleep(wait) => {}
             }
         }
-        if let Err(error) = self.intake.store().give_back_task(&task, &lease).await {
+        if let Err(error) = self.intake.store().give_back_task(&self.task, &lease).await {
             tracing::debug!(%error, "the feed's lease runs out by itself");
         }
     }
 
-    async fn turn(&mut self, task: &str, lease: &Lease) -> Result<Pulled, SourceError> {
-        if !self.intake.store().take_task(task, lease).await? {
-            return Ok(Pulled::default());
-        }
-        self.pull().await
-    }
-
-    /// Pulls one page and takes its items in order.
+    /// Pulls one page and takes its items in order, under the feed's task lease; nothing while another process has it.
     ///
     /// # Errors
     /// When the feed does not answer as it should, or an item could neither be taken nor kept: what came before it is
-    /// durable, and it is asked for again.
-    pub async fn pull(&mut self) -> Result<Pulled, SourceError> {
+    /// durable, and it is asked for again. [`SourceError::TakenOver`] when the lease was lost meanwhile: what was taken
+    /// is durable, and where the feed stands is for its new holder to say.
+    pub async fn pull(&mut self, lease: &Lease) -> Result<Pulled, SourceError> {
+        let store = self.intake.store().clone();
+        if !store.take_task(&self.task, lease).await? {
+            self.owed = Some(Owed::OnRecord);
+            return Ok(Pulled::default());
+        }
+        let task = self.task.clone();
+        let pulled = held(&store, &task, lease, self.page_under(lease)).await;
+        if matches!(pulled, Err(SourceError::TakenOver)) {
+            // The other process may have come further: an acknowledgement of ours would be an old one.
+            self.owed = Some(Owed::OnRecord);
+            tracing::warn!(feed = %self.settings.name, "another process has taken the feed over");
+        }
+        pulled
+    }
+
+    async fn page_under(&mut self, lease: &Lease) -> Result<Pulled, SourceError> {
         let after = self.intake.store().feed_cursor(&self.settings.name).await?;
-        self.acknowledge(after.as_deref()).await;
+        self.acknowledge(after.as_deref(), lease).await?;
         let page = self.page(after.as_deref()).await?;
         let mut pulled = Pulled::default();
         let mut last = None;
@@ -145,7 +157,7 @@ impl Feed {
                 pulled.parked += 1;
             }
             if let Some(cursor) = cursor {
-                self.intake.store().set_feed_cursor(&self.settings.name, &cursor).await?;
+                self.move_to(&cursor, lease).await?;
                 self.owed = Some(Owed::Cursor(cursor.clone()));
                 last = Some(cursor);
             }
@@ -153,34 +165,39 @@ impl Feed {
         // A feed that gives the same again is waiting for us, not we for it.
         let moved = last.is_some() && last != after;
         if let Some(next) = page.next.as_ref().filter(|next| moved && Some(*next) != last.as_ref()) {
-            self.intake.store().set_feed_cursor(&self.settings.name, next).await?;
+            self.move_to(next, lease).await?;
         }
-        self.acknowledge(None).await;
+        self.acknowledge(None, lease).await?;
         pulled.more = moved && page.next.is_some();
         pulled.unacknowledged = self.owed.is_some();
         Ok(pulled)
     }
 
+    async fn move_to(&self, cursor: &str, lease: &Lease) -> Result<(), SourceError> {
+        match self.intake.store().move_feed_cursor(&self.settings.name, cursor, &self.task, lease).await {
+            Err(StoreError::Lost) => Err(SourceError::TakenOver),
+            moved => Ok(moved?),
+        }
+    }
+
     /// Makes one item durable; `false` when it had to be parked.
     async fn take(&self, item: Item) -> Result<bool, SourceError> {
         let (content, refusal) = match item.content {
-            Ok(json) => {
-                let json = Bytes::from(json);
-                match self.intake.result(&self.sender, json.clone(), None, item.cursor.as_deref()).await {
-                    Ok(_) if item.cursor.is_some() => return Ok(true),
-                    Ok(_) => {
-                        tracing::warn!(feed = %self.settings.name, "an item has no cursor and cannot be acknowledged by itself");
-                        return Ok(true);
-                    }
-                    Err(SourceError::Refused(refusal)) => (json, refusal),
-                    Err(error) => return Err(error),
+            Ok(json) => match self.intake.result(&self.sender, json.clone(), None, item.cursor.as_deref()).await {
+                Ok(_) if item.cursor.is_some() => return Ok(true),
+                Ok(_) => {
+                    tracing::warn!(feed = %self.settings.name, "an item has no cursor and cannot be acknowledged by itself");
+                    return Ok(true);
                 }
-            }
-            Err(whole) => (Bytes::from(whole), Refusal::field("/result", "missing", "is missing or not an object")),
+                Err(SourceError::Refused(refusal)) => (json, refusal),
+                Err(error) => return Err(error),
+            },
+            Err(whole) => (whole, Refusal::field("/result", "missing", "is missing, not an object, or given twice")),
         };
         // Without a place of its own the content is its name, so that the same item is kept once.
         let place = item.cursor.unwrap_or_else(|| format!("sha256:{}", Hex(&sha256(&content))));
         let problems = serde_json::to_value(&refusal).unwrap_or_default();
+        let content = wire::without_ssn(&content);
         self.intake.store().park(self.sender.org, &self.settings.name, &place, &problems, &content).await?;
         FeedItemParked { org: self.sender.org, feed: Configured(&self.settings.name) }.emit();
         Ok(false)
@@ -194,7 +211,7 @@ impl Feed {
                 Ok(answer) => {
                     let answer = good(answer)?;
                     self.limit = self.limit.saturating_mul(2).min(self.settings.batch.max(1));
-                    let page = tokio::task::spawn_blocking(move || page::read(&answer.body)).await;
+                    let page = tokio::task::spawn_blocking(move || page::read(&answer.body.into())).await;
                     return page.map_err(|_| SourceError::Interrupted("reading a page"))?.map_err(SourceError::Feed);
                 }
                 Err(FetchError::TooLarge { .. }) if self.limit > 1 => self.limit /= 2,
@@ -206,14 +223,18 @@ impl Feed {
         }
     }
 
-    /// Tells the feed what is durable, if that is owed. A failure is repeated with the next pull and stops nothing.
-    async fn acknowledge(&mut self, on_record: Option<&str>) {
+    /// Tells the feed what is durable, if that is owed and still ours to tell. A failure is repeated with the next pull and
+    /// stops nothing.
+    async fn acknowledge(&mut self, on_record: Option<&str>, lease: &Lease) -> Result<(), SourceError> {
         let owed = match self.owed.take() {
             Some(Owed::Cursor(cursor)) => Some(cursor),
             Some(Owed::OnRecord) => on_record.map(str::to_owned),
             None => None,
         };
-        let Some(cursor) = owed else { return };
+        let Some(cursor) = owed else { return Ok(()) };
+        if !self.intake.store().renew_task(&self.task, lease).await? {
+            return Err(SourceError::TakenOver);
+        }
         let url = format!("{}/ack", self.settings.url.trim_end_matches('/'));
         let body = serde_json::json!({ "cursor": cursor }).to_string().into_bytes();
         let mut headers = self.headers("application/json");
@@ -224,6 +245,7 @@ impl Feed {
             tracing::warn!(feed = %self.settings.name, error = chain(&error), "the feed did not take the acknowledgement");
             self.owed = Some(Owed::Cursor(cursor));
         }
+        Ok(())
     }
 
     fn headers<'a>(&'a self, accept: &'a str) -> Vec<(&'a str, &'a str)> {

@@ -11,6 +11,8 @@ mod backoff;
 pub mod feed;
 /// A watched folder.
 pub mod folder;
+/// Work under the lease of a periodic task.
+mod held;
 /// What a sender is told when something is not taken.
 pub mod refusal;
 /// The JSON wire shapes and their way into the domain.

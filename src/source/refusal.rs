@@ -43,14 +43,14 @@ impl Refusal {
     /// One field is missing or wrong.
     #[must_use]
     pub fn field(field: &str, code: &'static str, message: impl Into<String>) -> Self {
-        Self::fields(vec![FieldProblem { field: field.to_owned(), code, message: message.into() }])
+        Self::fields(vec![FieldProblem { field: field.to_owned(), code: code.into(), message: message.into() }])
     }
 
     /// A PDF or message over the limit.
     #[must_use]
     pub fn too_large(field: &str, limit: usize) -> Self {
         let message = format!("is larger than the {limit} octets allowed");
-        let problem = FieldProblem { field: field.to_owned(), code: "too_large", message };
+        let problem = FieldProblem { field: field.to_owned(), code: "too_large".into(), message };
         Self { status: 413, code: "too_large", detail: problem.to_string(), errors: vec![problem] }
     }
 
@@ -73,6 +73,9 @@ pub enum SourceError {
     /// The PDF could not be made durable.
     #[error("the document could not be stored")]
     Blobs(#[from] BlobError),
+    /// The lease under which it was worked on is another process's by now.
+    #[error("another process has taken it over")]
+    TakenOver,
     /// Work of ours was cut short.
     #[error("{0} was interrupted")]
     Interrupted(&'static str),

@@ -3,6 +3,9 @@
 //! An object is named `organization / HMAC(org key, SHA-256)`: the name says nothing about the content, and the same
 //! PDF sent twice is one object. The SHA-256 is bound into the box, so a swapped object does not open.
 
+/// Documents nothing refers to.
+pub mod leftover;
+
 use std::{
     collections::HashSet,
     fmt,
@@ -112,7 +115,7 @@ impl Blobs {
     }
 
     /// Stores `content` for `org` and returns its SHA-256. It is durable when this returns; storing it again changes
-    /// nothing, and repairs a damaged copy.
+    /// nothing, repairs a damaged copy, and makes it young again, by which [`leftover`] knows that it is wanted.
     ///
     /// # Errors
     /// [`BlobError::Unavailable`]: the document is then not stored, and nothing may be acknowledged.

@@ -49,6 +49,8 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn begin_snapshot(&self, source: &str) -> Result<SnapshotId> {
+        // What an import that crashed has left behind nobody else would remove.
+        self.remove_unloaded().await?;
         let id = SnapshotId::new();
         on!(&self.db, pool => sqlx::query(
             "INSERT INTO directory_snapshot (id, source, state, entries, loaded_at) VALUES ($1, $2, 'loading', 0, $3)")
@@ -74,6 +76,10 @@ impl Store {
                 .execute(c).await.map(drop))
             .doing("store directory rows")?;
         }
+        // Shows that somebody is still loading it.
+        within!(&mut tx, c => sqlx::query("UPDATE directory_snapshot SET loaded_at = $1 WHERE id = $2 AND state = 'loading'")
+            .bind(self.clock.now().micros()).bind(&id).execute(c).await.map(drop))
+        .doing("note how far a directory is loaded")?;
         tx.commit().await
     }
 

@@ -1,13 +1,15 @@
 //! Where a feed stands, and what could not be taken from it.
 
-use super::{Doing as _, Result, Store, at_rest, read, read_json};
-use crate::domain::{OrgId, OrgScope, Timestamp};
+use zeroize::Zeroizing;
+
+use super::{Doing as _, Result, Store, StoreError, at_rest, lease::Lease, read, read_json};
+use crate::domain::{OrgId, OrgScope, Timestamp, id::ParkedId};
 
 /// An item that could not be taken: kept, encrypted, for a person to look at.
 #[derive(Debug, Clone)]
 pub struct Parked {
     /// Its id.
-    pub id: uuid::Uuid,
+    pub id: ParkedId,
     /// Whose it is.
     pub org: OrgId,
     /// Which feed.
@@ -20,6 +22,12 @@ pub struct Parked {
     pub at: Timestamp,
 }
 
+macro_rules! parked {
+    ($rest:literal) => {
+        concat!("SELECT id, org_id, source, cursor, problems, parked_at FROM parked ", $rest)
+    };
+}
+
 impl Store {
     /// Where the feed stands; `None` before its first item.
     ///
@@ -30,16 +38,31 @@ impl Store {
             .doing("read a feed's cursor")
     }
 
-    /// Everything up to `cursor` is durable.
+    /// Everything up to `cursor` is durable. The cursor moves only for who holds the lease of `task` at this moment, and
+    /// nobody can take the lease before it has moved: a process that was too slow cannot set the feed back.
     ///
     /// # Errors
-    /// When it cannot be stored.
-    pub async fn set_feed_cursor(&self, feed: &str, cursor: &str) -> Result<()> {
-        on!(&self.db, pool => sqlx::query(
+    /// [`StoreError::Lost`] when the lease is not held any more, else when it cannot be stored.
+    pub async fn move_feed_cursor(&self, feed: &str, cursor: &str, task: &str, lease: &Lease) -> Result<()> {
+        insist!(self.move_feed_cursor_once(feed, cursor, task, lease))
+    }
+
+    async fn move_feed_cursor_once(&self, feed: &str, cursor: &str, task: &str, lease: &Lease) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let held: Option<(String, i64)> =
+            locked!(&mut tx, query_as("SELECT owner, until FROM task_lease WHERE name = $1").bind(task).fetch_optional)
+                .doing("read a task's lease")?;
+        // After the lock: the time for which others may have waited for it counts.
+        let now = self.now_within(&mut tx).await?;
+        if !held.is_some_and(|(owner, until)| owner == lease.owner.to_string() && until > now.micros()) {
+            return Err(StoreError::Lost);
+        }
+        within!(&mut tx, c => sqlx::query(
             "INSERT INTO feed_cursor (feed, cursor, updated_at) VALUES ($1, $2, $3)
              ON CONFLICT (feed) DO UPDATE SET cursor = excluded.cursor, updated_at = excluded.updated_at")
-            .bind(feed).bind(cursor).bind(self.clock.now().micros()).execute(pool).await.map(drop))
-        .doing("store a feed's cursor")
+            .bind(feed).bind(cursor).bind(now.micros()).execute(c).await.map(drop))
+        .doing("store a feed's cursor")?;
+        tx.commit().await
     }
 
     /// Keeps an item that could not be taken. The same item twice is kept once.
@@ -48,8 +71,8 @@ impl Store {
     /// When it cannot be stored: then it must not be acknowledged.
     pub async fn park(&self, org: OrgId, source: &str, cursor: &str, problems: &serde_json::Value, item: &[u8]) -> Result<()> {
         let key = self.key(org).await?;
-        let id = uuid::Uuid::now_v7();
-        let sealed = at_rest::seal(&key, org, "parked", id, item)?;
+        let id = ParkedId::new();
+        let sealed = at_rest::seal(&key, org, "parked", id.0, item)?;
         on!(&self.db, pool => sqlx::query(
             "INSERT INTO parked (org_id, id, source, cursor, problems, sealed, parked_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (org_id, source, cursor) DO NOTHING")
@@ -63,23 +86,63 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn parked(&self, scope: OrgScope) -> Result<Vec<Parked>> {
-        type Row = (String, String, String, String, String, i64);
-        let rows: Vec<Row> = on!(&self.db, pool => sqlx::query_as(
-            "SELECT id, org_id, source, cursor, problems, parked_at FROM parked WHERE ($1 IS NULL OR org_id = $1) ORDER BY parked_at, id LIMIT 1000")
+        let rows: Vec<ParkedRow> =
+            on!(&self.db, pool => sqlx::query_as(parked!("WHERE ($1 IS NULL OR org_id = $1) ORDER BY parked_at, id LIMIT 1000"))
             .bind(scope.org().map(|org| org.to_string())).fetch_all(pool).await)
-        .doing("list parked items")?;
-        rows.into_iter()
-            .map(|(id, org, source, cursor, problems, at)| {
-                let problems = read_json("problems", problems.as_bytes())?;
-                Ok(Parked {
-                    id: read("id", &id)?,
-                    org: read("organization id", &org)?,
-                    source,
-                    cursor,
-                    problems,
-                    at: Timestamp(at),
-                })
-            })
-            .collect()
+            .doing("list parked items")?;
+        rows.into_iter().map(parked).collect()
     }
+
+    /// One parked item. Another organization's is not there.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn parked_item(&self, scope: OrgScope, id: ParkedId) -> Result<Option<Parked>> {
+        let row: Option<ParkedRow> =
+            on!(&self.db, pool => sqlx::query_as(parked!("WHERE ($1 IS NULL OR org_id = $1) AND id = $2"))
+            .bind(scope.org().map(|org| org.to_string())).bind(id.to_string()).fetch_optional(pool).await)
+            .doing("read a parked item")?;
+        row.map(parked).transpose()
+    }
+
+    /// What a parked item holds: patient data.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`] when it is not parked any more; when it cannot be opened.
+    pub async fn open_parked(&self, item: &Parked) -> Result<Zeroizing<Vec<u8>>> {
+        let sealed: Option<Vec<u8>> =
+            on!(&self.db, pool => sqlx::query_scalar("SELECT sealed FROM parked WHERE org_id = $1 AND id = $2")
+            .bind(item.org.to_string()).bind(item.id.to_string()).fetch_optional(pool).await)
+            .doing("read a parked item")?;
+        at_rest::open(&*self.key(item.org).await?, item.org, "parked", item.id.0, &sealed.ok_or(StoreError::Lost)?)
+    }
+
+    /// Ends the parking of an item: it was taken, or nobody wants it. `false` when it was not there any more.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn remove_parked(&self, item: &Parked) -> Result<bool> {
+        let removed = on!(&self.db, pool => sqlx::query("DELETE FROM parked WHERE org_id = $1 AND id = $2")
+            .bind(item.org.to_string()).bind(item.id.to_string()).execute(pool).await.map(|done| done.rows_affected()))
+        .doing("remove a parked item")?;
+        Ok(removed == 1)
+    }
+
+    /// Notes what is wrong with a parked item now.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn note_parked(&self, item: &Parked, problems: &serde_json::Value) -> Result<()> {
+        on!(&self.db, pool => sqlx::query("UPDATE parked SET problems = $1 WHERE org_id = $2 AND id = $3")
+            .bind(problems.to_string()).bind(item.org.to_string()).bind(item.id.to_string()).execute(pool).await.map(drop))
+        .doing("note what is wrong with a parked item")
+    }
+}
+
+type ParkedRow = (String, String, String, String, String, i64);
+
+fn parked((id, org, source, cursor, problems, at): ParkedRow) -> Result<Parked> {
+    let problems = read_json("problems", problems.as_bytes())?;
+    let (id, org) = (read("id", &id)?, read("organization id", &org)?);
+    Ok(Parked { id, org, source, cursor, problems, at: Timestamp(at) })
 }

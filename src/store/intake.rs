@@ -66,6 +66,21 @@ pub struct StoredPdf {
     pub bytes: u64,
 }
 
+/// A result as it arrives.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival<'a> {
+    /// What it says.
+    pub report: &'a Report,
+    /// Its PDF; a resend has none.
+    pub pdf: Option<&'a StoredPdf>,
+    /// Names it among its repeats: counts for a resend, per order.
+    pub idempotency_key: Option<&'a str>,
+    /// How long it waits for its order.
+    pub wait_for_order: Span,
+    /// What its sender is told about it, as JSON; names fields, never values.
+    pub warnings: Option<&'a str>,
+}
+
 #[derive(sqlx::FromRow)]
 struct OrderRow {
     id: String,
@@ -270,13 +285,22 @@ impl Store {
         idempotency_key: Option<&str>,
         wait_for_order: Span,
     ) -> Result<ResultTaken> {
+        self.take_arrival(org, Arrival { report, pdf, idempotency_key, wait_for_order, warnings: None }).await
+    }
+
+    /// As [`Store::take_result`], and keeps what its sender is told about it.
+    ///
+    /// # Errors
+    /// As [`Store::take_result`].
+    pub async fn take_arrival(&self, org: OrgId, arrival: Arrival<'_>) -> Result<ResultTaken> {
         let key = self.key(org).await?;
-        // Everything else is known again by its content; under a key used before it must not be taken for what came then.
-        let idempotency_key = idempotency_key.filter(|_| report.status == ResultStatus::Resend);
         insist!(async {
             let mut tx = self.begin().await?;
-            lock(&mut tx, org, &report.order_id).await?;
-            let taken = self.take_result_within(&mut tx, &key, org, report, pdf, idempotency_key, wait_for_order).await?;
+            lock(&mut tx, org, &arrival.report.order_id).await?;
+            let taken = match self.judge(&mut tx, &key, org, &arrival).await? {
+                Verdict::Known(taken) => taken,
+                Verdict::New(new, order) => self.insert_result(&mut tx, &key, org, *new, order.as_ref(), &arrival).await?,
+            };
             self.announce(&mut tx).await?;
             tx.commit().await?;
             self.wake();
@@ -284,29 +308,46 @@ impl Store {
         })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the arguments of take_result and where it happens")]
-    async fn take_result_within(
-        &self,
-        tx: &mut Tx,
-        key: &DataKey,
-        org: OrgId,
-        report: &Report,
-        pdf: Option<&StoredPdf>,
-        idempotency_key: Option<&str>,
-        wait_for_order: Span,
-    ) -> Result<ResultTaken> {
-        if let Some(repeat) = idempotency_key {
-            let known: Option<(String, i64)> = within!(tx, c => sqlx::query_as(
+    /// Whether a result would be refused as things are now, and how: asked before its PDF is stored, which would
+    /// otherwise be left behind. What it says now binds nobody: [`Store::take_arrival`] decides.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn foresee_refusal(&self, org: OrgId, arrival: Arrival<'_>) -> Result<Option<ResultTaken>> {
+        let key = self.key(org).await?;
+        let mut tx = self.begin_reading().await?;
+        Ok(match self.judge(&mut tx, &key, org, &arrival).await? {
+            Verdict::Known(refused) if refused.is_refusal() => Some(refused),
+            _ => None,
+        })
+    }
+
+    /// What was told about a result when it came, as JSON.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn result_warnings(&self, org: OrgId, id: ResultId) -> Result<Option<String>> {
+        on!(&self.db, pool => sqlx::query_scalar("SELECT warnings FROM result WHERE org_id = $1 AND id = $2 AND warnings IS NOT NULL")
+            .bind(org.to_string()).bind(id.to_string()).fetch_optional(pool).await)
+        .doing("read what was told about a result")
+    }
+
+    /// What is to become of a result; writes nothing.
+    async fn judge(&self, tx: &mut Tx, key: &DataKey, org: OrgId, arrival: &Arrival<'_>) -> Result<Verdict> {
+        let (report, known) = (arrival.report, |taken| Ok(Verdict::Known(taken)));
+        // Everything else is known again by its content; under a key used before it must not be taken for what came then.
+        if let Some(repeat) = arrival.repeat() {
+            let before: Option<(String, i64)> = within!(tx, c => sqlx::query_as(
                 "SELECT id, version FROM result WHERE org_id = $1 AND order_id = $2 AND idempotency_key = $3")
                 .bind(org.to_string()).bind(&report.order_id).bind(repeat).fetch_optional(c).await)
             .doing("look an idempotency key up")?;
-            if let Some((id, version)) = known {
-                return Ok(ResultTaken::Same(read("result id", &id)?, narrow(version)));
+            if let Some((id, version)) = before {
+                return known(ResultTaken::Same(read("result id", &id)?, narrow(version)));
             }
         }
         let order = order_row(tx, org, &report.order_id).await?;
         if order.as_ref().is_some_and(|order| !report.site.is_empty() && order.site != report.site) {
-            return Ok(ResultTaken::OtherSite);
+            return known(ResultTaken::OtherSite);
         }
         let versions: Vec<VersionRow> = within!(tx, c => sqlx::query_as(
             "SELECT id, version, status, content, sealed, pdf, pdf_sha256, pdf_bytes FROM result
@@ -315,7 +356,7 @@ impl Store {
         .doing("read the versions of a result")?;
 
         let new = if report.status == ResultStatus::Resend {
-            let Some(latest) = versions.first() else { return Ok(ResultTaken::NothingToResend) };
+            let Some(latest) = versions.first() else { return known(ResultTaken::NothingToResend) };
             let latest_id: ResultId = read("result id", &latest.id)?;
             NewResult {
                 report: read_json("report", &at_rest::open(key, org, "result", latest_id.0, &latest.sealed)?)?,
@@ -329,22 +370,21 @@ impl Store {
                 },
             }
         } else {
-            let Some(pdf) = pdf else { return Ok(ResultTaken::NothingToResend) };
+            let Some(pdf) = arrival.pdf else { return known(ResultTaken::NothingToResend) };
             let content = content_hash(key, "result", &[&write_json("report", report)?, &pdf.sha256])?;
             if let Some(same) = versions.iter().find(|version| version.content == content) {
-                return Ok(ResultTaken::Same(read("result id", &same.id)?, narrow(same.version)));
+                return known(ResultTaken::Same(read("result id", &same.id)?, narrow(same.version)));
             }
             let finished = versions.iter().any(|version| version.status != ResultStatus::Preliminary.as_str());
             if finished && matches!(report.status, ResultStatus::Final | ResultStatus::Preliminary) {
-                return Ok(ResultTaken::UseCorrected);
+                return known(ResultTaken::UseCorrected);
             }
             let version = versions.first().map_or(1, |latest| latest.version + 1);
             NewResult { report: report.clone(), content, version, resend_of: None, pdf: pdf.clone() }
         };
-        self.insert_result(tx, key, org, new, order.as_ref(), idempotency_key, wait_for_order).await
+        Ok(Verdict::New(Box::new(new), order))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the arguments of take_result and where it happens")]
     async fn insert_result(
         &self,
         tx: &mut Tx,
@@ -352,12 +392,11 @@ impl Store {
         org: OrgId,
         new: NewResult,
         order: Option<&OrderRow>,
-        idempotency_key: Option<&str>,
-        wait_for_order: Span,
+        arrival: &Arrival<'_>,
     ) -> Result<ResultTaken> {
         let id = ResultId::new();
         let now = self.now_within(tx).await?;
-        let wait_until = order.is_none().then(|| now.plus(wait_for_order.0).micros());
+        let wait_until = order.is_none().then(|| now.plus(arrival.wait_for_order.0).micros());
         let (state, reason) = match order {
             None => (ResultState::Waiting, Some(Reason::WaitingForOrder)),
             Some(order) if order.state == "cancelled" => (ResultState::NotSent, Some(Reason::Cancelled)),
@@ -373,14 +412,14 @@ impl Store {
         let json = write_json("report", &new.report)?;
         within!(tx, c => sqlx::query(
             "INSERT INTO result (org_id, id, order_key, order_id, site, version, status, resend_of, priority, state, reason, sealed, content,
-                idempotency_key, pdf, pdf_sha256, pdf_bytes, received_at, next_attempt_at, wait_until)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, COALESCE($19, $18), $19)")
+                idempotency_key, pdf, pdf_sha256, pdf_bytes, received_at, next_attempt_at, wait_until, warnings)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, COALESCE($19, $18), $19, $20)")
             .bind(org.to_string()).bind(id.to_string()).bind(order.map(|order| order.id.as_str())).bind(&new.report.order_id)
             .bind(order.map_or(new.report.site.as_str(), |order| order.site.as_str())).bind(new.version).bind(new.report.status.as_str()).bind(new.resend_of.map(|id| id.to_string()))
             .bind(priority.as_str()).bind(state.as_str()).bind(reason.map(Reason::as_str))
-            .bind(at_rest::seal(key, org, "result", id.0, &json)?).bind(&new.content).bind(idempotency_key).bind(&new.pdf.name)
+            .bind(at_rest::seal(key, org, "result", id.0, &json)?).bind(&new.content).bind(arrival.repeat()).bind(&new.pdf.name)
             .bind(new.pdf.sha256.to_vec()).bind(i64::try_from(new.pdf.bytes).unwrap_or(i64::MAX)).bind(now.micros()).bind(wait_until)
-            .execute(c).await.map(drop))
+            .bind(arrival.warnings).execute(c).await.map(drop))
         .doing("store a result")?;
         let version = narrow(new.version);
         Ok(match state {
@@ -388,6 +427,28 @@ impl Store {
             ResultState::NotSent => ResultTaken::Cancelled(id, version),
             _ => ResultTaken::New(id, version),
         })
+    }
+}
+
+/// What is to become of a result.
+enum Verdict {
+    /// Nothing new comes of it.
+    Known(ResultTaken),
+    /// It is stored, under its order if that is known.
+    New(Box<NewResult>, Option<OrderRow>),
+}
+
+impl Arrival<'_> {
+    /// The idempotency key, where it counts.
+    fn repeat(&self) -> Option<&str> {
+        self.idempotency_key.filter(|_| self.report.status == ResultStatus::Resend)
+    }
+}
+
+impl ResultTaken {
+    /// Whether nothing was stored and nothing is known: the sender has to change something.
+    const fn is_refusal(&self) -> bool {
+        matches!(self, Self::UseCorrected | Self::NothingToResend | Self::OtherSite)
     }
 }
 

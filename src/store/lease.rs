@@ -168,6 +168,21 @@ impl Store {
         Ok(taken == 1)
     }
 
+    /// Renews the lease of a periodic task; `false` when it ran out or is somebody else's by now. Unlike
+    /// [`Store::take_task`] it never takes the lease anew: what was begun under it is not known to be alone any more.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn renew_task(&self, name: &str, lease: &Lease) -> Result<bool> {
+        let now = self.now().await?;
+        let renewed =
+            on!(&self.db, pool => sqlx::query("UPDATE task_lease SET until = $1 WHERE name = $2 AND owner = $3 AND until > $4")
+            .bind(now.plus(lease.length).micros()).bind(name).bind(lease.owner.to_string()).bind(now.micros())
+            .execute(pool).await.map(|done| done.rows_affected()))
+            .doing("renew a task's lease")?;
+        Ok(renewed == 1)
+    }
+
     /// Gives a task's lease back, so that another process can go on at once.
     ///
     /// # Errors

@@ -87,6 +87,8 @@ pub mod intake;
 pub mod lease;
 /// The fee ledger.
 pub mod ledger;
+/// What crashes and refusals leave behind.
+pub mod leftover;
 mod migrations;
 mod moves;
 /// Organizations, sites, identities and prices.

@@ -10,12 +10,18 @@ pub mod auth;
 pub mod error;
 /// What every request and answer passes through.
 mod frame;
+/// How fast an upload comes.
+mod pace;
+/// Places for uploads.
+mod places;
+/// The connections.
+mod serve;
 /// Health and metrics.
 mod status;
 /// Reading what was uploaded.
 mod upload;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -23,20 +29,16 @@ use axum::{
     middleware::from_fn,
     routing::{get, post},
 };
-use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use error::Problem;
+pub use serve::serve;
 
 use crate::{
     config::web::WebSection,
     observe::{health::Health, metrics::Metrics},
     source::Intake,
 };
-
-/// Uploads held in memory at the same time; more wait their turn.
-const UPLOADS: usize = 32;
 
 /// What the pages work with. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -47,29 +49,21 @@ pub struct Web {
     pub health: Health,
     /// What it has counted, if it counts.
     pub metrics: Option<Metrics>,
-    body_bytes: usize,
-    upload_timeout: Duration,
-    uploads: Arc<Semaphore>,
+    settings: WebSection,
+    places: Arc<places::Places>,
 }
 
 impl Web {
     /// Puts the door together.
     #[must_use]
     pub fn new(settings: &WebSection, intake: Intake, health: Health, metrics: Option<Metrics>) -> Self {
-        Self {
-            intake,
-            health,
-            metrics,
-            body_bytes: settings.body_bytes,
-            upload_timeout: settings.request_timeout.0,
-            uploads: Arc::new(Semaphore::new(UPLOADS)),
-        }
+        Self { intake, health, metrics, settings: settings.clone(), places: Arc::new(places::Places::new(settings)) }
     }
 }
 
 /// Every route.
 pub fn app(web: Web) -> Router {
-    let limit = DefaultBodyLimit::max(web.body_bytes);
+    let limit = DefaultBodyLimit::max(web.settings.body_bytes);
     Router::new()
         .route("/v1/orders", post(api::orders::submit))
         .route("/v1/results", post(api::results::submit))
@@ -83,12 +77,4 @@ pub fn app(web: Web) -> Router {
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn(frame::around))
         .with_state(web)
-}
-
-/// Serves until `stop`; requests that run are finished.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(web: Web, listener: TcpListener, stop: CancellationToken) -> std::io::Result<()> {
-    axum::serve(listener, app(web)).with_graceful_shutdown(async move { stop.cancelled().await }).await
 }

@@ -1,45 +1,59 @@
 //! Reading what was uploaded: JSON, or a form with the parts `result` and `pdf`.
+//!
+//! Nobody's body is read before it is known whose it is, and that there is a place for it.
 
 use axum::{
     body::Bytes,
     extract::{FromRequest as _, Multipart, Request, multipart::MultipartError},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
 };
-use tokio::{sync::SemaphorePermit, time::timeout};
 
-use super::{Problem, Web};
-use crate::source::Refusal;
+use super::{
+    Problem, Web,
+    pace::{Meter, Pace},
+    places::Place,
+};
+use crate::{domain::OrgId, source::Refusal};
 
 /// A message and what came with it. Holds one of the places for uploads until it is dropped.
-pub(super) struct Upload<'w> {
+pub(super) struct Upload {
     /// The message.
     pub(super) json: Bytes,
     /// The PDF, when it is a part of its own.
     pub(super) pdf: Option<Bytes>,
-    _place: SemaphorePermit<'w>,
+    _place: Place,
 }
 
-/// Reads JSON; or, where `parts` are allowed, a form.
-pub(super) async fn read(web: &Web, request: Request, parts: bool) -> Result<Upload<'_>, Problem> {
-    let place = web.uploads.acquire().await.map_err(|_| busy())?;
-    let kind = Kind::of(&request);
+/// Reads JSON that `org` sends; or, where `parts` are allowed, a form.
+pub(super) async fn read(web: &Web, org: OrgId, request: Request, parts: bool) -> Result<Upload, Problem> {
+    let limit = web.settings.body_bytes;
+    let kind = Kind::of(request.headers(), parts)?;
+    let octets = length(request.headers()).unwrap_or(limit);
+    if octets > limit {
+        return Err(Refusal::too_large("", limit).into());
+    }
+    let place = web.places.take(org, octets).await?;
+    let meter = Meter::default();
+    let request = meter.count(request);
     let reading = async {
         match kind {
-            Some(Kind::Json) => {
+            Kind::Json => {
                 let json = Bytes::from_request(request, web).await;
                 json.map(|json| (json, None)).map_err(|rejected| broken(web, rejected.status()))
             }
-            Some(Kind::Form) if parts => form(web, request).await,
-            _ => {
-                let wanted = if parts { "application/json or multipart/form-data" } else { "application/json" };
-                let detail = format!("send {wanted}");
-                Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
-            }
+            Kind::Form => form(web, request).await,
         }
     };
-    let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the upload took too long");
-    let (json, pdf) = timeout(web.upload_timeout, reading).await.map_err(late)??;
+    let (json, pdf) = tokio::select! {
+        read = reading => read?,
+        slow = Pace::new(&web.settings).lost(&meter) => return Err(slow),
+    };
     Ok(Upload { json, pdf, _place: place })
+}
+
+/// How long the body is, if it says so; in chunks it may be anything up to the limit.
+fn length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 enum Kind {
@@ -48,13 +62,21 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(request: &Request) -> Option<Self> {
-        let value = request.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
+    fn of(headers: &HeaderMap, parts: bool) -> Result<Self, Problem> {
+        let unsupported = |detail| Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail);
+        let coding = headers.get(header::CONTENT_ENCODING);
+        if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            return Err(unsupported("send the body as it is, without Content-Encoding".to_owned()));
+        }
+        let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match essence.as_str() {
-            "application/json" => Some(Self::Json),
-            "multipart/form-data" => Some(Self::Form),
-            _ => None,
+            "application/json" => Ok(Self::Json),
+            "multipart/form-data" if parts => Ok(Self::Form),
+            _ => {
+                let wanted = if parts { "application/json or multipart/form-data" } else { "application/json" };
+                Err(unsupported(format!("send {wanted}")))
+            }
         }
     }
 }
@@ -65,7 +87,7 @@ async fn form(web: &Web, request: Request) -> Result<(Bytes, Option<Bytes>), Pro
     let (mut json, mut pdf) = (None, None);
     while let Some(mut part) = form.next_field().await.map_err(malformed)? {
         let (name, slot, limit) = match part.name() {
-            Some("result") => ("/result", &mut json, web.body_bytes),
+            Some("result") => ("/result", &mut json, web.settings.body_bytes),
             Some("pdf") => ("/pdf", &mut pdf, web.intake.pdf_bytes()),
             // What it is called is not repeated: a name may be anything.
             _ => return Err(Refusal::field("", "unknown_part", "has a part that is neither result nor pdf").into()),
@@ -89,11 +111,7 @@ async fn form(web: &Web, request: Request) -> Result<(Bytes, Option<Bytes>), Pro
 /// The body could not be read to its end.
 fn broken(web: &Web, status: StatusCode) -> Problem {
     if status == StatusCode::PAYLOAD_TOO_LARGE {
-        return Refusal::too_large("", web.body_bytes).into();
+        return Refusal::too_large("", web.settings.body_bytes).into();
     }
     Problem::new(StatusCode::BAD_REQUEST, "malformed", "the body could not be read")
-}
-
-fn busy() -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the gateway is shutting down")
 }

@@ -5,6 +5,7 @@ mod explain;
 mod fees;
 mod operations;
 mod organizations;
+mod parked;
 mod revocation;
 mod submit;
 mod tokens;

@@ -4,10 +4,11 @@ use postern::{
     config::web::WebSection,
     domain::OrgScope,
     observe::health::Health,
-    web::{Web, app},
+    web::{Web, serve},
 };
 use reqwest::{Client, RequestBuilder, multipart};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::counter::{Counter, PDF_BYTES, base64, order, pdf, result, with};
 
@@ -29,7 +30,7 @@ impl Api {
         let web = Web::new(&settings, counter.intake.clone(), Health::default(), None);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, app(web)).await });
+        tokio::spawn(serve(web, listener, CancellationToken::new()));
         Self { counter, client: Client::new(), url, token }
     }
 
@@ -76,6 +77,7 @@ async fn a_result_is_created_once_and_can_be_asked_for() {
     assert_eq!((status, &first["version"], &first["state"]), (201, &json!(1), &json!("received")), "{first}");
     let (status, again) = api.result(&result("A1", "final"), "one").await;
     assert_eq!((status, &again["id"]), (200, &first["id"]));
+    assert_eq!(again, first, "the same again is told the same");
 
     let path = format!("/v1/results/{}", first["id"].as_str().unwrap());
     let (status, seen) = api.get(&path).await;
@@ -217,6 +219,45 @@ async fn a_bad_npi_or_address_and_an_ssn_are_warned_about_and_do_not_refuse_the_
     let warned: Vec<_> = body["warnings"].as_array().unwrap().iter().map(|w| w["field"].as_str().unwrap()).collect();
     assert_eq!(warned, ["/patient/ssn", "/deliver_to/0/direct", "/deliver_to/0/npi"]);
     assert!(!body.to_string().contains("000-00-0000"));
+}
+
+#[tokio::test]
+async fn what_a_sender_was_warned_about_is_told_again_when_it_sends_or_asks_again() {
+    let api = Api::open().await;
+    let mut odd = order("A1");
+    odd["patient"]["ssn"] = json!("000-00-0000");
+    odd["deliver_to"] = json!([{ "npi": "1234567890" }]);
+    let (status, first) = api.result(&with(result("A1", "final"), "order", odd), "one").await;
+    assert_eq!(status, 201, "{first}");
+    let codes = |body: &Value| body["warnings"].as_array().unwrap().iter().map(|w| w["code"].clone()).collect::<Vec<_>>();
+    assert_eq!(codes(&first), ["ssn_discarded", "npi_invalid"]);
+    // The sender has mended its order; the answer to the result is still the answer it got.
+    let (status, again) = api.result(&with(result("A1", "final"), "order", order("A1")), "one").await;
+    assert_eq!((status, &again), (200, &first));
+    let (_, seen) = api.get(&format!("/v1/results/{}", first["id"].as_str().unwrap())).await;
+    assert_eq!(seen, first);
+
+    let cancel = json!({ "order_id": "A1", "site": "RIVERSIDE01", "action": "cancel" });
+    assert_eq!(api.order(&cancel).await.0, 200);
+    let (_, cancelled) = api.result(&result("A1", "corrected"), "two").await;
+    let (status, again) = api.result(&result("A1", "corrected"), "two").await;
+    assert_eq!((status, &again), (200, &cancelled));
+    assert_eq!(codes(&again), ["order_cancelled"]);
+}
+
+#[tokio::test]
+async fn the_document_of_a_result_that_is_refused_is_not_stored() {
+    let api = Api::open().await;
+    api.order(&order("A1")).await;
+    api.result(&result("A1", "final"), "one").await;
+    let documents = || {
+        let folder = api.counter.dir.path().join("blobs").join(api.counter.org.to_string());
+        std::fs::read_dir(folder).unwrap().count()
+    };
+    assert_eq!(documents(), 1);
+    assert_eq!(api.result(&result("A1", "final"), "two").await.1["code"], "use_corrected");
+    assert_eq!(api.result(&with(result("A1", "corrected"), "site", "ELSEWHERE".into()), "three").await.0, 422);
+    assert_eq!(documents(), 1);
 }
 
 #[tokio::test]

@@ -66,6 +66,8 @@ macro_rules! dies_at {
 }
 
 dies_at! {
+    death_before_an_order_is_durable_makes_its_sender_send_it_again: "order_before_commit", (0..=0);
+    death_after_an_order_is_durable_makes_no_second_one_of_it: "order_after_commit", (0..=0);
     death_before_a_result_is_durable_makes_its_sender_send_it_again: "intake_before_commit", (0..=0);
     death_after_a_result_is_durable_makes_no_second_one_of_it: "intake_after_commit", (0..=0);
     death_before_a_route_is_recorded_loses_no_result: "routing_before_commit", (0..=0);

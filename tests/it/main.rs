@@ -5,6 +5,7 @@
 
 mod admin;
 mod api;
+mod bad_input;
 mod cli;
 mod crash;
 mod demo;
@@ -20,5 +21,6 @@ mod seal;
 mod send;
 mod store;
 mod support;
+mod uploads;
 mod workers;
 mod xdm;

@@ -1,8 +1,6 @@
 //! What a JSON file is, as far as the folder has to know.
 
-use serde::de::IgnoredAny;
-
-use crate::source::Refusal;
+use crate::source::{Refusal, wire};
 
 /// What to do with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,37 +13,19 @@ pub(super) enum Kind {
     WithNeighbour,
 }
 
-/// The members that tell. Everything else is for the reader of the wire shape.
-#[derive(serde::Deserialize)]
-struct Members {
-    #[serde(default)]
-    patient: Option<IgnoredAny>,
-    /// A cancellation needs no patient.
-    #[serde(default)]
-    action: Option<IgnoredAny>,
-    #[serde(default)]
-    status: Option<serde_json::Value>,
-    #[serde(default)]
-    pdf: Option<IgnoredAny>,
-}
-
-/// Tells orders from results: an order has `patient`, a result has `status`.
+/// Tells orders from results: an order has `patient`, a result has `status`. Everything else is for the reader of the wire
+/// shape.
 pub(super) fn of(json: &[u8]) -> Result<Kind, Refusal> {
-    let refuse = |code, detail: &str| Err(Refusal::new(422, code, detail));
-    // Serde would read an array into a struct too.
-    let is_object = json.trim_ascii_start().starts_with(b"{");
-    let Some(members) = serde_json::from_slice::<Members>(json).ok().filter(|_| is_object) else {
-        return refuse("malformed", "the file is not a JSON object");
-    };
-    match (members.patient.is_some() || members.action.is_some(), &members.status) {
-        (true, None) => Ok(Kind::Order),
+    let refuse = |detail: &str| Err(Refusal::new(422, "order_or_result", detail));
+    let members = wire::glance(json).map_err(Refusal::fields)?;
+    // A cancellation needs no patient.
+    match (members.has("patient") || members.has("action"), members.has("status")) {
+        (true, false) => Ok(Kind::Order),
         // A resend sends the latest version again, and has no PDF of its own.
-        (false, Some(status)) if members.pdf.is_some() || status == "resend" => Ok(Kind::Complete),
-        (false, Some(_)) => Ok(Kind::WithNeighbour),
-        (true, Some(_)) => {
-            refuse("order_or_result", "the file has both patient and status: inside a result the order is called \"order\"")
-        }
-        (false, None) => refuse("order_or_result", "the file has neither patient (an order) nor status (a result)"),
+        (false, true) if members.has("pdf") || members.text("status") == Some("resend") => Ok(Kind::Complete),
+        (false, true) => Ok(Kind::WithNeighbour),
+        (true, true) => refuse("the file has both patient and status: inside a result the order is called \"order\""),
+        (false, false) => refuse("the file has neither patient (an order) nor status (a result)"),
     }
 }
 
@@ -64,6 +44,7 @@ mod tests {
             (r#"{"status":"resend"}"#, Some(Kind::Complete)),
             (r#"{"status":"final","patient":{}}"#, None),
             (r#"{"order_id":"1"}"#, None),
+            ("\u{feff}{\"status\":\"resend\"}", Some(Kind::Complete)),
             ("[1]", None),
             (r#"{"status":"fin"#, None),
         ] {

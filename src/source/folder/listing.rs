@@ -4,11 +4,11 @@ use std::{
     collections::HashMap,
     fs::{self, File},
     io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
     path::Path,
     time::{Duration, SystemTime},
 };
 
+use rustix::fs::{CWD, Mode, OFlags};
 use tokio::time::Instant;
 
 /// Longest file name that is looked at.
@@ -76,13 +76,12 @@ pub(super) fn list(folder: &Path) -> io::Result<(Vec<Entry>, usize)> {
 
 /// Reads a whole file of at most `limit` octets; `None` when it is larger.
 pub(super) fn read(folder: &Path, name: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
-    let path = folder.join(name);
-    let seen = fs::symlink_metadata(&path)?;
-    let file = File::open(&path)?;
-    let opened = file.metadata()?;
-    // A link put in its place after it was listed must not be followed.
-    if !seen.is_file() || (seen.dev(), seen.ino()) != (opened.dev(), opened.ino()) {
-        return Err(io::Error::other("a file was exchanged while it was opened"));
+    // Whatever was put in its place after it was listed is not followed if it is a link, and not waited for if it is a
+    // pipe.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(CWD, folder.join(name), flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a plain file any more"));
     }
     let mut content = Vec::new();
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
@@ -157,6 +156,18 @@ mod tests {
         assert!(read(folder.path(), "x.json", 10).is_err());
         assert_eq!(read(folder.path(), "secret", 1).unwrap().as_deref(), Some(&b"s"[..]));
         assert_eq!(read(folder.path(), "secret", 0).unwrap(), None);
+    }
+
+    #[test]
+    fn a_pipe_or_a_folder_in_the_place_of_a_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, path) = (folder.path().join("x.json"), folder.path().to_owned());
+        rustix::fs::mknodat(CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        fs::create_dir(folder.path().join("y.json")).unwrap();
+        assert_eq!(list(folder.path()).unwrap(), (Vec::new(), 2));
+        let (told, hears) = std::sync::mpsc::channel();
+        std::thread::spawn(move || told.send((read(&path, "x.json", 10).is_err(), read(&path, "y.json", 10).is_err())));
+        assert_eq!(hears.recv_timeout(Duration::from_secs(5)), Ok((true, true)));
     }
 
     #[test]

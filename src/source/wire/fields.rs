@@ -54,7 +54,7 @@ impl Findings {
 fn push(list: &RefCell<Vec<FieldProblem>>, field: &str, code: &'static str, message: String) {
     let mut list = list.borrow_mut();
     if list.len() < MOST_PROBLEMS {
-        list.push(FieldProblem { field: field.to_owned(), code, message });
+        list.push(FieldProblem { field: field.to_owned(), code: code.into(), message });
     }
 }
 

@@ -59,7 +59,7 @@ fn taken(value: &Value) -> Order {
 }
 
 fn codes(problems: &[FieldProblem]) -> Vec<(&str, &str)> {
-    problems.iter().map(|problem| (problem.field.as_str(), problem.code)).collect()
+    problems.iter().map(|problem| (problem.field.as_str(), problem.code.as_ref())).collect()
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::web::{Problem, Web, api::answer, auth::Caller, upload};
 /// Takes an order.
 ///
 /// # Errors
-/// 401, 404 (change or cancel of an unknown order), 409, 413, 415, 422, 503.
+/// 401, 404 (change or cancel of an unknown order), 408, 409, 413, 415, 422, 429, 503.
 pub async fn submit(State(web): State<Web>, Caller(sender): Caller, request: Request) -> Result<Response, Problem> {
-    let upload = upload::read(&web, request, false).await?;
+    let upload = upload::read(&web, sender.org, request, false).await?;
     Ok(answer(web.intake.order(&sender, upload.json.clone()).await?))
 }

@@ -16,10 +16,10 @@ use crate::{
 /// Takes a result: JSON with the PDF inside, or a form with the parts `result` and `pdf`.
 ///
 /// # Errors
-/// 401, 409, 413, 415, 422, 503.
+/// 401, 408, 409, 413, 415, 422, 429, 503.
 pub async fn submit(State(web): State<Web>, Caller(sender): Caller, request: Request) -> Result<Response, Problem> {
     let repeat = idempotency_key(request.headers())?.map(str::to_owned);
-    let upload = upload::read(&web, request, true).await?;
+    let upload = upload::read(&web, sender.org, request, true).await?;
     let accepted = web.intake.result(&sender, upload.json.clone(), upload.pdf.clone(), repeat.as_deref()).await?;
     let place = HeaderValue::from_str(&format!("/v1/results/{}", accepted.id));
     let mut response = answer(accepted);

@@ -46,6 +46,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("lettre", &["send"]),
     ("axum", &["web"]),
     ("tower_http", &["web"]),
+    ("hyper", &["web"]),
+    ("hyper_util", &["web"]),
     ("quick_xml", &["document"]),
     ("zip", &["document"]),
     ("sqlx", &["store"]),

@@ -85,7 +85,7 @@ pub(crate) fn report(order_id: &str, status: ResultStatus) -> Report {
 
 /// A stored PDF; another number is another content.
 pub(crate) fn pdf(number: u8) -> StoredPdf {
-    StoredPdf { name: format!("org/{number:02x}"), sha256: [number; 32], bytes: 300_000 }
+    StoredPdf { name: format!("pdf-{number:02x}"), sha256: [number; 32], bytes: 300_000 }
 }
 
 pub(crate) fn organization(slug: &str) -> OrganizationFile {

@@ -34,6 +34,7 @@ mod group_commit;
 mod intake;
 mod leases;
 mod ledger;
+mod leftover;
 mod load;
 mod moves;
 mod prices;

@@ -134,13 +134,30 @@ on_both_engines! {
     }
 
     async fn a_feed_goes_on_where_it_stood(world: &World) {
+        let lease = super::make::lease();
+        assert!(world.store.take_task("feeds", &lease).await.unwrap());
         assert_eq!(world.store.feed_cursor("lab").await.unwrap(), None);
         for cursor in ["c1", "c2"] {
-            world.store.set_feed_cursor("lab", cursor).await.unwrap();
+            world.store.move_feed_cursor("lab", cursor, "feeds", &lease).await.unwrap();
         }
-        world.store.set_feed_cursor("imaging", "x").await.unwrap();
+        world.store.move_feed_cursor("imaging", "x", "feeds", &lease).await.unwrap();
         let again = world.neighbour(std::sync::Arc::clone(&world.clock)).await;
         assert_eq!(again.feed_cursor("lab").await.unwrap().as_deref(), Some("c2"));
+    }
+
+    async fn a_parked_item_is_opened_and_removed_by_its_own_organization(world: &World) {
+        let (org, theirs) = (world.organization("north").await, world.organization("south").await);
+        let problems = serde_json::json!({"code": "invalid"});
+        world.store.park(org, "lab", "c1", &problems, b"the item").await.unwrap();
+        let item = world.store.parked(OrgScope::All).await.unwrap().remove(0);
+        assert!(world.store.parked_item(OrgScope::One(theirs), item.id).await.unwrap().is_none());
+        let seen = world.store.parked_item(OrgScope::One(org), item.id).await.unwrap().unwrap();
+        assert_eq!(&world.store.open_parked(&seen).await.unwrap()[..], b"the item");
+        world.store.note_parked(&seen, &serde_json::json!({"code": "other"})).await.unwrap();
+        assert_eq!(world.store.parked(OrgScope::One(org)).await.unwrap()[0].problems["code"], "other");
+        assert!(world.store.remove_parked(&seen).await.unwrap());
+        assert!(!world.store.remove_parked(&seen).await.unwrap(), "somebody else was first");
+        assert!(world.store.open_parked(&seen).await.is_err());
     }
 
     async fn an_item_that_cannot_be_taken_is_parked_once(world: &World) {

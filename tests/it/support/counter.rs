@@ -25,12 +25,21 @@ pub(crate) struct Counter {
 
 impl Counter {
     pub(crate) async fn open() -> Self {
+        Self::with(None).await
+    }
+
+    /// The same in the database at `url`.
+    pub(crate) async fn on(url: &str) -> Self {
+        Self::with(Some(url)).await
+    }
+
+    async fn with(url: Option<&str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let master = MasterKey::generate().unwrap();
         let file = dir.path().join("master.key");
         master.create_file(&file).unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
-        let (store, intake) = open(dir.path(), &text).await;
+        let (store, intake) = open(dir.path(), url, &text).await;
         let counter = Self { dir, store, intake, org: OrgId::new(), master: text };
         let org = counter.organization("north-clinics").await;
         Self { org, ..counter }
@@ -38,7 +47,7 @@ impl Counter {
 
     /// What is there after the process was gone: everything opened anew.
     pub(crate) async fn reopened(&self) -> Store {
-        open(self.dir.path(), &self.master).await.0
+        open(self.dir.path(), None, &self.master).await.0
     }
 
     pub(crate) async fn organization(&self, slug: &str) -> OrgId {
@@ -53,8 +62,8 @@ impl Counter {
     }
 }
 
-async fn open(dir: &Path, master: &str) -> (Store, Intake) {
-    let url = format!("sqlite:{}", dir.join("postern.db").display());
+async fn open(dir: &Path, url: Option<&str>, master: &str) -> (Store, Intake) {
+    let url = url.map_or_else(|| format!("sqlite:{}", dir.join("postern.db").display()), str::to_owned);
     let options = StoreOptions { url, connections: 4, master: MasterKey::from_text(master.trim()).unwrap() };
     let store = Store::open(options, Arc::new(SystemClock)).await.unwrap();
     let blobs = Blobs::in_folder(&dir.join("blobs")).unwrap();

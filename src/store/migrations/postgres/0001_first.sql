@@ -75,6 +75,7 @@ CREATE TABLE result (
     received_at     BIGINT NOT NULL,
     next_attempt_at BIGINT NOT NULL,
     wait_until      BIGINT,                 -- when waiting ends and a person must look
+    warnings        TEXT,                   -- JSON of what its sender was told; names fields, never values
     lease_owner     TEXT,
     lease_until     BIGINT,
     PRIMARY KEY (org_id, id),
