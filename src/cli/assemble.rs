@@ -49,6 +49,7 @@ pub(crate) async fn assemble(config: &Config, master: MasterKey, clock: Arc<dyn 
         limits: config.limits.clone(),
         directory: config.directory.clone(),
         test: config.test.clone(),
+        token: config.token.clone(),
     };
     let limit = config.limits.pdf_bytes;
     let check =

@@ -18,6 +18,7 @@ use crate::{
     domain::{OrgId, OrgScope},
     observe::{health::Part, metrics::Metrics},
     source::{feed::Feed, folder::Folder},
+    trust::{bundle, identity},
     web,
 };
 
@@ -119,6 +120,8 @@ pub(crate) async fn serve_until(
         }
     }
     if doors.worker {
+        tasks.spawn(bundle::refresh::keep(gateway.store.clone(), gateway.lease(), stop.clone()));
+        tasks.spawn(identity::expiry::keep(gateway.store.clone(), stop.clone()));
         let gateway = std::sync::Arc::clone(&gateway);
         let stopped = stop.clone();
         tasks.spawn(async move { gateway.work_until(&stopped).await });

@@ -16,6 +16,8 @@ pub mod keys;
 pub mod master_key;
 /// SHA-256, at once and piece by piece.
 pub mod sha256;
+/// Keys on a PKCS#11 token.
+pub mod token;
 
 pub use base64_lines::base64_lines;
 pub use error::CryptoError;

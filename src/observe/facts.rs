@@ -8,7 +8,10 @@ use tracing::{Value, field::DisplayValue};
 use crate::domain::{
     Reason,
     delivery::{Disposition, NoticeKind, State},
-    id::{CertificateId, DeliveryId, IdentityId, LedgerLineId, OrderKey, OrgId, ProcessId, ResultId, SiteId, SnapshotId},
+    id::{
+        BundleId, CertificateId, DeliveryId, IdentityId, LedgerLineId, OrderKey, OrgId, ProcessId, ResultId, SiteId, SnapshotId,
+    },
+    identity::Nearness,
     order::{Action, Priority},
     organization::{Mode, SendMode},
     report::{ResultState, ResultStatus},
@@ -71,8 +74,8 @@ macro_rules! counted {
     )+};
 }
 
-opaque!(OrgId, SiteId, OrderKey, ResultId, DeliveryId, IdentityId, CertificateId, SnapshotId, LedgerLineId, ProcessId);
-closed!(Reason, State, Disposition, NoticeKind, Action, Priority, Mode, SendMode, ResultState, ResultStatus, Door);
+opaque!(OrgId, SiteId, OrderKey, ResultId, DeliveryId, IdentityId, CertificateId, BundleId, SnapshotId, LedgerLineId, ProcessId);
+closed!(Nearness, Reason, State, Disposition, NoticeKind, Action, Priority, Mode, SendMode, ResultState, ResultStatus, Door);
 counted!(u16, u32, u64, usize);
 
 /// Milliseconds.

@@ -5,9 +5,14 @@ use std::sync::{Arc, Mutex};
 use super::{Gateway, beliefs::Credential, delivering::Obstacle};
 use crate::{
     document::{Confidentiality, Earlier, Facts, Relation, Sender, unstructured},
-    domain::{OffsetTime, Timestamp, organization::PatientId, report::ResultStatus},
+    domain::{
+        OffsetTime, Timestamp,
+        organization::PatientId,
+        profile::{SealedWith, Shown},
+        report::ResultStatus,
+    },
     observe::chain,
-    seal::{self, Category, Context, Letter, Seal, Sealer},
+    seal::{self, Category, Context, Letter, Seal, SealError, Sealer},
     store::{
         delivery::Work,
         organization::{Identity, Organization},
@@ -53,6 +58,8 @@ pub(super) struct Written {
     on: Taken,
     /// SHA-256 of the message.
     pub(super) sha256: [u8; 32],
+    /// With which algorithms it was sealed; nothing in edge mode.
+    pub(super) profile: Option<SealedWith>,
 }
 
 impl Written {
@@ -67,6 +74,8 @@ pub(super) struct Letterhead {
     pub(super) organization: Arc<Organization>,
     pub(super) identity: Identity,
     pub(super) at: Timestamp,
+    /// What the recipient's domain has shown it understands.
+    pub(super) shown: Shown,
 }
 
 impl Gateway {
@@ -150,18 +159,27 @@ fn write(
         cda: &bench.cda,
         pdf: None,
     };
-    let sha256 = if let (Credential::Signer(signer), Some(trusted)) = (credential, trusted) {
-        let profile = file.profile(&work.target.address);
-        let with = Seal { signer, recipient: trusted.recipient(), profile, at: head.at };
+    let (sha256, profile) = if let (Credential::Signer(signer), Some(trusted)) = (credential, trusted) {
+        let profile = file.profile(&work.target.address, head.shown);
+        let with = Seal { signer: &**signer, recipient: trusted.recipient(), profile, at: head.at };
         let sealed = bench.sealer.seal_letter(&letter, with, &mut bench.message);
-        sealed.map_err(|error| Obstacle::Hold(error.reason(), chain(&error)))?.sha256
+        let sealed = sealed.map_err(|error| unsealed(&error))?;
+        (sealed.sha256, Some(sealed.with))
     } else {
         // The HISP seals: it gets the inner message.
         bench.message.clear();
         letter.compose(&mut bench.message).map_err(|error| Obstacle::Hold(error.reason(), chain(&error)))?;
-        crate::crypto::sha256(&bench.message)
+        (crate::crypto::sha256(&bench.message), None)
     };
-    Ok(Written { on, sha256 })
+    Ok(Written { on, sha256, profile })
+}
+
+/// A token that does not answer may answer later; what is wrong with the message stays wrong.
+fn unsealed(error: &SealError) -> Obstacle {
+    if matches!(error, SealError::Token(_)) {
+        return Obstacle::Later(chain(error));
+    }
+    Obstacle::Hold(error.reason(), chain(error))
 }
 
 /// The versions of a report are one set; an addendum stands beside it, in a set of its own (CDA R2 4.2.3.1).

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::{
-    config::{directory::DirectorySection, limits::LimitsSection, test::TestSection, worker::WorkerSection},
+    config::{directory::DirectorySection, limits::LimitsSection, test::TestSection, token::TokenSection, worker::WorkerSection},
     domain::{Clock, id::ProcessId},
     observe::health::Health,
     store::{Committer, Store, blobs::Blobs, lease::Lease},
@@ -29,6 +29,8 @@ pub mod post;
 pub mod recovery;
 /// One result, from claim to its deliveries.
 pub mod routing;
+/// Keys on a token, opened once.
+mod tokens;
 /// The loop.
 pub mod worker;
 
@@ -45,6 +47,8 @@ pub struct Settings {
     pub directory: DirectorySection,
     /// Test traffic.
     pub test: TestSection,
+    /// Where signing keys may be.
+    pub token: TokenSection,
 }
 
 /// Everything the pipeline works with, handed in.

@@ -5,11 +5,11 @@ use super::{
     entity::{Entity, Kind},
     oid,
     outer::canonical,
-    verify::Signed,
+    verify::{Signed, Vouched},
 };
 use crate::{
     crypto::der::{Node, ObjectIdentifier, Tag, explicit},
-    domain::{DirectAddress, MessageId, Timestamp},
+    domain::{DirectAddress, MessageId, Timestamp, profile::Shown},
     trust::{
         Certificate, Policy, TrustError,
         checks::{self, Purpose},
@@ -37,6 +37,7 @@ pub struct Verified {
     inner: Vec<u8>,
     headers: Outer,
     signer: Certificate,
+    shown: Shown,
     wrapped: bool,
 }
 
@@ -71,6 +72,12 @@ impl Verified {
         &self.signer
     }
 
+    /// What its sender has shown it understands, see [`super::shown`].
+    #[must_use]
+    pub const fn shown(&self) -> Shown {
+        self.shown
+    }
+
     /// Whether its headers were protected (`message/rfc822`); required of senders since 2021.
     #[must_use]
     pub const fn is_wrapped(&self) -> bool {
@@ -98,8 +105,11 @@ pub fn open(message: &[u8], opening: Opening<'_>) -> Result<Verified, OpenError>
     addressed(&headers, opening)?;
     let mut unbound = None;
     for signer in signers {
-        match checks::bound(&signer, &headers.from) {
-            Ok(()) => return Ok(Verified { inner, headers, signer, wrapped }),
+        match checks::bound(&signer.certificate, &headers.from) {
+            Ok(()) => {
+                let shown = decrypted.shown.and(signer.shown);
+                return Ok(Verified { inner, headers, signer: signer.certificate, shown, wrapped });
+            }
             Err(error) => unbound = unbound.or(Some(error)),
         }
     }
@@ -141,9 +151,9 @@ pub(super) fn content_info(der: &[u8]) -> Option<(ObjectIdentifier, Node<'_>)> {
 }
 
 /// The signed octets, and every signer whose signature holds and who is trusted.
-fn verify(decrypted: &Decrypted, opening: Opening<'_>) -> Result<(Vec<u8>, Vec<Certificate>), OpenError> {
+fn verify(decrypted: &Decrypted, opening: Opening<'_>) -> Result<(Vec<u8>, Vec<Vouched>), OpenError> {
     // Garbage out of a wrong key is a failure to decrypt like any other.
-    let entity = Entity::read(&decrypted.0).ok_or(OpenError::Undecryptable)?;
+    let entity = Entity::read(&decrypted.plain).ok_or(OpenError::Undecryptable)?;
     let (detached, der) = match entity.kind() {
         Kind::Signed => {
             let (content, signature) =
@@ -190,14 +200,14 @@ fn verify(decrypted: &Decrypted, opening: Opening<'_>) -> Result<(Vec<u8>, Vec<C
 }
 
 /// Dates, usage, path and revocation of a signer.
-fn believe(signer: Certificate, sent: &[Certificate], opening: Opening<'_>) -> Result<Certificate, OpenError> {
-    let policy = opening.policy;
-    checks::dates(&signer, opening.at)?;
-    checks::usage(&signer, Purpose::Sign)?;
+fn believe(vouched: Vouched, sent: &[Certificate], opening: Opening<'_>) -> Result<Vouched, OpenError> {
+    let (policy, signer) = (opening.policy, &vouched.certificate);
+    checks::dates(signer, opening.at)?;
+    checks::usage(signer, Purpose::Sign)?;
     let intermediates: Vec<Certificate> = policy.intermediates.iter().chain(sent).cloned().collect();
-    let path = path::find(&signer, &intermediates, policy.anchors, opening.at)?;
+    let path = path::find(signer, &intermediates, policy.anchors, opening.at)?;
     policy.crls.check(path.certificates(), policy.revocation, opening.at)?;
-    Ok(signer)
+    Ok(vouched)
 }
 
 fn read_headers(inner: &[u8]) -> Result<Outer, OpenError> {

@@ -12,6 +12,7 @@ use crate::domain::{
     delivery::{Disposition, Effect, Event, NoticeKind, State},
     id::ProcessId,
     order::Priority,
+    profile::SealedWith,
     report::ResultStatus,
     route::Target,
     time::TimeZone,
@@ -82,6 +83,8 @@ pub struct Evidence {
     pub sealed_bytes: Option<u64>,
     /// SHA-256 fingerprint of the recipient's certificate.
     pub certificate: Option<String>,
+    /// With which algorithms it was sealed.
+    pub profile: Option<SealedWith>,
     /// Relay or MX.
     pub relay: Option<String>,
     /// The server's answer, verbatim.
@@ -373,14 +376,15 @@ async fn write_move(
             lease_owner = CASE WHEN $12 THEN NULL ELSE lease_owner END, lease_until = CASE WHEN $12 THEN NULL ELSE lease_until END,
             updated_at = $13, accepted_at = COALESCE($14, accepted_at), sealed_sha256 = COALESCE($15, sealed_sha256),
             sealed_bytes = COALESCE($16, sealed_bytes), certificate = COALESCE($17, certificate), relay = COALESCE($18, relay),
-            reply = COALESCE($19, reply)
-         WHERE org_id = $20 AND id = $21")
+            reply = COALESCE($19, reply), profile = COALESCE($20, profile)
+         WHERE org_id = $21 AND id = $22")
         .bind(after.state.as_str()).bind(after.reason.map(Reason::as_str)).bind(after.disposition.map(Disposition::as_str))
         .bind(after.fee.as_str()).bind(i64::from(after.unknown_attempts)).bind(after.stopped).bind(after.early_notice.map(NoticeKind::as_str))
         .bind(next_attempt).bind(i64::from(change.counts)).bind(i64::from(change.rechecked)).bind(patience).bind(released)
         .bind(now.micros()).bind(accepted_at).bind(evidence.sealed_sha256.map(|hash| hash.to_vec()))
         .bind(evidence.sealed_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX))).bind(evidence.certificate.as_deref())
-        .bind(storable(evidence.relay.as_deref())).bind(storable(evidence.reply.as_deref())).bind(&org).bind(&id)
+        .bind(storable(evidence.relay.as_deref())).bind(storable(evidence.reply.as_deref()))
+        .bind(evidence.profile.map(|profile| profile.to_string())).bind(&org).bind(&id)
         .execute(c).await.map(drop))
     .doing("move a delivery")?;
     record_event(tx, &org, &id, now, event_word(change.event), after.state, storable(change.note.as_deref()).as_deref()).await
