@@ -1,5 +1,8 @@
 //! `postern doctor`: tests what the gateway stands on, and says what to fix. It changes nothing.
 
+/// Our own certificates, the token, the bundles.
+mod keys;
+
 use std::{
     fs::OpenOptions,
     io::Write as _,
@@ -85,6 +88,7 @@ async fn examine(context: &Context) -> Vec<Finding> {
     let config = context.config();
     let mut findings = vec![log(context), key(context)];
     findings.extend(store(context).await);
+    findings.extend(keys::examine(context).await);
 
     let data = [Some(config.blobs.folder.clone()), config.store.url.sqlite_file().and_then(|f| f.parent().map(Path::to_owned))];
     for folder in data.into_iter().flatten() {

@@ -30,7 +30,7 @@ pub mod recovery;
 /// One result, from claim to its deliveries.
 pub mod routing;
 /// Keys on a token, opened once.
-mod tokens;
+pub(crate) mod tokens;
 /// The loop.
 pub mod worker;
 

@@ -44,7 +44,8 @@ impl TokenKeys {
     }
 }
 
-fn load(section: &TokenSection) -> Result<Tokens, TokenError> {
+/// Loads the module that the configuration names.
+pub(crate) fn load(section: &TokenSection) -> Result<Tokens, TokenError> {
     let module = section.module.as_deref().ok_or(TokenError::NotConfigured)?;
     Tokens::load(module, section.pin_file.as_deref())
 }

@@ -25,11 +25,18 @@ pub(super) async fn run(db: &Db) -> Result<()> {
     };
     let migrator = Migrator::with_migrations(MIGRATIONS.iter().map(pick).collect());
     let migrated = match db {
-        Db::Sqlite(pool) => match migrator.run(pool).await {
-            // SQLite has no lock to wait for: another process may have created the tables between our look and our try.
-            Err(_) => migrator.run(pool).await,
-            done => done,
-        },
+        Db::Sqlite(pool) => {
+            // SQLite has no lock to wait for: another process may have created the tables of a migration between our look and
+            // our try, and those of the next as well.
+            let mut migrated = migrator.run(pool).await;
+            for _ in MIGRATIONS {
+                if migrated.is_ok() {
+                    break;
+                }
+                migrated = migrator.run(pool).await;
+            }
+            migrated
+        }
         Db::Postgres(pool) => migrator.run(pool).await,
     };
     migrated.map_err(StoreError::Migrate)

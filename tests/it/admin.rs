@@ -8,4 +8,4 @@ mod organizations;
 mod submit;
 mod tokens;
 mod trust;
-mod world;
+pub(crate) mod world;

@@ -27,15 +27,18 @@ pub(crate) mod make;
 mod world;
 
 mod at_rest;
+mod bundles;
 mod cancel;
 mod changes;
 mod directory;
 mod group_commit;
+mod identity_keys;
 mod intake;
 mod leases;
 mod ledger;
 mod load;
 mod moves;
+mod peers;
 mod prices;
 mod queue;
 mod records;
