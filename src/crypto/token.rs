@@ -96,6 +96,14 @@ pub enum TokenError {
     Signature,
 }
 
+impl TokenError {
+    /// Whether the token has the key and does not let it be used so.
+    #[must_use]
+    pub const fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Failed { cause: Error::Pkcs11(RvError::KeyFunctionNotPermitted | RvError::MechanismInvalid, _), .. })
+    }
+}
+
 /// Digest and mask of RSA-OAEP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OaepHash {

@@ -156,7 +156,7 @@ impl Gateway {
             match self.opener(generation).await {
                 Ok(found) => own.push(found),
                 Err(error) => {
-                    tracing::error!(%org, certificate = %generation.id, error = chain(&error), "one of our own keys cannot be used")
+                    tracing::error!(%org, certificate = %generation.id, error = chain(&error), "one of our own keys cannot be used");
                 }
             }
         }
@@ -168,12 +168,11 @@ impl Gateway {
     async fn opener(&self, generation: &StoredKey) -> Result<Own, CredentialError> {
         let all = Certificate::read_all(generation.certificate.as_bytes());
         let certificate = all.map_err(|error| CredentialError::Unusable(error.into()))?.swap_remove(0);
-        let key = match &generation.token {
-            Some(uri) => OwnKey::Token(self.beliefs.tokens.key(&self.settings.token, uri).await.map_err(CredentialError::Token)?),
-            None => {
-                let key = self.store.identity_key_secret(generation.org, generation.id).await?.ok_or(CredentialError::Missing)?;
-                seal::read_key(&key).map_err(CredentialError::Unusable)?.into()
-            }
+        let key = if let Some(uri) = &generation.token {
+            OwnKey::Token(self.beliefs.tokens.key(&self.settings.token, uri).await.map_err(CredentialError::Token)?)
+        } else {
+            let key = self.store.identity_key_secret(generation.org, generation.id).await?.ok_or(CredentialError::Missing)?;
+            seal::read_key(&key).map_err(CredentialError::Unusable)?.into()
         };
         Ok(Own { certificate, key })
     }

@@ -62,13 +62,20 @@ pub fn belongs(key: &TokenKey, certificate: &Certificate, used_for: KeyUse) -> R
         verified.unwrap_or(false).then_some(()).ok_or_else(mismatch)?;
     }
     if used_for.decrypts() {
-        let opened = if certificate.key().id() == Id::EC {
-            agrees(key, certificate).map_err(SealError::crypto("try the key on the token"))?
+        let failed = SealError::crypto("try the key on the token");
+        let (expected, got) = if certificate.key().id() == Id::EC {
+            let (once, point) = agree::one_time_key(certificate).map_err(&failed)?;
+            let ours = agree::secret(&once, certificate.key()).map_err(&failed)?;
+            (ours, key.agree(&point, agree::coordinate_len(certificate)))
         } else {
-            let encrypted = encrypted(certificate, &challenge).map_err(SealError::crypto("try the key on the token"))?;
-            key.decrypt_pkcs1(&encrypted).is_ok_and(|plain| *plain == challenge)
+            let encrypted = encrypted(certificate, &challenge).map_err(&failed)?;
+            (challenge.to_vec().into(), key.decrypt_pkcs1(&encrypted))
         };
-        opened.then_some(()).ok_or_else(mismatch)?;
+        match got {
+            Ok(got) if *got == *expected => {}
+            Err(error) if error.is_forbidden() => return Err(error.into()),
+            _ => return Err(mismatch()),
+        }
     }
     Ok(())
 }
@@ -80,10 +87,4 @@ fn encrypted(certificate: &Certificate, plain: &[u8]) -> Result<Vec<u8>, ErrorSt
     let len = encrypter.encrypt(plain, &mut out)?;
     out.truncate(len);
     Ok(out)
-}
-
-fn agrees(key: &TokenKey, certificate: &Certificate) -> Result<bool, ErrorStack> {
-    let (once, point) = agree::one_time_key(certificate)?;
-    let ours = agree::secret(&once, certificate.key())?;
-    Ok(key.agree(&point, agree::coordinate_len(certificate)).is_ok_and(|theirs| *theirs == *ours))
 }

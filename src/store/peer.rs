@@ -4,7 +4,7 @@
 use super::{Doing as _, Result, Store, read};
 use crate::domain::{
     DeliveryId, OrgScope, Timestamp,
-    profile::{SealedWith, Shown},
+    profile::{Cipher, Digest, KeyTransport, SealedWith, Shown},
 };
 
 /// A domain that has shown something.
@@ -83,8 +83,8 @@ impl Store {
             if after != before {
                 within!(&mut tx, c => sqlx::query(
                     "UPDATE peer_domain SET key_transport = $1, cipher = $2, digest = $3, last_at = $4 WHERE domain = $5")
-                    .bind(after.key_transport.map(|word| word.as_str())).bind(after.cipher.map(|word| word.as_str()))
-                    .bind(after.digest.map(|word| word.as_str())).bind(now.micros()).bind(&domain).execute(c).await.map(drop))
+                    .bind(after.key_transport.map(KeyTransport::as_str)).bind(after.cipher.map(Cipher::as_str))
+                    .bind(after.digest.map(Digest::as_str)).bind(now.micros()).bind(&domain).execute(c).await.map(drop))
                 .doing("learn about a domain")?;
             }
             tx.commit().await?;

@@ -72,10 +72,14 @@ impl Pair {
             )
         })?;
         let key = parsed.pkey.ok_or_else(|| unreadable("it holds no private key"))?;
-        let others = parsed.ca.iter().flatten();
-        let all =
-            parsed.cert.iter().map(|own| Certificate::from_x509(own)).chain(others.map(|other| Certificate::from_x509(other)));
-        Self::of(all.collect::<Result<_, _>>()?, key)
+        let mut all = Vec::new();
+        if let Some(own) = &parsed.cert {
+            all.push(Certificate::from_x509(own)?);
+        }
+        for other in parsed.ca.iter().flatten() {
+            all.push(Certificate::from_x509(other)?);
+        }
+        Self::of(all, key)
     }
 
     fn of(mut all: Vec<Certificate>, key: PKey<Private>) -> Result<Self, TrustError> {

@@ -109,18 +109,15 @@ pub async fn refresh(store: &Store, bundle: &Bundle, accept_shrink: bool) -> Res
             Ok(refreshed)
         }
         Err(error) => {
-            let shrunk_to = match &error {
-                RefreshError::Shrunk { lost, good, left } => {
-                    // Said once for each size, shown for as long as it is so.
-                    if bundle.shrunk_to != u64::try_from(*left).ok() {
-                        events::BundleShrunk { org: bundle.org, bundle: bundle.id, good: *good, lost: *lost, left: *left }.emit();
-                    }
-                    Some(*left)
+            let shrunk_to = if let RefreshError::Shrunk { lost, good, left } = error {
+                // Said once for each size, shown for as long as it is so.
+                if bundle.shrunk_to != u64::try_from(left).ok() {
+                    events::BundleShrunk { org: bundle.org, bundle: bundle.id, good, lost, left }.emit();
                 }
-                _ => {
-                    events::BundleFailed { org: bundle.org, bundle: bundle.id }.emit();
-                    None
-                }
+                Some(left)
+            } else {
+                events::BundleFailed { org: bundle.org, bundle: bundle.id }.emit();
+                None
             };
             store.bundle_failed(bundle, &chain(&error), shrunk_to, bundle.refresh.min(AGAIN)).await?;
             Err(error)

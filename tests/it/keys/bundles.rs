@@ -50,8 +50,8 @@ impl Community {
 
     /// An unsigned bundle of the anchors `from..to`.
     fn bundle(&self, range: std::ops::Range<usize>, form: &str) -> Vec<u8> {
-        let files: String = range.map(|number| format!(" -certfile anchor{number}.pem")).collect();
-        openssl(self.path(), &format!("crl2pkcs7 -nocrl -outform {form} -out bundle.p7b{files}")).unwrap();
+        let files = range.map(|number| format!("-certfile anchor{number}.pem")).collect::<Vec<_>>().join(" ");
+        openssl(self.path(), &format!("crl2pkcs7 -nocrl -outform {form} -out bundle.p7b {files}")).unwrap();
         self.read("bundle.p7b")
     }
 
@@ -240,8 +240,8 @@ async fn a_published_bundle_is_refreshed_by_one_gateway_and_does_not_shrink_with
     assert!(anchors.as_array().unwrap().iter().all(|row| row["bundle"] == "community" && row["use"] == "send"));
 
     let sign_again = |files: &[usize]| {
-        let files: String = files.iter().map(|number| format!(" -certfile anchor{number}.pem")).collect();
-        openssl(community.path(), &format!("crl2pkcs7 -nocrl -outform DER -out bundle.p7b{files}")).unwrap();
+        let files = files.iter().map(|number| format!("-certfile anchor{number}.pem")).collect::<Vec<_>>().join(" ");
+        openssl(community.path(), &format!("crl2pkcs7 -nocrl -outform DER -out bundle.p7b {files}")).unwrap();
         let line = "cms -sign -binary -nodetach -outform DER -in bundle.p7b -signer signer.pem -inkey signer.key -out bundle.p7m";
         openssl(community.path(), line).unwrap();
         community.read("bundle.p7m")

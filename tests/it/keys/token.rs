@@ -2,6 +2,12 @@
 
 use std::{path::Path, process::Command, sync::Arc};
 
+use cryptoki::{
+    context::{CInitializeArgs, CInitializeFlags, Pkcs11},
+    object::{Attribute, ObjectClass},
+    session::UserType,
+    types::AuthPin,
+};
 use postern::{
     crypto::token::{TokenError, TokenUri, Tokens},
     domain::{DirectAddress, identity::KeyUse, profile::Profile},
@@ -75,23 +81,45 @@ fn in_a_process_of_its_own(dir: &Path) {
     let kinds = [("rsa", own(KeyKind::Rsa(2048))), ("p256", own(KeyKind::P256)), ("p384", own(KeyKind::P384))];
     let keys: Vec<(&str, &Issued)> = kinds.iter().map(|(label, issued)| (*label, issued)).collect();
     token(dir, &keys);
+    // First: a login holds for the whole process.
+    refused(dir);
     let tokens = Tokens::load(Path::new(MODULE), Some(&dir.join("pin"))).unwrap();
+    // Imported by softhsm2-util, a curve may sign alone.
+    let forbidden = tokens.key("pkcs11:object=p256".parse().unwrap()).unwrap();
+    let error = belongs(&forbidden, &kinds[1].1.certificate, KeyUse::Encrypt).unwrap_err();
+    assert!(error.to_string().contains("cannot agree on a key"), "{error}");
+    let _module = let_curves_agree();
     let key = |label: &str| tokens.key(format!("pkcs11:token=Postern;object={label}").parse().unwrap());
     for (label, issued) in &kinds {
         let on_token = Arc::new(key(label).unwrap());
-        belongs(&on_token, &issued.certificate, KeyUse::Both).unwrap_or_else(|error| panic!("{label}: {error}"));
-        verifies(dir, &ca, issued, TokenSigner::new(issued.certificate.clone(), vec![], Arc::clone(&on_token)).unwrap());
+        for used_for in [KeyUse::Sign, KeyUse::Encrypt] {
+            belongs(&on_token, &issued.certificate, used_for).unwrap_or_else(|error| panic!("{label} {used_for}: {error}"));
+        }
+        let signer = TokenSigner::new(issued.certificate.clone(), vec![], Arc::clone(&on_token)).unwrap();
+        verifies(dir, &ca, issued, &signer);
         opens(dir, &ca, issued, OwnKey::Token(on_token));
     }
     strangers(&tokens, &kinds[0].1, &kinds[1].1, &kinds[2].1);
     many_threads(&tokens, &kinds[0].1);
-    // Last, because from then on this module answers no more.
-    std::fs::write(dir.join("pin"), "wrong").unwrap();
-    refused(dir);
+}
+
+/// Permits ECDH with the curves on the token, as a key made there would have it.
+fn let_curves_agree() -> Pkcs11 {
+    let module = Pkcs11::new(MODULE).unwrap();
+    module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).ok();
+    let session = module.open_rw_session(module.get_slots_with_initialized_token().unwrap()[0]).unwrap();
+    session.login(UserType::User, Some(&AuthPin::from(PIN))).ok();
+    for label in ["p256", "p384"] {
+        let wanted = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(label.into())];
+        let key = session.find_objects(&wanted).unwrap()[0];
+        session.update_attributes(key, &[Attribute::Derive(true)]).unwrap();
+    }
+    drop(session);
+    module
 }
 
 /// What is sealed with a key on the token verifies with `openssl cms`.
-fn verifies(dir: &Path, ca: &Authority, issued: &Issued, signer: TokenSigner) {
+fn verifies(dir: &Path, ca: &Authority, issued: &Issued, signer: &TokenSigner) {
     let peer = ca.issue(&Order { key: KeyKind::Rsa(2048), ..order(PEER, Usage::Dual, 1, 300) }).unwrap();
     let to: DirectAddress = PEER.parse().unwrap();
     let recipient = RecipientCertificate::checked(peer.certificate.clone(), &to, now()).unwrap();
@@ -100,7 +128,7 @@ fn verifies(dir: &Path, ca: &Authority, issued: &Issued, signer: TokenSigner) {
         Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\nThe report.\r\n"
     );
     let mut sealed = Vec::new();
-    let with = Seal { signer: &signer, recipient: &recipient, profile: Profile::default(), at: now() };
+    let with = Seal { signer, recipient: &recipient, profile: Profile::default(), at: now() };
     Sealer::new().seal_inner(&Inner::parse(inner.as_bytes()).unwrap(), with, &mut sealed).unwrap();
     std::fs::write(dir.join("sealed.eml"), sealed).unwrap();
     std::fs::write(dir.join("peer.pem"), peer.certificate.pem().unwrap()).unwrap();
@@ -178,15 +206,28 @@ fn many_threads(tokens: &Tokens, rsa: &Issued) {
     });
 }
 
-/// A token locks itself after a few wrong PINs, so a wrong one is tried once.
+/// A token locks itself after a few wrong PINs, so a wrong one is tried once and never again.
 fn refused(dir: &Path) {
-    let wrong = Tokens::load(Path::new(MODULE), Some(&dir.join("pin"))).unwrap();
-    // The first module is logged in for the whole process; only a process that begins with it sees the wrong PIN.
-    let ran = Command::new(env!("CARGO_BIN_EXE_postern")).arg("--version").output().unwrap();
-    assert!(ran.status.success());
-    drop(wrong);
-    std::fs::set_permissions(dir.join("pin"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-    let open = Tokens::load(Path::new(MODULE), Some(&dir.join("pin")));
+    std::fs::write(dir.join("wrong"), "00000").unwrap();
+    std::fs::set_permissions(dir.join("wrong"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let module = Pkcs11::new(MODULE).unwrap();
+    let wrong = Tokens::load(Path::new(MODULE), Some(&dir.join("wrong"))).unwrap();
+    let slot = module.get_slots_with_initialized_token().unwrap()[0];
+    // SoftHSM marks a token after a wrong PIN until the next right one.
+    let marked = || module.get_token_info(slot).unwrap().user_pin_count_low();
+    let try_it = || wrong.key("pkcs11:object=rsa".parse().unwrap());
+    assert!(!marked());
+    assert!(matches!(try_it(), Err(TokenError::PinRefused)));
+    assert!(marked());
+    let session = module.open_ro_session(slot).unwrap();
+    session.login(UserType::User, Some(&AuthPin::from(PIN))).unwrap();
+    session.logout().unwrap();
+    assert!(!marked());
+    assert!(matches!(try_it(), Err(TokenError::PinRefused)));
+    assert!(!marked(), "the wrong PIN was tried again");
+
+    std::fs::set_permissions(dir.join("wrong"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let open = Tokens::load(Path::new(MODULE), Some(&dir.join("wrong")));
     assert!(matches!(open, Err(TokenError::PinOpen { mode: 0o644, .. })), "{open:?}");
     assert!(matches!(Tokens::load(Path::new("/nowhere.so"), None), Err(TokenError::Module { .. })));
 }
