@@ -24,7 +24,7 @@ pub(super) fn order(who: &str, usage: Usage, since: u32, left: u32) -> Order {
     Order {
         usage,
         key: KeyKind::P256,
-        ..Order::new(Binding::Address(who.parse().unwrap()), now().minus(DAY * since), now().plus(DAY * left))
+        ..Order::new(Binding::Address(who.parse().unwrap()), now().minus(DAY * since), now().plus(DAY * left + DAY / 2))
     }
 }
 

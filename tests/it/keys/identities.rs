@@ -63,7 +63,7 @@ fn the_newest_valid_generation_signs_and_the_list_says_what_each_does() {
             ("both", &Value::from(false), &Value::from(true)),
         ]
     );
-    assert_eq!((&rows[2]["days_left"], &rows[2]["warning"]), (&19.into(), &"30_days".into()));
+    assert_eq!((&rows[2]["days_left"], &rows[2]["warning"]), (&20.into(), &"30_days".into()));
     let shown = world.good(&["trust", "identities", "list"]);
     assert!(!shown.err.contains("warning"), "the old one is replaced: {}", shown.err);
     assert!(shown.out.lines().any(|line| words(line).contains(&"signs")), "{}", shown.out);
@@ -71,9 +71,9 @@ fn the_newest_valid_generation_signs_and_the_list_says_what_each_does() {
     let alone = World::with(NORTH);
     import(&alone, &issue(&ca, Usage::Dual, 300, 20), &[]);
     let shown = alone.good(&["trust", "identities", "list"]);
-    assert!(shown.err.contains("ends in 19 days: import the next one"), "{}", shown.err);
+    assert!(shown.err.contains("ends in 20 days: import the next one"), "{}", shown.err);
     let doctor = alone.run(&["doctor"]);
-    assert!(doctor.out.contains(ADDRESS) && doctor.out.contains("19 days"), "{}", doctor.out);
+    assert!(doctor.out.contains(ADDRESS) && doctor.out.contains("20 days"), "{}", doctor.out);
 }
 
 #[test]
