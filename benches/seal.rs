@@ -54,7 +54,7 @@ fn parties() -> Parties {
     let (sender, receiver) = (issue(&from), issue(&to));
     let signer = KeySigner::new(sender.certificate, vec![], sender.key).unwrap();
     let recipient = RecipientCertificate::checked(receiver.certificate.clone(), &to, at).unwrap();
-    let own = Own { certificate: receiver.certificate, key: receiver.key };
+    let own = Own { certificate: receiver.certificate, key: receiver.key.into() };
     Parties { at, signer, recipient, own, root }
 }
 

@@ -44,14 +44,7 @@ pub(crate) async fn assemble(config: &Config, master: MasterKey, clock: Arc<dyn 
             None
         }
     };
-    let settings = Settings {
-        worker: config.worker.clone(),
-        limits: config.limits.clone(),
-        directory: config.directory.clone(),
-        discovery: config.discovery.clone(),
-        test: config.test.clone(),
-        revocation: config.revocation.clone(),
-    };
+    let settings = Settings::from(config);
     let limit = config.limits.pdf_bytes;
     let check =
         Arc::new(move |bytes: &[u8]| pdf::check(bytes, limit).map(drop).map_err(|problem| (problem.code(), problem.to_string())));

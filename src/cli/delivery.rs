@@ -134,8 +134,10 @@ fn as_json(view: &DeliveryView, slug: &str) -> Value {
 }
 
 fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
-    let (found, slugs) =
-        with_store(global, async |_, store| Ok((store.delivery_view(OrgScope::All, args.id).await?, slugs(store).await?)))?;
+    let (found, slugs, sealed_with) = with_store(global, async |_, store| {
+        let found = store.delivery_view(OrgScope::All, args.id).await?;
+        Ok((found, slugs(store).await?, store.sealed_with(OrgScope::All, args.id).await?))
+    })?;
     let Some((view, history)) = found else { return Ok(unknown(args.id)) };
     let slug = slugs.get(&view.org).cloned().unwrap_or_default();
     if args.output.json {
@@ -144,6 +146,7 @@ fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
             .iter()
             .map(|line| json!({ "at": line.at.to_string(), "event": line.event, "state": line.state, "detail": line.detail }));
         shown["history"] = lines.collect();
+        shown["sealed_with"] = json!(sealed_with);
         shown["meaning"] = view.reason.map(Reason::meaning).into();
         shown["remedy"] = view.reason.map(Reason::remedy).into();
         print_json(&shown)?;
@@ -161,6 +164,7 @@ fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
         ("disposition", word(view.disposition)),
         ("fee", view.fee.to_string()),
         ("tries", view.attempts.to_string()),
+        ("sealed with", word(sealed_with)),
         ("last reply", view.reply.clone().unwrap_or_default()),
     ];
     for (label, fact) in facts.iter().filter(|(_, fact)| !fact.is_empty()) {

@@ -1,5 +1,7 @@
 //! `postern doctor`: tests what the gateway stands on, and says what to fix. It changes nothing.
 
+/// Our own certificates, the token, the bundles.
+mod keys;
 /// Whether others find our certificates.
 mod stranger;
 
@@ -88,6 +90,7 @@ async fn examine(context: &Context) -> Vec<Finding> {
     let config = context.config();
     let mut findings = vec![log(context), key(context)];
     findings.extend(store(context).await);
+    findings.extend(keys::examine(context).await);
     // Opening a store of another version would change it.
     let url = &config.store.url;
     if reach::is_current(url.sqlite_file().as_deref(), url.expose()).await {

@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let own: Vec<Own> = certificates(std::slice::from_ref(&args.cert))?
         .into_iter()
         .filter(|certificate| key.public_eq(certificate.key()))
-        .map(|certificate| Own { certificate, key: key.clone() })
+        .map(|certificate| Own { certificate, key: key.clone().into() })
         .collect();
     anyhow::ensure!(!own.is_empty(), "the key {} does not belong to {}", args.key.display(), args.cert.display());
     let message = read(&args.file)?;

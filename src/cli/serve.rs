@@ -21,6 +21,7 @@ use crate::{
         feed::Feed,
         folder::{Folder, watched_twice},
     },
+    trust::{bundle, identity},
     web,
 };
 
@@ -127,6 +128,8 @@ pub(crate) async fn serve_until(
     if doors.worker {
         let (tidying, stopped) = (std::sync::Arc::clone(&gateway), stop.clone());
         tasks.spawn(async move { tidying.tidy_until(&stopped).await });
+        tasks.spawn(bundle::refresh::keep(gateway.store.clone(), gateway.lease(), stop.clone()));
+        tasks.spawn(identity::expiry::keep(gateway.store.clone(), stop.clone()));
         let gateway = std::sync::Arc::clone(&gateway);
         let stopped = stop.clone();
         tasks.spawn(async move { gateway.work_until(&stopped).await });

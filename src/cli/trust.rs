@@ -1,9 +1,15 @@
 //! `postern trust`: whom an organization believes, and whose certificates it has been given.
 
+/// Bundles of anchors.
+mod bundles;
 /// What DNS and LDAP said lately.
 mod cache;
+/// Our own certificates and keys.
+mod identities;
 /// Reading and judging what is imported.
 mod import;
+/// What recipient domains have shown.
+mod peers;
 /// What to put into DNS or LDAP.
 mod publish;
 /// What issuers published.
@@ -19,9 +25,9 @@ use super::{
     Exit,
     context::{Global, Output, Whose},
 };
-use crate::domain::DirectAddress;
+use crate::{domain::DirectAddress, store::trust::AnchorUse};
 
-/// Trust: anchors that are believed, certificates of recipients
+/// Trust: anchors and bundles of them, certificates of recipients, our own certificates and keys
 #[derive(Debug, Args)]
 pub(crate) struct Trust {
     #[command(subcommand)]
@@ -33,9 +39,18 @@ enum Command {
     /// Authorities an organization believes, and those that help to build paths
     #[command(subcommand)]
     Anchors(Anchors),
+    /// Sets of anchors that somebody else keeps, fetched again and again
+    #[command(subcommand)]
+    Bundles(bundles::Bundles),
     /// Certificates of recipients that an organization was given
     #[command(subcommand)]
     Certificates(Certificates),
+    /// Certificates and keys that our own addresses sign and decrypt with
+    #[command(subcommand)]
+    Identities(identities::Identities),
+    /// What recipient domains have shown they can open
+    #[command(subcommand)]
+    Peers(peers::Peers),
     /// What DNS and LDAP said about recipients' certificates lately
     #[command(subcommand)]
     Cache(cache::Cache),
@@ -105,6 +120,9 @@ struct ImportAnchors {
     /// They help to build paths but are not believed by themselves
     #[arg(long)]
     intermediate: bool,
+    /// For sealing to recipients (send), for mail that comes in (receive), or both; the last word counts
+    #[arg(long = "use", value_name = "USE", default_value_t = AnchorUse::Both)]
+    used_for: AnchorUse,
     /// PEM (any number of certificates) or DER
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -156,6 +174,9 @@ pub(crate) fn run(trust: &Trust, global: &Global) -> anyhow::Result<Exit> {
         Command::Anchors(Anchors::Import(args)) => import::anchors(args, global),
         Command::Anchors(Anchors::List(args)) => shelf::list(args, Shelf::Anchors, global),
         Command::Anchors(Anchors::Remove(args)) => shelf::remove(args, Shelf::Anchors, global),
+        Command::Bundles(command) => bundles::run(command, global),
+        Command::Identities(command) => identities::run(command, global),
+        Command::Peers(command) => peers::run(command, global),
         Command::Certificates(Certificates::Import(args)) => import::certificates(args, global),
         Command::Certificates(Certificates::List(args)) => shelf::list(args, Shelf::Certificates, global),
         Command::Certificates(Certificates::Remove(args)) => shelf::remove(args, Shelf::Certificates, global),

@@ -38,6 +38,8 @@ pub mod source;
 pub mod store;
 /// `[test]`.
 pub mod test;
+/// `[token]`.
+pub mod token;
 /// `[web]`.
 pub mod web;
 /// `[worker]`.
@@ -65,6 +67,8 @@ pub struct Config {
     pub blobs: blobs::BlobsSection,
     /// What encrypts both.
     pub keys: keys::KeysSection,
+    /// Where signing keys may be instead.
+    pub token: token::TokenSection,
     /// The HTTP door.
     pub web: web::WebSection,
     /// The work of sending.
@@ -99,6 +103,7 @@ const SECTIONS: &[&section::Description] = &[
     &store::StoreSection::DESCRIPTION,
     &blobs::BlobsSection::DESCRIPTION,
     &keys::KeysSection::DESCRIPTION,
+    &token::TokenSection::DESCRIPTION,
     &web::WebSection::DESCRIPTION,
     &worker::WorkerSection::DESCRIPTION,
     &limits::LimitsSection::DESCRIPTION,
@@ -115,6 +120,7 @@ impl Config {
         self.store.url = self.store.url.counted_from(folder);
         self.blobs.folder = folder.join(&self.blobs.folder);
         self.keys.master_file = folder.join(&self.keys.master_file);
+        self.token.pin_file = self.token.pin_file.take().map(|file| folder.join(file));
         self.folder.iter_mut().for_each(|watched| watched.paths_from(folder));
         self.feed.iter_mut().for_each(|feed| feed.paths_from(folder));
         for relay in &mut self.relay {

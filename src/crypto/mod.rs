@@ -18,6 +18,8 @@ pub mod master_key;
 pub mod sha1;
 /// SHA-256, at once and piece by piece.
 pub mod sha256;
+/// Keys on a PKCS#11 token.
+pub mod token;
 
 pub use base64_lines::base64_lines;
 pub use error::CryptoError;

@@ -45,6 +45,8 @@ ids! {
     IdentityId,
     /// An imported recipient certificate or trust anchor.
     CertificateId,
+    /// A bundle of trust anchors.
+    BundleId,
     /// One load of a directory.
     SnapshotId,
     /// One line of the fee ledger.

@@ -11,6 +11,8 @@ pub mod delivery;
 pub mod failure;
 /// Typed identifiers and whose rows a call may touch.
 pub mod id;
+/// Our own certificates and keys: what they are for, which signs, when to warn.
+pub mod identity;
 /// How a result is enclosed in its message.
 pub mod message;
 /// Money in micro-units, and prices.

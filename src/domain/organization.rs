@@ -9,7 +9,7 @@ use super::{
     message::MessageRules,
     money,
     order::PostalAddress,
-    profile::{Cipher, KeyTransport, Profile},
+    profile::{self, Cipher, KeyTransport, Profile, Shown, Standard},
     strictness::TrustRules,
     time::{Date, Span, TimeZone},
     words,
@@ -147,6 +147,9 @@ pub struct OrganizationFile {
     /// The Direct addresses it sends from.
     #[serde(default, rename = "identity", skip_serializing_if = "Vec::is_empty")]
     pub identities: Vec<IdentityFile>,
+    /// With what a peer is met that has shown nothing yet: `direct` (default) or `fips` (RSA-OAEP).
+    #[serde(default = "direct", skip_serializing_if = "is_direct")]
+    pub profile: Standard,
     /// What single recipient domains can open, where that is known.
     #[serde(default, rename = "peer", skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<PeerFile>,
@@ -159,26 +162,27 @@ const fn production() -> Mode {
     Mode::Production
 }
 
-/// How to seal to one recipient domain, instead of what every Direct peer opens.
+const fn direct() -> Standard {
+    Standard::Direct
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_direct(standard: &Standard) -> bool {
+    *standard == Standard::Direct
+}
+
+/// How to seal to one recipient domain, whatever it has shown. What is not set here is learnt from its own mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeerFile {
     /// The recipients' health domain.
     pub domain: String,
-    /// `aes-256-cbc` (default), `aes-128-cbc` or `aes-256-gcm`.
-    #[serde(default = "cipher")]
-    pub cipher: Cipher,
-    /// `pkcs1` (default), `oaep-sha1` or `oaep-sha256`.
-    #[serde(default = "key_transport")]
-    pub key_transport: KeyTransport,
-}
-
-fn cipher() -> Cipher {
-    Profile::default().cipher
-}
-
-fn key_transport() -> KeyTransport {
-    Profile::default().key_transport
+    /// `aes-256-cbc`, `aes-128-cbc` or `aes-256-gcm`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cipher: Option<Cipher>,
+    /// `pkcs1`, `oaep-sha1` or `oaep-sha256`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_transport: Option<KeyTransport>,
 }
 
 /// A site: a clinic of an organization.
@@ -300,12 +304,16 @@ pub struct IdentityFile {
     /// Name of the relay in the installation's configuration (`sta_relay` and `edge`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<String>,
-    /// PEM certificate to sign with, relative to the organization file (sta modes).
+    /// PEM certificate to sign with, relative to the organization file (sta modes). Another one here later is a new
+    /// generation: the older ones still open what is sent to them. Without it, `postern trust identities import` brings keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_file: Option<String>,
     /// PEM private key, relative to the organization file (sta modes). Read once and stored encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_file: Option<String>,
+    /// Instead of `key_file`: where the key is on a PKCS#11 token, `pkcs11:token=...;object=...` (RFC 7512).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// File with the mailbox password, relative to the organization file (edge mode). Read once and stored encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<String>,
@@ -361,11 +369,13 @@ pub struct BadOrganization {
 }
 
 impl OrganizationFile {
-    /// With which algorithms messages to `address` are sealed.
+    /// With which algorithms messages to `address` are sealed, when its domain has shown `shown`.
     #[must_use]
-    pub fn profile(&self, address: &DirectAddress) -> Profile {
+    pub fn profile(&self, address: &DirectAddress, shown: Shown) -> Profile {
         let peer = self.peers.iter().find(|peer| peer.domain.eq_ignore_ascii_case(address.domain()));
-        peer.map_or_else(Profile::default, |peer| Profile { cipher: peer.cipher, key_transport: peer.key_transport })
+        let set = peer
+            .map_or_else(profile::Set::default, |peer| profile::Set { cipher: peer.cipher, key_transport: peer.key_transport });
+        profile::merge(set, shown, self.profile)
     }
 
     /// Checks what the shape alone cannot say.
@@ -418,11 +428,16 @@ impl OrganizationFile {
                 bad(format!("identity[{i}].relay"), "is needed: name a [[relay]] of the installation's configuration");
             }
             if identity.mode == SendMode::Edge {
-                if identity.key_file.is_some() || identity.certificate_file.is_some() {
+                if identity.key_file.is_some() || identity.key.is_some() || identity.certificate_file.is_some() {
                     bad(format!("identity[{i}].key_file"), "has no meaning in edge mode: the HISP signs");
                 }
-            } else if identity.certificate_file.is_none() || identity.key_file.is_none() {
-                bad(format!("identity[{i}].certificate_file"), "and key_file are needed: we sign with them");
+            } else if identity.key_file.is_some() && identity.key.is_some() {
+                bad(format!("identity[{i}].key"), "and key_file exclude each other: the key is on the token or in the file");
+            } else if identity.certificate_file.is_some() != (identity.key_file.is_some() || identity.key.is_some()) {
+                bad(
+                    format!("identity[{i}].certificate_file"),
+                    "and key_file (or key, on a token) go together; without both, postern trust identities import brings them",
+                );
             }
         }
         if self.routing.fallback != [Fallback::Hold] {
@@ -516,6 +531,7 @@ mod tests {
             targets: vec![],
             sites: vec![],
             identities: vec![],
+            profile: Standard::Direct,
             peers: vec![],
             price: None,
         }

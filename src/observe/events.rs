@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::facts::{Configured, Door, Fact, Host, Lookup, Word};
 use crate::domain::{
     Reason,
-    id::{DeliveryId, OrderKey, OrgId, ParkedId, ProcessId, ResultId, SnapshotId},
+    id::{BundleId, CertificateId, DeliveryId, OrderKey, OrgId, ParkedId, ProcessId, ResultId, SnapshotId},
+    identity::Nearness,
     order::Action,
     organization::SendMode,
     report::ResultStatus,
@@ -141,6 +142,14 @@ events! {
     WARN ParkedItemDiscarded = "parked_item_discarded" { org: OrgId, item: ParkedId }
     /// Documents that belong to nothing were removed.
     INFO LeftoversRemoved = "leftovers_removed" { org: OrgId, documents: usize }
+    /// One of our own certificates ends soon, and no other takes its place.
+    WARN IdentityExpires = "identity_expires" { org: OrgId, certificate: CertificateId, days: u64 } by { nearness: Nearness }
+    /// A bundle of trust anchors has changed and is in force.
+    INFO BundleChanged = "bundle_changed" { org: OrgId, bundle: BundleId, anchors: usize, added: usize, removed: usize }
+    /// A bundle would lose so many anchors that a person has to look; the old one stays in force.
+    WARN BundleShrunk = "bundle_shrunk" { org: OrgId, bundle: BundleId, good: usize, lost: usize, left: usize }
+    /// A bundle cannot be had or cannot be used; the old one stays in force.
+    WARN BundleFailed = "bundle_failed" { org: OrgId, bundle: BundleId }
 
     /// A directory was loaded.
     INFO DirectoryLoaded = "directory_loaded" { snapshot: SnapshotId, entries: usize }

@@ -9,8 +9,10 @@ use crate::domain::{
     Reason,
     delivery::{Disposition, NoticeKind, State},
     id::{
-        CertificateId, DeliveryId, IdentityId, LedgerLineId, OrderKey, OrgId, ParkedId, ProcessId, ResultId, SiteId, SnapshotId,
+        BundleId, CertificateId, DeliveryId, IdentityId, LedgerLineId, OrderKey, OrgId, ParkedId, ProcessId, ResultId, SiteId,
+        SnapshotId,
     },
+    identity::Nearness,
     order::{Action, Priority},
     organization::{Mode, SendMode},
     report::{ResultState, ResultStatus},
@@ -74,8 +76,22 @@ macro_rules! counted {
     )+};
 }
 
-opaque!(OrgId, SiteId, OrderKey, ResultId, DeliveryId, IdentityId, CertificateId, SnapshotId, LedgerLineId, ParkedId, ProcessId);
+opaque!(
+    OrgId,
+    SiteId,
+    OrderKey,
+    ResultId,
+    DeliveryId,
+    IdentityId,
+    CertificateId,
+    BundleId,
+    SnapshotId,
+    LedgerLineId,
+    ParkedId,
+    ProcessId
+);
 closed!(
+    Nearness,
     Reason,
     State,
     Disposition,

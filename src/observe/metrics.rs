@@ -35,6 +35,10 @@ impl Metrics {
         events::describe();
         metrics::describe_gauge!("postern_deliveries", "Deliveries in each state that is not an end.");
         metrics::describe_gauge!("postern_results", "Results in each state that is not an end.");
+        metrics::describe_gauge!(
+            "postern_identity_days_left",
+            "Days until the first of our own certificates ends without another in its place."
+        );
         metrics::describe_gauge!("postern_oldest_queued_seconds", metrics::Unit::Seconds, "Age of the oldest queued delivery.");
         Ok(Self(handle))
     }
@@ -46,6 +50,12 @@ impl Metrics {
         self.0.run_upkeep();
         self.0.render()
     }
+}
+
+/// Says how many days are left to the first of our own certificates that nothing replaces.
+#[expect(clippy::cast_precision_loss, reason = "no certificate lasts 2^52 days")]
+pub fn identity_days_left(days: u64) {
+    metrics::gauge!("postern_identity_days_left").set(days as f64);
 }
 
 /// Says how full the queue is.

@@ -8,15 +8,22 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
-use super::Gateway;
+use super::{Gateway, tokens};
 use crate::{
-    domain::{Class, DirectAddress, IdentityId, OrgId, OrgScope, Timestamp},
-    observe::events,
-    seal::KeySigner,
+    crypto::token::TokenError,
+    domain::{
+        Class, DirectAddress, IdentityId, OrgId, OrgScope, Timestamp,
+        identity::{Term, signs_at},
+        organization::SendMode,
+        profile::Shown,
+    },
+    observe::{chain, events},
+    seal::{self, KeySigner, Own, OwnKey, Signer, TokenSigner},
     store::{
         StoreError,
+        identity_key::StoredKey,
         organization::{Identity, Organization},
-        trust::AnchorKind,
+        trust::{AnchorKind, AnchorUse},
     },
     trust::{
         Anchors, Certificate, Policy, TrustError, Trusted,
@@ -37,6 +44,9 @@ type Known<K, T> = Mutex<HashMap<K, Fresh<T>>>;
 pub(super) struct Beliefs {
     organizations: Known<OrgId, Organization>,
     keys: Known<(OrgId, IdentityId), Credential>,
+    own: Known<(OrgId, String), Vec<Own>>,
+    shown: Known<String, Shown>,
+    tokens: tokens::TokenKeys,
     anchors: Known<OrgId, Believed>,
     recipients: Mutex<HashMap<(OrgId, String), Judged>>,
 }
@@ -52,7 +62,7 @@ struct Judged {
 /// What an identity proves itself with.
 pub(super) enum Credential {
     /// A signing key (sta modes).
-    Signer(KeySigner),
+    Signer(Box<dyn Signer>),
     /// A mailbox password (edge mode).
     Password(SecretString),
     /// Nothing: the relay knows our client certificate (edge mode).
@@ -70,8 +80,12 @@ struct Believed {
 pub(super) enum CredentialError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the identity has no certificate and key to sign with")]
+    #[error("the identity has no certificate and key to sign with: postern trust identities import brings them")]
     Missing,
+    #[error("every certificate of the identity is out of date or may not sign: postern trust identities import brings a new one")]
+    OutOfDate,
+    #[error("the identity's key on the token cannot be used")]
+    Token(#[source] TokenError),
     #[error("the identity's certificate or key cannot be used")]
     Unusable(#[source] crate::seal::SealError),
 }
@@ -100,18 +114,96 @@ impl Gateway {
         {
             return Ok(Arc::clone(credential));
         }
+        let generations = if identity.mode == SendMode::Edge {
+            Vec::new()
+        } else {
+            self.store.identity_keys_of(org, &identity.address).await?
+        };
         let secret = self.store.identity_secret(org, identity.id).await?;
         let credential = match (&identity.certificate, secret) {
+            _ if !generations.is_empty() => Credential::Signer(self.newest_signer(&generations, now).await?),
             (Some(certificate), Some(key)) => {
-                Credential::Signer(KeySigner::read(certificate.as_bytes(), &key).map_err(CredentialError::Unusable)?)
+                Credential::Signer(Box::new(KeySigner::read(certificate.as_bytes(), &key).map_err(CredentialError::Unusable)?))
             }
             (None, Some(password)) => Credential::Password(String::from_utf8_lossy(&password).trim_end().to_owned().into()),
-            (None, None) if identity.mode == crate::domain::organization::SendMode::Edge => Credential::None,
+            (None, None) if identity.mode == SendMode::Edge => Credential::None,
             _ => return Err(CredentialError::Missing),
         };
         let credential = Arc::new(credential);
         known.insert((org, identity.id), (now, Arc::clone(&credential)));
         Ok(credential)
+    }
+
+    /// The newest of an address's generations that is valid signs: a new one takes over by itself.
+    async fn newest_signer(&self, generations: &[StoredKey], now: Timestamp) -> Result<Box<dyn Signer>, CredentialError> {
+        let terms: Vec<Term> = generations.iter().map(|generation| generation.term).collect();
+        let newest = signs_at(&terms, now).and_then(|place| generations.get(place)).ok_or(CredentialError::OutOfDate)?;
+        if let Some(uri) = &newest.token {
+            let key = self.beliefs.tokens.key(&self.settings.token, uri).await.map_err(CredentialError::Token)?;
+            let mut chain =
+                Certificate::read_all(newest.certificate.as_bytes()).map_err(|error| CredentialError::Unusable(error.into()))?;
+            let own = chain.remove(0);
+            return Ok(Box::new(TokenSigner::new(own, chain, key).map_err(CredentialError::Unusable)?));
+        }
+        let key = self.store.identity_key_secret(newest.org, newest.id).await?.ok_or(CredentialError::Missing)?;
+        Ok(Box::new(KeySigner::read(newest.certificate.as_bytes(), &key).map_err(CredentialError::Unusable)?))
+    }
+
+    /// Every certificate and key with which mail to `address`, one of ours, is opened: all generations that are kept, the
+    /// newest first, for mail sealed to an older one may still come in. One that cannot be used now is left out.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn own(&self, org: OrgId, address: &DirectAddress) -> Result<Arc<Vec<Own>>, StoreError> {
+        let now = self.clock.now();
+        let place = (org, address.key());
+        if let Some((at, own)) = self.beliefs.own.lock().await.get(&place)
+            && now.since(*at) < LASTS
+        {
+            return Ok(Arc::clone(own));
+        }
+        let mut own = Vec::new();
+        for generation in self.store.identity_keys_of(org, address).await?.iter().filter(|key| key.term.used_for.decrypts()) {
+            match self.opener(generation).await {
+                Ok(found) => own.push(found),
+                Err(error) => {
+                    tracing::error!(%org, certificate = %generation.id, error = chain(&error), "one of our own keys cannot be used");
+                }
+            }
+        }
+        let own = Arc::new(own);
+        self.beliefs.own.lock().await.insert(place, (now, Arc::clone(&own)));
+        Ok(own)
+    }
+
+    async fn opener(&self, generation: &StoredKey) -> Result<Own, CredentialError> {
+        let all = Certificate::read_all(generation.certificate.as_bytes());
+        let certificate = all.map_err(|error| CredentialError::Unusable(error.into()))?.swap_remove(0);
+        let key = if let Some(uri) = &generation.token {
+            OwnKey::Token(self.beliefs.tokens.key(&self.settings.token, uri).await.map_err(CredentialError::Token)?)
+        } else {
+            let key = self.store.identity_key_secret(generation.org, generation.id).await?.ok_or(CredentialError::Missing)?;
+            seal::read_key(&key).map_err(CredentialError::Unusable)?.into()
+        };
+        Ok(Own { certificate, key })
+    }
+
+    /// What the domain of `address` has shown it understands.
+    pub(super) async fn shown(&self, address: &DirectAddress) -> Result<Shown, StoreError> {
+        let now = self.clock.now();
+        let domain = address.domain_key();
+        if let Some((at, shown)) = self.beliefs.shown.lock().await.get(&domain)
+            && now.since(*at) < LASTS
+        {
+            return Ok(**shown);
+        }
+        let shown = self.store.peer(&domain).await?.map(|peer| peer.shown).unwrap_or_default();
+        let mut known = self.beliefs.shown.lock().await;
+        if known.len() >= MOST_RECIPIENTS {
+            known.clear();
+        }
+        known.insert(domain, (now, Arc::new(shown)));
+        Ok(shown)
     }
 
     /// A certificate of the recipient that is valid, trusted, not revoked and bound to the address at this moment.
@@ -181,7 +273,11 @@ impl Gateway {
         {
             return Ok(Arc::clone(believed));
         }
-        let stored = self.store.anchors(OrgScope::One(org)).await.map_err(|error| TrustError::Unavailable(error.to_string()))?;
+        let stored = self
+            .store
+            .anchors_for(OrgScope::One(org), AnchorUse::Send)
+            .await
+            .map_err(|error| TrustError::Unavailable(error.to_string()))?;
         let (mut anchors, mut intermediates) = (Vec::new(), Vec::new());
         for row in stored {
             let certificate = Certificate::from_der(&row.der)?;

@@ -117,6 +117,7 @@ impl Gateway {
         }
         let credential = self.credential(work.org, identity).await.map_err(|error| match error {
             CredentialError::Store(error) => error.into(),
+            CredentialError::Token(error) => Obstacle::Later(chain(&error)),
             other => Obstacle::Hold(Reason::NoIdentity, chain(&other)),
         })?;
         // Trust is checked at the moment of sending. In edge mode it is the HISP's business.
@@ -129,13 +130,19 @@ impl Gateway {
         let key = self.store.key(work.org).await?;
         let pdf = self.blobs.fetch(work.org, &key, &work.pdf_sha256).await?;
 
-        let head = Letterhead { organization: Arc::clone(&organization), identity: identity.clone(), at: self.clock.now() };
+        let head = Letterhead {
+            organization: Arc::clone(&organization),
+            identity: identity.clone(),
+            at: self.clock.now(),
+            shown: self.shown(&work.target.address).await?,
+        };
         let letter = self.write_letter(head, work, pdf, &credential, trusted.clone()).await?;
         failpoint::reach("delivery_sealed");
         let evidence = Evidence {
             sealed_sha256: Some(letter.sha256),
             sealed_bytes: Some(letter.message().len() as u64),
             certificate: trusted.as_deref().map(Trusted::fingerprint).map(|print| crate::crypto::Hex(&print).to_string()),
+            profile: letter.profile,
             relay: Some(super::PostOffice::way(identity)),
             reply: None,
         };

@@ -10,10 +10,11 @@ use crate::{
         message::{Enclosure, Packaging, PdfPlace},
         order::{PersonName, Priority, Provider},
         organization::PatientId,
+        profile::{SealedWith, Shown},
         report::ResultStatus,
     },
     observe::chain,
-    seal::{self, Category, Context, Enclosed, Letter, Seal, Sealer},
+    seal::{self, Category, Context, Enclosed, Letter, Seal, SealError, Sealer},
     store::{
         blobs::SealedPdf,
         delivery::Work,
@@ -53,6 +54,8 @@ pub(super) struct Written {
     home: Arc<Buffers>,
     /// SHA-256 of the message.
     pub(super) sha256: [u8; 32],
+    /// With which algorithms it was sealed; nothing in edge mode.
+    pub(super) profile: Option<SealedWith>,
 }
 
 impl Written {
@@ -81,6 +84,8 @@ pub(super) struct Letterhead {
     pub(super) organization: Arc<Organization>,
     pub(super) identity: Identity,
     pub(super) at: Timestamp,
+    /// What the recipient's domain has shown it understands.
+    pub(super) shown: Shown,
 }
 
 impl Gateway {
@@ -97,14 +102,14 @@ impl Gateway {
         let place = self.cpu.acquire().await.map_err(|_| Obstacle::Later("the gateway is stopping".into()))?;
         let (home, work, credential) = (Arc::clone(&self.desk.0), work.clone(), Arc::clone(credential));
         let written = tokio::task::spawn_blocking(move || {
-            let mut letter = Written { message: take(&home.messages), home, sha256: [0; 32] };
+            let mut letter = Written { message: take(&home.messages), home, sha256: [0; 32], profile: None };
             let mut bench = take(&letter.home.benches);
             let Bench { pdf: room, tools } = &mut bench;
             let opened = pdf.open_in(&key, room).map_err(Obstacle::from);
             let sealed =
                 opened.and_then(|pdf| write(tools, &mut letter.message, &head, &work, pdf, &credential, trusted.as_deref()));
             put_back(&letter.home.benches, bench);
-            letter.sha256 = sealed?;
+            (letter.sha256, letter.profile) = sealed?;
             Ok(letter)
         });
         let written = written.await.map_err(|error| Obstacle::Later(format!("writing the letter failed: {error}")))?;
@@ -113,7 +118,7 @@ impl Gateway {
     }
 }
 
-/// Writes one letter into `out`; returns its SHA-256.
+/// Writes one letter into `out`; returns its SHA-256, and with what it was sealed.
 fn write(
     on: &mut Tools,
     out: &mut Vec<u8>,
@@ -122,7 +127,7 @@ fn write(
     pdf: &[u8],
     credential: &Credential,
     trusted: Option<&Trusted>,
-) -> Result<[u8; 32], Obstacle> {
+) -> Result<([u8; 32], Option<SealedWith>), Obstacle> {
     let file = &head.organization.file;
     let sender = Sender::of(file, &work.order.site);
     let made_at = head.at.in_zone(&file.time_zone);
@@ -190,18 +195,27 @@ fn write(
             }
         },
     };
-    let sha256 = if let (Credential::Signer(signer), Some(trusted)) = (credential, trusted) {
-        let profile = file.profile(&work.target.address);
-        let with = Seal { signer, recipient: trusted.recipient(), profile, at: head.at };
+    let (sha256, profile) = if let (Credential::Signer(signer), Some(trusted)) = (credential, trusted) {
+        let profile = file.profile(&work.target.address, head.shown);
+        let with = Seal { signer: &**signer, recipient: trusted.recipient(), profile, at: head.at };
         let sealed = on.sealer.seal_letter(&letter, with, out);
-        sealed.map_err(|error| Obstacle::Hold(error.reason(), chain(&error)))?.sha256
+        let sealed = sealed.map_err(|error| unsealed(&error))?;
+        (sealed.sha256, Some(sealed.with))
     } else {
         // The HISP seals: it gets the inner message.
         out.clear();
         letter.compose(out).map_err(|error| Obstacle::Hold(error.reason(), chain(&error)))?;
-        crate::crypto::sha256(out)
+        (crate::crypto::sha256(out), None)
     };
-    Ok(sha256)
+    Ok((sha256, profile))
+}
+
+/// A token that does not answer may answer later; what is wrong with the message stays wrong.
+fn unsealed(error: &SealError) -> Obstacle {
+    if matches!(error, SealError::Token(_)) {
+        return Obstacle::Later(chain(error));
+    }
+    Obstacle::Hold(error.reason(), chain(error))
 }
 
 /// Makes what the message encloses, into `out`. A package is made around a document in `room`, which is where the message

@@ -10,8 +10,8 @@ use tokio::sync::Semaphore;
 
 use crate::{
     config::{
-        directory::DirectorySection, discovery::DiscoverySection, limits::LimitsSection, revocation::RevocationSection,
-        test::TestSection, worker::WorkerSection,
+        Config, directory::DirectorySection, discovery::DiscoverySection, limits::LimitsSection, revocation::RevocationSection,
+        test::TestSection, token::TokenSection, worker::WorkerSection,
     },
     domain::{Clock, id::ProcessId},
     observe::health::Health,
@@ -37,6 +37,8 @@ pub mod routing;
 mod statements;
 /// What crashes and refusals left behind is removed.
 pub mod tidying;
+/// Keys on a token, opened once.
+pub(crate) mod tokens;
 /// The loop.
 pub mod worker;
 
@@ -57,6 +59,22 @@ pub struct Settings {
     pub test: TestSection,
     /// What issuers publish, and how it is fetched.
     pub revocation: RevocationSection,
+    /// Where signing keys may be.
+    pub token: TokenSection,
+}
+
+impl From<&Config> for Settings {
+    fn from(config: &Config) -> Self {
+        Self {
+            worker: config.worker.clone(),
+            limits: config.limits.clone(),
+            directory: config.directory.clone(),
+            discovery: config.discovery.clone(),
+            test: config.test.clone(),
+            revocation: config.revocation.clone(),
+            token: config.token.clone(),
+        }
+    }
 }
 
 /// Everything the pipeline works with, handed in.

@@ -17,7 +17,7 @@ use crate::{
     seal::{self, Opening, Own},
     trust::{
         Anchors, Certificate, Policy, TrustError,
-        authority::{Authority, Binding, Issued, KeyKind, Order},
+        authority::{Authority, Binding, KeyKind, Order},
     },
 };
 
@@ -103,16 +103,15 @@ impl Practice {
         let own = if certificate_file.exists() && key_file.exists() {
             Own {
                 certificate: Certificate::read_all(&read(&certificate_file)?)?.swap_remove(0),
-                key: seal::read_key(&read(&key_file)?)?,
+                key: seal::read_key(&read(&key_file)?)?.into(),
             }
         } else {
             let now = self.clock.now();
             let order = Order::new(Binding::Domain(domain.clone()), now.minus(Duration::from_hours(1)), now.plus(LASTS));
-            let Issued { certificate, key } = self.authority.issue(&order)?;
-            let own = Own { certificate, key };
-            write(&key_file, pem(&own)?.as_bytes())?;
-            write(&certificate_file, own.certificate.pem()?.as_bytes())?;
-            own
+            let issued = self.authority.issue(&order)?;
+            write(&key_file, issued.key_pem()?.as_bytes())?;
+            write(&certificate_file, issued.certificate.pem()?.as_bytes())?;
+            Own { certificate: issued.certificate, key: issued.key.into() }
         };
         if let Ok(mut owned) = self.owned.lock() {
             owned.insert(domain, own.clone());
@@ -125,8 +124,10 @@ impl Practice {
     /// # Errors
     /// [`PracticeError`].
     pub fn pair(&self, domain: &str) -> Result<(String, String), PracticeError> {
-        let own = self.domain(domain)?;
-        Ok((own.certificate.pem()?, pem(&own)?))
+        self.domain(domain)?;
+        let text = |extension| read(&self.folder.join(format!("{}.{extension}", domain.to_ascii_lowercase())));
+        let (certificate, key) = (text("pem")?, text("key")?);
+        Ok((String::from_utf8_lossy(&certificate).into_owned(), String::from_utf8_lossy(&key).into_owned()))
     }
 
     /// A certificate and key for the address a client sends from, as PEM.
@@ -161,10 +162,6 @@ impl Opener for Practice {
         let opening = Opening { own: &[own], policy, at: self.clock.now(), rcpt: Some(recipient) };
         seal::open(message, opening).map(|verified| verified.inner().to_vec()).map_err(|error| error.to_string())
     }
-}
-
-fn pem(own: &Own) -> Result<String, PracticeError> {
-    Ok(Issued { certificate: own.certificate.clone(), key: own.key.clone() }.key_pem()?)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PracticeError> {

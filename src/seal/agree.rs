@@ -7,7 +7,7 @@ use openssl::{
     ec::{EcKey, PointConversionForm},
     error::ErrorStack,
     hash::{Hasher, MessageDigest},
-    pkey::{HasPrivate, HasPublic, PKey, PKeyRef},
+    pkey::{HasPrivate, HasPublic, PKey, PKeyRef, Private},
 };
 use zeroize::Zeroizing;
 
@@ -20,19 +20,15 @@ use crate::{
 /// KeyAgreeRecipientInfo for the content key `key`.
 pub(super) fn recipient_info(key: &[u8], to: &Certificate) -> Result<Vec<u8>, SealError> {
     let failed = SealError::crypto("agree on a key with the recipient");
-    let recipient = to.key().ec_key().map_err(&failed)?;
-    let group = recipient.group();
-    let once = EcKey::generate(group).map_err(&failed)?;
-    let mut numbers = openssl::bn::BigNumContext::new().map_err(&failed)?;
-    let point = once.public_key().to_bytes(group, PointConversionForm::UNCOMPRESSED, &mut numbers).map_err(&failed)?;
-    let once = PKey::from_ec_key(once).map_err(&failed)?;
+    let (once, point) = one_time_key(to).map_err(&failed)?;
 
     let (wrap, wrap_oid) =
         if key.len() == 16 { (Evp::aes_128_wrap(), oid::AES128_WRAP) } else { (Evp::aes_256_wrap(), oid::AES256_WRAP) };
     // RFC 5753 7.1.5: the AES key wrap has no parameters, and the KDF sees the identifier exactly as it is sent.
     let wrap_algorithm = sequence(&[&der::oid(wrap_oid)?])?;
     let info = shared_info(&wrap_algorithm, None, wrap.key_length())?;
-    let kek = derive(&once, to.key(), MessageDigest::sha256(), &info, wrap.key_length()).map_err(&failed)?;
+    let secret = secret(&once, to.key()).map_err(&failed)?;
+    let kek = derive(&secret, MessageDigest::sha256(), &info, wrap.key_length()).map_err(&failed)?;
     let wrapped = wrap_key(wrap, &kek, key).map_err(&failed)?;
 
     let originator_key = sequence(&[&der::oid(oid::EC_PUBLIC_KEY)?])?;
@@ -58,24 +54,37 @@ pub(super) fn shared_info(wrap_algorithm: &[u8], user_material: Option<&[u8]>, k
     sequence(&[wrap_algorithm, &material, &tlv(explicit(2), &[&octets(&bits)?])?])
 }
 
-/// The key-encryption key: ECDH, then the KDF of ANSI X9.63 (SEC 1 3.6.1).
-pub(super) fn derive<T: HasPrivate, P: HasPublic>(
-    own: &PKeyRef<T>,
-    peer: &PKeyRef<P>,
-    digest: MessageDigest,
-    info: &[u8],
-    len: usize,
-) -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
+/// A key for one use on the curve of `to`, and its public point, uncompressed.
+pub(super) fn one_time_key(to: &Certificate) -> Result<(PKey<Private>, Vec<u8>), ErrorStack> {
+    let recipient = to.key().ec_key()?;
+    let group = recipient.group();
+    let once = EcKey::generate(group)?;
+    let mut numbers = openssl::bn::BigNumContext::new()?;
+    let point = once.public_key().to_bytes(group, PointConversionForm::UNCOMPRESSED, &mut numbers)?;
+    Ok((PKey::from_ec_key(once)?, point))
+}
+
+/// How many octets a coordinate on the certificate's curve has: as many as the secret of ECDH.
+pub(super) fn coordinate_len(certificate: &Certificate) -> usize {
+    usize::try_from(certificate.key().bits().div_ceil(8)).unwrap_or(0)
+}
+
+/// The shared secret of ECDH: the x-coordinate (SEC 1 3.3.1).
+pub(super) fn secret<T: HasPrivate, P: HasPublic>(own: &PKeyRef<T>, peer: &PKeyRef<P>) -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
     // OpenSSL wants the same kind of handle on both sides.
     let peer = PKey::public_key_from_der(&peer.public_key_to_der()?)?;
     let mut deriver = Deriver::new(own)?;
     deriver.set_peer(&peer)?;
-    let secret = Zeroizing::new(deriver.derive_to_vec()?);
+    Ok(Zeroizing::new(deriver.derive_to_vec()?))
+}
+
+/// The key-encryption key from the shared secret: the KDF of ANSI X9.63 (SEC 1 3.6.1).
+pub(super) fn derive(secret: &[u8], digest: MessageDigest, info: &[u8], len: usize) -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
     let mut key = Zeroizing::new(Vec::with_capacity(len + 64));
     let mut counter = 1_u32;
     while key.len() < len {
         let mut hasher = Hasher::new(digest)?;
-        hasher.update(&secret)?;
+        hasher.update(secret)?;
         hasher.update(&counter.to_be_bytes())?;
         hasher.update(info)?;
         key.extend_from_slice(&hasher.finish()?);

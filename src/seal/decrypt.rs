@@ -3,6 +3,8 @@
 //! Every failure is the same failure: a wrong key, a broken padding, a failed integrity check cannot be told apart from
 //! outside. A PKCS#1 v1.5 padding error goes on with a random key (RFC 3218 2.3.2), so that not even its timing speaks.
 
+use std::sync::Arc;
+
 use openssl::{
     bn::BigNumContext,
     cipher::{Cipher as Evp, CipherRef},
@@ -17,9 +19,13 @@ use openssl::{
 };
 use zeroize::Zeroizing;
 
-use super::{OpenError, agree, ber, oid, sign::issuer_and_serial};
+use super::{KeyTransport, OpenError, agree, ber, oid, shown, sign::issuer_and_serial};
 use crate::{
-    crypto::der::{Node, Nodes, ObjectIdentifier, Tag, explicit, implicit, tlv},
+    crypto::{
+        der::{Node, Nodes, ObjectIdentifier, Tag, explicit, implicit, tlv},
+        token::{OaepHash, TokenKey},
+    },
+    domain::profile::Shown,
     trust::Certificate,
 };
 
@@ -29,11 +35,36 @@ pub struct Own {
     /// What senders encrypt to.
     pub certificate: Certificate,
     /// Its private key.
-    pub key: PKey<Private>,
+    pub key: OwnKey,
+}
+
+/// Where a private key of ours is.
+#[derive(Clone)]
+pub enum OwnKey {
+    /// In memory.
+    Memory(PKey<Private>),
+    /// On a token, which decrypts for us.
+    Token(Arc<TokenKey>),
+}
+
+impl From<PKey<Private>> for OwnKey {
+    fn from(key: PKey<Private>) -> Self {
+        Self::Memory(key)
+    }
 }
 
 /// Plain content that nobody has vouched for yet. Only the verifier looks inside.
-pub(super) struct Decrypted(pub(super) Vec<u8>);
+pub(super) struct Decrypted {
+    pub(super) plain: Vec<u8>,
+    /// How it was encrypted.
+    pub(super) shown: Shown,
+}
+
+/// A content key, and how it came.
+struct ContentKey {
+    key: Zeroizing<Vec<u8>>,
+    transport: Option<KeyTransport>,
+}
 
 struct Algorithm {
     evp: &'static CipherRef,
@@ -64,8 +95,9 @@ pub(super) fn open(kind: ObjectIdentifier, content: Node<'_>, own: &[Own]) -> Re
         .iter()
         .find_map(|own| envelope.recipients.iter().find_map(|info| content_key(*info, own, algorithm.evp.key_length())))
         .ok_or(OpenError::Undecryptable)?;
-    let plain = decrypt(&envelope, &algorithm, &key).ok_or(OpenError::Undecryptable)?;
-    Ok(Decrypted(plain))
+    let plain = decrypt(&envelope, &algorithm, &key.key).ok_or(OpenError::Undecryptable)?;
+    let shown = Shown { key_transport: key.transport, cipher: shown::cipher(envelope.algorithm), digest: None };
+    Ok(Decrypted { plain, shown })
 }
 
 struct Envelope<'a> {
@@ -105,16 +137,16 @@ impl<'a> Envelope<'a> {
     }
 }
 
-fn content_key(info: Node<'_>, own: &Own, len: usize) -> Option<Zeroizing<Vec<u8>>> {
-    match (own.key.id(), info.tag) {
+fn content_key(info: Node<'_>, own: &Own, len: usize) -> Option<ContentKey> {
+    match (own.certificate.key().id(), info.tag) {
         (Id::RSA, Tag::Sequence) => transported(info, own, len),
-        (Id::EC, tag) if tag == explicit(1) => agreed(info, own, len),
+        (Id::EC, tag) if tag == explicit(1) => agreed(info, own, len).map(|key| ContentKey { key, transport: None }),
         _ => None,
     }
 }
 
 /// KeyTransRecipientInfo (RFC 5652 6.2.1).
-fn transported(info: Node<'_>, own: &Own, len: usize) -> Option<Zeroizing<Vec<u8>>> {
+fn transported(info: Node<'_>, own: &Own, len: usize) -> Option<ContentKey> {
     let mut members = info.members();
     members.expect(Tag::Integer).ok()?;
     if !is_ours(members.any().ok()?, &own.certificate, implicit(0)) {
@@ -123,39 +155,65 @@ fn transported(info: Node<'_>, own: &Own, len: usize) -> Option<Zeroizing<Vec<u8
     let mut algorithm = members.expect(Tag::Sequence).ok()?.members();
     let kind = algorithm.any().ok()?.oid().ok()?;
     let encrypted = members.expect(Tag::OctetString).ok()?.value;
-    let mut context = PkeyCtx::new(&own.key).ok()?;
-    context.decrypt_init().ok()?;
-    match kind {
-        oid::RSA => context.set_rsa_padding(Padding::PKCS1).ok()?,
-        oid::RSA_OAEP => {
-            let (digest, mask) = oaep_parameters(algorithm)?;
-            context.set_rsa_padding(Padding::PKCS1_OAEP).ok()?;
-            context.set_rsa_oaep_md(digest).ok()?;
-            context.set_rsa_mgf1_md(mask).ok()?;
-        }
+    let padding = match kind {
+        oid::RSA => None,
+        oid::RSA_OAEP => Some(oaep_parameters(algorithm)?),
         _ => return None,
-    }
+    };
+    let transport = padding.map_or(Some(KeyTransport::Pkcs1), shown::oaep);
     let mut instead = Zeroizing::new(vec![0; len]);
     rand_bytes(&mut instead).ok()?;
-    let mut key = Zeroizing::new(Vec::new());
-    let opened = context.decrypt_to_vec(encrypted, &mut key).is_ok() && key.len() == len;
-    Some(if opened { key } else { instead })
+    let opened = own.key.decrypt_rsa(padding, encrypted).filter(|key| key.len() == len);
+    Some(ContentKey { key: opened.unwrap_or(instead), transport })
+}
+
+impl OwnKey {
+    /// Undoes RSA: OAEP with digest and mask, or PKCS#1 v1.5.
+    fn decrypt_rsa(&self, oaep: Option<(OaepHash, OaepHash)>, encrypted: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        match (self, oaep) {
+            (Self::Token(token), Some((digest, mask))) => token.decrypt_oaep(digest, mask, encrypted).ok(),
+            (Self::Token(token), None) => token.decrypt_pkcs1(encrypted).ok(),
+            (Self::Memory(key), oaep) => {
+                let mut context = PkeyCtx::new(key).ok()?;
+                context.decrypt_init().ok()?;
+                if let Some((digest, mask)) = oaep {
+                    context.set_rsa_padding(Padding::PKCS1_OAEP).ok()?;
+                    context.set_rsa_oaep_md(md(digest)).ok()?;
+                    context.set_rsa_mgf1_md(md(mask)).ok()?;
+                } else {
+                    context.set_rsa_padding(Padding::PKCS1).ok()?;
+                }
+                let mut plain = Zeroizing::new(Vec::new());
+                context.decrypt_to_vec(encrypted, &mut plain).ok()?;
+                Some(plain)
+            }
+        }
+    }
+
+    /// The secret of ECDH with `point`, which lies on the curve of `certificate`, our own.
+    fn agree(&self, certificate: &Certificate, point: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let peer = peer(point, certificate)?;
+        match self {
+            Self::Memory(key) => agree::secret(key, &*peer).ok(),
+            Self::Token(token) => token.agree(point, agree::coordinate_len(certificate)).ok(),
+        }
+    }
 }
 
 /// RSAES-OAEP-params (RFC 4055 4.1). A label is nothing peers use; its presence means something else is going on.
-fn oaep_parameters(mut algorithm: Nodes<'_>) -> Option<(&'static MdRef, &'static MdRef)> {
-    let (mut digest, mut mask) = (Md::sha1(), Md::sha1());
+pub(super) fn oaep_parameters(mut algorithm: Nodes<'_>) -> Option<(OaepHash, OaepHash)> {
+    let (mut digest, mut mask) = (OaepHash::Sha1, OaepHash::Sha1);
     if let Some(parameters) = algorithm.optional(Tag::Sequence).ok()? {
         let mut members = parameters.members();
         if let Some(found) = members.optional(explicit(0)).ok()? {
-            digest = md(found.members().any().ok()?.members().any().ok()?.oid().ok()?)?;
+            digest = oaep_hash(found.members().any().ok()?.members().any().ok()?.oid().ok()?)?;
         }
         if let Some(found) = members.optional(explicit(1)).ok()? {
             let mut function = found.members().any().ok()?.members();
             if function.any().ok()?.oid().ok()? != oid::MGF1 {
                 return None;
             }
-            mask = md(function.any().ok()?.members().any().ok()?.oid().ok()?)?;
+            mask = oaep_hash(function.any().ok()?.members().any().ok()?.oid().ok()?)?;
         }
         if let Some(source) = members.optional(explicit(2)).ok()? {
             let mut source = source.members().any().ok()?.members();
@@ -166,13 +224,22 @@ fn oaep_parameters(mut algorithm: Nodes<'_>) -> Option<(&'static MdRef, &'static
     Some((digest, mask))
 }
 
-fn md(found: ObjectIdentifier) -> Option<&'static MdRef> {
+fn oaep_hash(found: ObjectIdentifier) -> Option<OaepHash> {
     match found {
-        oid::SHA1 => Some(Md::sha1()),
-        oid::SHA256 => Some(Md::sha256()),
-        oid::SHA384 => Some(Md::sha384()),
-        oid::SHA512 => Some(Md::sha512()),
+        oid::SHA1 => Some(OaepHash::Sha1),
+        oid::SHA256 => Some(OaepHash::Sha256),
+        oid::SHA384 => Some(OaepHash::Sha384),
+        oid::SHA512 => Some(OaepHash::Sha512),
         _ => None,
+    }
+}
+
+fn md(hash: OaepHash) -> &'static MdRef {
+    match hash {
+        OaepHash::Sha1 => Md::sha1(),
+        OaepHash::Sha256 => Md::sha256(),
+        OaepHash::Sha384 => Md::sha384(),
+        OaepHash::Sha512 => Md::sha512(),
     }
 }
 
@@ -206,15 +273,16 @@ fn agreed(info: Node<'_>, own: &Own, len: usize) -> Option<Zeroizing<Vec<u8>>> {
         }
         let wrapped = encrypted.expect(Tag::OctetString).ok()?.value;
         let info = agree::shared_info(wrap_algorithm.whole, material, wrap.key_length()).ok()?;
-        let kek = agree::derive(&own.key, &*peer(point, own)?, digest, &info, wrap.key_length()).ok()?;
+        let secret = own.key.agree(&own.certificate, point)?;
+        let kek = agree::derive(&secret, digest, &info, wrap.key_length()).ok()?;
         return agree::unwrap_key(wrap, &kek, wrapped).ok().filter(|key| key.len() == len);
     }
     None
 }
 
 /// The originator's one-time key, on our own curve: a point elsewhere would leak bits of our key.
-fn peer(point: &[u8], own: &Own) -> Option<PKey<Public>> {
-    let ours = own.key.ec_key().ok()?;
+fn peer(point: &[u8], own: &Certificate) -> Option<PKey<Public>> {
+    let ours = own.key().ec_key().ok()?;
     let group = ours.group();
     let point = EcPoint::from_bytes(group, point, &mut *BigNumContext::new().ok()?).ok()?;
     let key = EcKey::from_public_key(group, &point).ok()?;

@@ -5,7 +5,10 @@ use openssl::rand::rand_bytes;
 use super::{Inner, Letter, Outer, Profile, SealError, Signer, encrypt, mime::text, sign};
 use crate::{
     crypto::{Sha256, base64_lines, base64_lines::encoded_len, sha256, sha256::hex},
-    domain::Timestamp,
+    domain::{
+        Timestamp,
+        profile::{Digest, KeyWay, SealedWith},
+    },
     trust::RecipientCertificate,
 };
 
@@ -26,6 +29,8 @@ pub struct Sealed {
     pub sha256: [u8; 32],
     /// Its octets.
     pub size: usize,
+    /// With which algorithms.
+    pub with: SealedWith,
 }
 
 /// With what a message is sealed.
@@ -95,7 +100,9 @@ impl Sealer {
         text(out, &["Content-Disposition: attachment; filename=\"smime.p7m\"\r\n"]);
         text(out, &["Content-Transfer-Encoding: base64\r\n\r\n"]);
         base64_lines(&self.envelope[..len], out);
-        Ok(Sealed { sha256: sha256(out), size: out.len() })
+        let key = if with.recipient.agrees() { KeyWay::Ecdh } else { with.profile.key_transport.into() };
+        let with = SealedWith { cipher: with.profile.cipher, key, digest: Digest::Sha256 };
+        Ok(Sealed { sha256: sha256(out), size: out.len(), with })
     }
 }
 

@@ -1,7 +1,7 @@
 use openssl::error::ErrorStack;
 
 use crate::{
-    crypto::der,
+    crypto::{CryptoError, der, token::TokenError},
     domain::{Class, Reason},
     trust::TrustError,
 };
@@ -32,7 +32,13 @@ pub enum SealError {
     /// The body template could not be filled.
     #[error("cannot write the message body")]
     Body(#[source] askama::Error),
-    /// OpenSSL or the token could not do its work.
+    /// The token that has the key could not do its work.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// There is no randomness.
+    #[error(transparent)]
+    Random(#[from] CryptoError),
+    /// OpenSSL could not do its work.
     #[error("cannot {operation}")]
     Crypto {
         /// What was attempted.
@@ -53,7 +59,7 @@ impl SealError {
             Self::Trust(error) => error.reason(),
             Self::KeyMismatch(_) => Reason::KeyUsage,
             Self::TooLarge(_) => Reason::TooLarge,
-            Self::Crypto { .. } => Reason::TrustUnavailable,
+            Self::Crypto { .. } | Self::Token(_) | Self::Random(_) => Reason::TrustUnavailable,
         }
     }
 

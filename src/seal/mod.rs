@@ -25,13 +25,15 @@ mod oid;
 /// Decrypt, verify, unwrap.
 pub mod open;
 mod outer;
+mod shown;
 mod sign;
+mod token;
 mod verify;
 
 pub use crate::domain::profile::{Cipher, KeyTransport, Profile};
 pub use body::Facts;
 pub use context::{Category, Context};
-pub use decrypt::Own;
+pub use decrypt::{Own, OwnKey};
 pub use describe::{describe_cms, describe_message};
 pub use envelope::{Seal, Sealed, Sealer};
 pub use error::{OpenError, SealError};
@@ -39,6 +41,8 @@ pub use letter::{Enclosed, Letter};
 pub use notice::Notice;
 pub use open::{Opening, Presented, Verified, open, presented};
 pub use outer::{Inner, Outer};
+pub use shown::shown;
 pub use sign::{KeySigner, Signer, read_key};
+pub use token::{TokenSigner, belongs};
 
 use decrypt::Decrypted;

@@ -5,11 +5,11 @@ use super::{
     entity::{Entity, Kind},
     oid,
     outer::canonical,
-    verify::Signed,
+    verify::{Signed, Vouched},
 };
 use crate::{
     crypto::der::{Node, ObjectIdentifier, Tag, explicit},
-    domain::{DirectAddress, MessageId, Timestamp},
+    domain::{DirectAddress, MessageId, Timestamp, profile::Shown},
     trust::{
         self, Certificate, Policy, TrustError,
         checks::{self, Purpose},
@@ -36,6 +36,7 @@ pub struct Verified {
     inner: Vec<u8>,
     headers: Outer,
     signer: Certificate,
+    shown: Shown,
     wrapped: bool,
 }
 
@@ -70,6 +71,12 @@ impl Verified {
         &self.signer
     }
 
+    /// What its sender has shown it understands, see [`super::shown`].
+    #[must_use]
+    pub const fn shown(&self) -> Shown {
+        self.shown
+    }
+
     /// Whether its headers were protected (`message/rfc822`); required of senders since 2021.
     #[must_use]
     pub const fn is_wrapped(&self) -> bool {
@@ -97,8 +104,11 @@ pub fn open(message: &[u8], opening: Opening<'_>) -> Result<Verified, OpenError>
     addressed(&headers, opening)?;
     let mut unbound = None;
     for signer in signers {
-        match checks::bound(&signer, &headers.from) {
-            Ok(()) => return Ok(Verified { inner, headers, signer, wrapped }),
+        match checks::bound(&signer.certificate, &headers.from) {
+            Ok(()) => {
+                let shown = decrypted.shown.and(signer.shown);
+                return Ok(Verified { inner, headers, signer: signer.certificate, shown, wrapped });
+            }
             Err(error) => unbound = unbound.or(Some(error)),
         }
     }
@@ -165,7 +175,7 @@ pub fn presented(message: &[u8], own: &[Own], known: &[Certificate]) -> Result<P
 /// The detached content, when there is one, and the SignedData in DER.
 fn signed_data(decrypted: &Decrypted) -> Result<(Option<&[u8]>, Vec<u8>), OpenError> {
     // Garbage out of a wrong key is a failure to decrypt like any other.
-    let entity = Entity::read(&decrypted.0).ok_or(OpenError::Undecryptable)?;
+    let entity = Entity::read(&decrypted.plain).ok_or(OpenError::Undecryptable)?;
     let (detached, der) = match entity.kind() {
         Kind::Signed => {
             let (content, signature) =
@@ -193,7 +203,7 @@ fn signed(der: &[u8]) -> Result<Signed<'_>, OpenError> {
 }
 
 /// The signed octets, and every signer whose signature holds and who is trusted.
-fn verify(decrypted: &Decrypted, opening: Opening<'_>) -> Result<(Vec<u8>, Vec<Certificate>), OpenError> {
+fn verify(decrypted: &Decrypted, opening: Opening<'_>) -> Result<(Vec<u8>, Vec<Vouched>), OpenError> {
     let (detached, der) = signed_data(decrypted)?;
     let signed = signed(&der)?;
     let (Some(covered), true) = (detached.or(signed.content), detached.is_none() || signed.content.is_none()) else {
@@ -221,12 +231,13 @@ fn verify(decrypted: &Decrypted, opening: Opening<'_>) -> Result<(Vec<u8>, Vec<C
 }
 
 /// Dates, usage, path and revocation of a signer.
-fn believe(signer: Certificate, sent: &[Certificate], opening: Opening<'_>) -> Result<Certificate, OpenError> {
-    checks::dates(&signer, opening.at)?;
-    checks::usage(&signer, Purpose::Sign)?;
+fn believe(vouched: Vouched, sent: &[Certificate], opening: Opening<'_>) -> Result<Vouched, OpenError> {
+    let signer = &vouched.certificate;
+    checks::dates(signer, opening.at)?;
+    checks::usage(signer, Purpose::Sign)?;
     let intermediates: Vec<Certificate> = opening.policy.intermediates.iter().chain(sent).cloned().collect();
-    trust::believe(&signer, Policy { intermediates: &intermediates, ..opening.policy }, opening.at)?;
-    Ok(signer)
+    trust::believe(signer, Policy { intermediates: &intermediates, ..opening.policy }, opening.at)?;
+    Ok(vouched)
 }
 
 fn read_headers(inner: &[u8]) -> Result<Outer, OpenError> {

@@ -7,9 +7,10 @@ use openssl::{
     pkey_ctx::PkeyCtx,
 };
 
-use super::{OpenError, oid, sign::issuer_and_serial};
+use super::{OpenError, oid, shown, sign::issuer_and_serial};
 use crate::{
     crypto::der::{Node, ObjectIdentifier, Tag, explicit, implicit, tlv},
+    domain::profile::Shown,
     trust::Certificate,
 };
 
@@ -23,6 +24,12 @@ pub(super) struct Signed<'a> {
     /// The certificates sent along that can be read.
     pub(super) certificates: Vec<Certificate>,
     infos: Vec<Info<'a>>,
+}
+
+/// A certificate whose signature holds, and what its owner has shown with it.
+pub(super) struct Vouched {
+    pub(super) certificate: Certificate,
+    pub(super) shown: Shown,
 }
 
 struct Info<'a> {
@@ -72,7 +79,7 @@ impl<'a> Signed<'a> {
     }
 
     /// Checks every signature over `content`; each signer's certificate, or why it does not count.
-    pub(super) fn signers(&self, content: &[u8], known: &[Certificate]) -> Vec<Result<Certificate, OpenError>> {
+    pub(super) fn signers(&self, content: &[u8], known: &[Certificate]) -> Vec<Result<Vouched, OpenError>> {
         self.infos.iter().map(|info| info.check(content, &self.certificates, known)).collect()
     }
 }
@@ -89,7 +96,7 @@ impl<'a> Info<'a> {
         Some(Self { signer, digest, attributes, algorithm, signature })
     }
 
-    fn check(&self, content: &[u8], sent: &[Certificate], known: &[Certificate]) -> Result<Certificate, OpenError> {
+    fn check(&self, content: &[u8], sent: &[Certificate], known: &[Certificate]) -> Result<Vouched, OpenError> {
         let weak = |what: &str, found| OpenError::WeakAlgorithm(format!("the {what} {found}"));
         let (digest, _) = digest(self.digest).ok_or_else(|| weak("digest", self.digest))?;
         let (key_kind, signing) = signature(self.algorithm, self.digest).ok_or_else(|| weak("signature", self.algorithm))?;
@@ -97,19 +104,21 @@ impl<'a> Info<'a> {
             sent.iter().chain(known).find(|candidate| self.is_by(candidate)).ok_or(OpenError::NoSignerCertificate)?;
         crate::trust::checks::key(certificate)?;
         let computed = hash(digest, content).map_err(|_| OpenError::BadSignature)?;
+        let mut shown = Shown { digest: shown::digest(self.digest), ..Shown::default() };
         let covered = match self.attributes {
             Some(attributes) => {
                 let stated = Attributes::read(attributes).ok_or(OpenError::BadSignature)?;
                 if stated.content_type != oid::DATA || stated.digest != &*computed {
                     return Err(OpenError::BadSignature);
                 }
+                shown = shown.and(stated.capabilities);
                 tlv(Tag::Set, &[attributes]).map_err(|_| OpenError::BadSignature)?
             }
             // Without attributes the signature covers the content itself (RFC 5652 5.4).
             None => content.to_vec(),
         };
         let good = certificate.key().id() == key_kind && verifies(certificate, signing, &covered, self.signature);
-        if good { Ok(certificate.clone()) } else { Err(OpenError::BadSignature) }
+        if good { Ok(Vouched { certificate: certificate.clone(), shown }) } else { Err(OpenError::BadSignature) }
     }
 
     fn is_by(&self, certificate: &Certificate) -> bool {
@@ -124,12 +133,14 @@ impl<'a> Info<'a> {
 struct Attributes<'a> {
     content_type: ObjectIdentifier,
     digest: &'a [u8],
+    /// What the signer says it can; nothing when it does not say.
+    capabilities: Shown,
 }
 
 impl<'a> Attributes<'a> {
     /// Content type and digest must each stand there exactly once, with one value (RFC 5652 11.1, 11.2).
     fn read(members: &'a [u8]) -> Option<Self> {
-        let (mut content_type, mut digest) = (None, None);
+        let (mut content_type, mut digest, mut capabilities) = (None, None, Shown::default());
         for attribute in crate::crypto::der::Nodes::new(members).all().ok()? {
             let mut parts = attribute.members();
             let kind = parts.any().ok()?.oid().ok()?;
@@ -141,10 +152,13 @@ impl<'a> Attributes<'a> {
                     digest = (value.tag == Tag::OctetString).then_some(value.value);
                 }
                 oid::CONTENT_TYPE | oid::MESSAGE_DIGEST => return None,
+                oid::SMIME_CAPABILITIES => {
+                    capabilities = Node::only(values.value).map_or_else(|_| Shown::default(), shown::capabilities);
+                }
                 _ => {}
             }
         }
-        Some(Self { content_type: content_type?, digest: digest? })
+        Some(Self { content_type: content_type?, digest: digest?, capabilities })
     }
 }
 

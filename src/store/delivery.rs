@@ -8,6 +8,7 @@ use crate::domain::{
     delivery::{Effect, Event},
     id::ProcessId,
     order::Priority,
+    profile::SealedWith,
     report::ResultStatus,
     route::Target,
     time::TimeZone,
@@ -79,6 +80,8 @@ pub struct Evidence {
     pub sealed_bytes: Option<u64>,
     /// SHA-256 fingerprint of the recipient's certificate.
     pub certificate: Option<String>,
+    /// With which algorithms it was sealed.
+    pub profile: Option<SealedWith>,
     /// Relay or MX.
     pub relay: Option<String>,
     /// The server's answer, verbatim.

@@ -22,6 +22,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("migrations/sqlite/0003_revocation.sql"),
         include_str!("migrations/postgres/0003_revocation.sql"),
     ),
+    (
+        4,
+        "identities",
+        include_str!("migrations/sqlite/0004_identities.sql"),
+        include_str!("migrations/postgres/0004_identities.sql"),
+    ),
 ];
 
 /// How many there are.
@@ -36,11 +42,18 @@ pub(super) async fn run(db: &Db) -> Result<()> {
     };
     let migrator = Migrator::with_migrations(MIGRATIONS.iter().map(pick).collect());
     let migrated = match db {
-        Db::Sqlite(pool) => match migrator.run(pool).await {
-            // SQLite has no lock to wait for: another process may have created the tables between our look and our try.
-            Err(_) => migrator.run(pool).await,
-            done => done,
-        },
+        Db::Sqlite(pool) => {
+            // SQLite has no lock to wait for: another process may have created the tables of a migration between our look and
+            // our try, and those of the next as well.
+            let mut migrated = migrator.run(pool).await;
+            for _ in MIGRATIONS {
+                if migrated.is_ok() {
+                    break;
+                }
+                migrated = migrator.run(pool).await;
+            }
+            migrated
+        }
         Db::Postgres(pool) => migrator.run(pool).await,
     };
     migrated.map_err(StoreError::Migrate)

@@ -71,6 +71,8 @@ macro_rules! insist {
 pub mod at_rest;
 /// PDFs.
 pub mod blobs;
+/// Bundles of trust anchors.
+pub mod bundle;
 /// What DNS and LDAP said about certificates.
 pub mod certificate_cache;
 /// Group commit: many changes, one transaction, one fsync.
@@ -81,6 +83,8 @@ pub mod delivery;
 pub mod directory;
 /// Where a feed stands, and what could not be taken from it.
 pub mod feed;
+/// Generations of our own certificates and keys.
+pub mod identity_key;
 /// Orders and results come in.
 pub mod intake;
 /// Leases of the queue and of periodic tasks.
@@ -93,6 +97,8 @@ mod migrations;
 mod moves;
 /// Organizations, sites, identities and prices.
 pub mod organization;
+/// What recipient domains have shown they understand.
+pub mod peer;
 /// What is due: claimed under leases, urgent first and fair across organizations.
 pub mod queue;
 /// Whether a database answers, without changing anything in it.

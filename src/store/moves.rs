@@ -157,7 +157,7 @@ fn storable(text: Option<&str>) -> Option<String> {
 
 const MOVED: &str =
     "WITH n (org_id, id, state, reason, disposition, fee, unknown_attempts, stopped, early_notice, next_attempt_at, counts,
-        rechecked, patience, released, at, accepted_at, sealed_sha256, sealed_bytes, certificate, relay, reply) AS (";
+        rechecked, patience, released, at, accepted_at, sealed_sha256, sealed_bytes, certificate, relay, reply, profile) AS (";
 const MOVE: &str = ") UPDATE delivery AS d SET state = n.state, reason = n.reason, disposition = n.disposition, fee = n.fee,
         unknown_attempts = n.unknown_attempts, stopped = n.stopped, early_notice = n.early_notice,
         next_attempt_at = COALESCE(n.next_attempt_at, d.next_attempt_at), attempts = d.attempts + n.counts,
@@ -166,7 +166,7 @@ const MOVE: &str = ") UPDATE delivery AS d SET state = n.state, reason = n.reaso
         lease_until = CASE WHEN n.released THEN NULL ELSE d.lease_until END, updated_at = n.at,
         accepted_at = COALESCE(n.accepted_at, d.accepted_at), sealed_sha256 = COALESCE(n.sealed_sha256, d.sealed_sha256),
         sealed_bytes = COALESCE(n.sealed_bytes, d.sealed_bytes), certificate = COALESCE(n.certificate, d.certificate),
-        relay = COALESCE(n.relay, d.relay), reply = COALESCE(n.reply, d.reply)
+        relay = COALESCE(n.relay, d.relay), reply = COALESCE(n.reply, d.reply), profile = COALESCE(n.profile, d.profile)
     FROM n WHERE d.org_id = n.org_id AND d.id = n.id";
 const HAPPENED: &str = "WITH n (org_id, id, at, event, state, detail) AS (";
 const APPEND: &str = ") INSERT INTO delivery_event (org_id, delivery_id, seq, at, event, state, detail) SELECT n.org_id, n.id,
@@ -182,7 +182,7 @@ async fn write_all(tx: &mut Tx, writes: &[Write<'_>], now: Timestamp) -> Result<
 
 impl Write<'_> {
     /// As [`MOVED`] names it.
-    fn row(&self, now: Timestamp) -> [Cell; 21] {
+    fn row(&self, now: Timestamp) -> [Cell; 22] {
         let Self { change, before, after, effects, .. } = self;
         let next_attempt = if effects.contains(&Effect::StartUnknownWait) {
             Some(now.plus(change.unknown_wait).micros())
@@ -217,6 +217,7 @@ impl Write<'_> {
             evidence.certificate.as_deref().into(),
             storable(evidence.relay.as_deref()).into(),
             storable(evidence.reply.as_deref()).into(),
+            evidence.profile.map(|profile| profile.to_string()).into(),
         ]
     }
 

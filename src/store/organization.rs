@@ -1,9 +1,13 @@
 //! Organizations, their sites, identities and prices.
 
-use super::{Doing as _, Result, Store, Tx, at_rest, read, read_json, write_json};
+use super::{
+    Doing as _, Result, Store, Tx, at_rest,
+    identity_key::{self, NewKey},
+    read, read_json, write_json,
+};
 use crate::crypto::DataKey;
 use crate::domain::{
-    Currency, DirectAddress, IdentityId, Money, OrgId, OrgScope,
+    Currency, DirectAddress, IdentityId, Money, OrgId, OrgScope, Timestamp,
     organization::{Billable, Mode, OrganizationFile, SendMode, SiteFile},
     time::Date,
 };
@@ -129,7 +133,9 @@ impl Store {
         .doing("read an organization")?;
         let Some((_, file)) = row else { return Ok(None) };
         let rows: Vec<IdentityRow> = on!(&self.db, pool => sqlx::query_as(
-            "SELECT id, address, mode, relay, certificate, secret IS NOT NULL FROM identity WHERE org_id = $1 ORDER BY position")
+            "SELECT id, address, mode, relay, certificate, secret IS NOT NULL OR (mode <> 'edge' AND EXISTS (
+                SELECT 1 FROM identity_key k WHERE k.org_id = identity.org_id AND k.address_key = identity.address_key))
+             FROM identity WHERE org_id = $1 ORDER BY position")
             .bind(id.to_string()).fetch_all(pool).await)
         .doing("read identities")?;
         let identities = rows.into_iter().map(identity).collect::<Result<_>>()?;
@@ -157,6 +163,19 @@ impl Store {
     /// # Errors
     /// When it cannot be stored.
     pub async fn apply_organization(&self, file: &OrganizationFile, identities: &[NewIdentity]) -> Result<OrgId> {
+        self.apply_organization_with_keys(file, identities, &[]).await
+    }
+
+    /// The same with generations of keys that its addresses sign and decrypt with; those on record stay.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub async fn apply_organization_with_keys(
+        &self,
+        file: &OrganizationFile,
+        identities: &[NewIdentity],
+        keys: &[NewKey],
+    ) -> Result<OrgId> {
         let known = match self.organization_by_slug(OrgScope::All, &file.slug).await? {
             Some(known) => Some((known.id, self.key(known.id).await?)),
             None => None,
@@ -191,6 +210,9 @@ impl Store {
         }
         insert_prices(&mut tx, id, file, now).await?;
         apply_identities(&mut tx, &key, id, identities).await?;
+        for new in keys {
+            identity_key::keep(&mut tx, &key, id, new, Timestamp(now)).await?;
+        }
         tx.commit().await?;
         Ok(id)
     }

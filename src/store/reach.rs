@@ -1,5 +1,8 @@
 //! Whether a database answers, without changing anything in it: what `postern doctor` asks before anybody migrates.
 
+/// Keys and bundles that need somebody.
+pub mod ends;
+
 use std::{path::Path, str::FromStr as _, time::Duration};
 
 use sqlx::{

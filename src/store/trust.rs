@@ -13,6 +13,19 @@ words! {
     }
 }
 
+words! {
+    /// In which direction a trusted CA certificate is believed (Applicability Statement: anchors are set separately for
+    /// incoming and outgoing mail).
+    pub enum AnchorUse {
+        /// For certificates we seal to.
+        Send = "send",
+        /// For signatures on mail that comes in.
+        Receive = "receive",
+        /// Both.
+        Both = "both",
+    }
+}
+
 /// An imported certificate.
 #[derive(Debug, Clone)]
 pub struct StoredCertificate {
@@ -28,7 +41,26 @@ pub struct StoredCertificate {
     pub fingerprint: String,
     /// Its last instant.
     pub not_after: Timestamp,
+    /// In which direction a CA is believed; absent for a recipient.
+    pub used_for: Option<AnchorUse>,
+    /// The bundle a CA came with.
+    pub bundle: Option<String>,
 }
+
+type AnchorRow = (String, String, String, Vec<u8>, String, i64, String, Option<String>);
+
+fn anchor((id, org, name, der, fingerprint, not_after, used_for, bundle): AnchorRow) -> Result<StoredCertificate> {
+    let certificate = certificate((id, org, name, der, fingerprint, not_after))?;
+    Ok(StoredCertificate { used_for: Some(read("anchor's use", &used_for)?), bundle, ..certificate })
+}
+
+/// Imported ones and those of bundles, in one statement: a reader sees a bundle before or after a change, never between.
+const ANCHORS: &str = "SELECT id, org_id, kind, der, fingerprint, not_after, used_for, bundle FROM (
+    SELECT id, org_id, kind, der, fingerprint, not_after, used_for, NULL AS bundle FROM trust_anchor
+    UNION ALL
+    SELECT a.id, a.org_id, 'anchor', a.der, a.fingerprint, a.not_after, b.used_for, b.name FROM bundle_anchor a
+    JOIN trust_bundle b ON b.org_id = a.org_id AND b.id = a.bundle_id) AS every_anchor
+    WHERE ($1 IS NULL OR org_id = $1) AND (used_for = 'both' OR $2 = 'both' OR used_for = $2) ORDER BY org_id, kind, id";
 
 type Row = (String, String, String, Vec<u8>, String, i64);
 
@@ -40,6 +72,8 @@ fn certificate((id, org, name, der, fingerprint, not_after): Row) -> Result<Stor
         der,
         fingerprint,
         not_after: Timestamp(not_after),
+        used_for: None,
+        bundle: None,
     })
 }
 
@@ -89,7 +123,7 @@ impl Store {
         rows.into_iter().map(certificate).collect()
     }
 
-    /// Keeps a trusted CA certificate. The same twice is one.
+    /// Keeps a trusted CA certificate, believed in both directions. The same twice is one.
     ///
     /// # Errors
     /// When it cannot be stored.
@@ -101,24 +135,49 @@ impl Store {
         fingerprint: &str,
         not_after: Timestamp,
     ) -> Result<()> {
+        self.import_anchor_for(org, kind, AnchorUse::Both, der, fingerprint, not_after).await
+    }
+
+    /// Keeps a trusted CA certificate. The same twice is one, and the last word on its kind and use counts.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub async fn import_anchor_for(
+        &self,
+        org: OrgId,
+        kind: AnchorKind,
+        used_for: AnchorUse,
+        der: &[u8],
+        fingerprint: &str,
+        not_after: Timestamp,
+    ) -> Result<()> {
         on!(&self.db, pool => sqlx::query(
-            "INSERT INTO trust_anchor (org_id, id, kind, der, fingerprint, not_after, imported_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-             ON CONFLICT (org_id, fingerprint) DO UPDATE SET kind = excluded.kind")
-            .bind(org.to_string()).bind(CertificateId::new().to_string()).bind(kind.as_str()).bind(der).bind(fingerprint)
-            .bind(not_after.micros()).bind(self.clock.now().micros()).execute(pool).await.map(drop))
+            "INSERT INTO trust_anchor (org_id, id, kind, used_for, der, fingerprint, not_after, imported_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+             ON CONFLICT (org_id, fingerprint) DO UPDATE SET kind = excluded.kind, used_for = excluded.used_for")
+            .bind(org.to_string()).bind(CertificateId::new().to_string()).bind(kind.as_str()).bind(used_for.as_str()).bind(der)
+            .bind(fingerprint).bind(not_after.micros()).bind(self.clock.now().micros()).execute(pool).await.map(drop))
         .doing("store a trust anchor")
     }
 
-    /// The anchors and intermediates of the organizations the scope may see; `name` tells which.
+    /// The anchors and intermediates of the organizations the scope may see, imported ones and those of bundles; `name`
+    /// tells which kind each is.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn anchors(&self, scope: OrgScope) -> Result<Vec<StoredCertificate>> {
-        let rows: Vec<Row> = on!(&self.db, pool => sqlx::query_as(
-            "SELECT id, org_id, kind, der, fingerprint, not_after FROM trust_anchor WHERE ($1 IS NULL OR org_id = $1) ORDER BY org_id, kind, id")
-            .bind(scope.org().map(|org| org.to_string())).fetch_all(pool).await)
+        self.anchors_for(scope, AnchorUse::Both).await
+    }
+
+    /// Those of them that are believed in one direction; with [`AnchorUse::Both`] all, whatever they are for.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn anchors_for(&self, scope: OrgScope, direction: AnchorUse) -> Result<Vec<StoredCertificate>> {
+        let rows: Vec<AnchorRow> = on!(&self.db, pool => sqlx::query_as(ANCHORS)
+            .bind(scope.org().map(|org| org.to_string())).bind(direction.as_str()).fetch_all(pool).await)
         .doing("list trust anchors")?;
-        rows.into_iter().map(certificate).collect()
+        rows.into_iter().map(anchor).collect()
     }
 
     /// Removes an imported certificate, anchor or intermediate by fingerprint; returns how many were removed.

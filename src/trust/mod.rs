@@ -5,6 +5,8 @@
 
 /// A small certificate authority for the sandbox and for tests.
 pub mod authority;
+/// Bundles of trust anchors.
+pub mod bundle;
 /// A certificate that was read, and one that was checked for sealing.
 pub mod certificate;
 /// What can be told from one certificate alone.
@@ -14,6 +16,8 @@ pub mod describe;
 /// Finding the certificates of a recipient.
 pub mod discovery;
 mod error;
+/// Our own certificates and keys.
+pub mod identity;
 /// Asking issuers for what they publish.
 pub mod inquiry;
 /// The signature path to an anchor.

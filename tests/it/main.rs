@@ -14,6 +14,7 @@ mod docs;
 mod document;
 mod feed;
 mod folder;
+mod keys;
 mod revocation;
 mod rooms;
 mod routing;

@@ -51,7 +51,9 @@ pub(crate) fn run(apply: &Apply, global: &Global) -> anyhow::Result<Exit> {
     };
     let folder = apply.file.parent().unwrap_or(Path::new("")).to_owned();
     with_store(global, async |context, store| {
-        let Credentials { identities, mut warnings, problems } = credentials::read(&file, &folder, context.clock.now());
+        let token = &context.config().token;
+        let Credentials { identities, keys, mut warnings, problems } =
+            credentials::read(&file, &folder, token, context.clock.now());
         warnings.extend(warn(&file, context));
         for warning in &warnings {
             say(&format!("warning: {warning}"));
@@ -66,13 +68,13 @@ pub(crate) fn run(apply: &Apply, global: &Global) -> anyhow::Result<Exit> {
             None => Vec::new(),
         };
         let mut changes = changes::of_files(before.as_ref().map(|before| &before.file), &file);
-        changes.extend(credentials::changes(store, before.as_ref(), &identities).await?);
+        changes.extend(credentials::changes(store, before.as_ref(), &identities, &keys).await?);
         let (priced, kept) = changes::of_prices(&prices, file.price.as_ref());
         changes.extend(priced);
 
         let applied = !apply.dry_run && !changes.is_empty();
         if applied {
-            store.apply_organization(&file, &identities).await?;
+            store.apply_organization_with_keys(&file, &identities, &keys).await?;
         }
         if apply.output.json {
             print_json(&json!({ "slug": file.slug, "created": applied && before.is_none(), "applied": applied,

@@ -13,17 +13,24 @@ use crate::{
         expiry::{last_day, mark},
         say,
     },
+    config::token::TokenSection,
     crypto::Hex,
     domain::{
         Timestamp,
+        identity::KeyUse,
         organization::{IdentityFile, OrganizationFile, SendMode},
     },
-    seal::{KeySigner, Signer as _},
+    pipeline::tokens,
+    seal,
     store::{
         Store,
+        identity_key::{KeyPlace, NewKey, StoredKey},
         organization::{NewIdentity, Organization},
     },
-    trust::{Certificate, checks},
+    trust::{
+        Certificate, checks,
+        identity::{self, Pair},
+    },
 };
 
 /// What was read.
@@ -31,6 +38,8 @@ use crate::{
 pub(super) struct Credentials {
     /// Ready to be stored, in the order of the file.
     pub(super) identities: Vec<NewIdentity>,
+    /// The certificates and keys that come with them.
+    pub(super) keys: Vec<NewKey>,
     /// What works and should not stay so.
     pub(super) warnings: Vec<String>,
     /// What cannot be used, each with the path of its field.
@@ -38,11 +47,11 @@ pub(super) struct Credentials {
 }
 
 /// Reads what every identity of `file` needs, relative to `folder`.
-pub(super) fn read(file: &OrganizationFile, folder: &Path, now: Timestamp) -> Credentials {
+pub(super) fn read(file: &OrganizationFile, folder: &Path, token: &TokenSection, now: Timestamp) -> Credentials {
     let mut credentials = Credentials::default();
     for (i, identity) in file.identities.iter().enumerate() {
         let new = match identity.mode {
-            SendMode::StaRelay | SendMode::StaMx => credentials.signing(i, identity, folder, now),
+            SendMode::StaRelay | SendMode::StaMx => credentials.signing(i, identity, folder, token, now),
             SendMode::Edge => credentials.mailbox(i, identity, folder),
         };
         credentials.identities.extend(new);
@@ -51,31 +60,57 @@ pub(super) fn read(file: &OrganizationFile, folder: &Path, now: Timestamp) -> Cr
 }
 
 impl Credentials {
-    fn signing(&mut self, i: usize, identity: &IdentityFile, folder: &Path, now: Timestamp) -> Option<NewIdentity> {
-        let certificate = self.file(i, "certificate_file", folder, identity.certificate_file.as_ref()?);
-        let key = self.secret(i, "key_file", folder, identity.key_file.as_ref()?);
-        let (certificate, key) = (certificate?, key?);
-        let signer = match KeySigner::read(&certificate, &key) {
-            Ok(signer) => signer,
+    /// Without a certificate the address signs with what `postern trust identities import` brought.
+    fn signing(
+        &mut self,
+        i: usize,
+        identity: &IdentityFile,
+        folder: &Path,
+        token: &TokenSection,
+        now: Timestamp,
+    ) -> Option<NewIdentity> {
+        let Some(name) = &identity.certificate_file else { return Some(self.identity(identity, None, None)) };
+        let certificate = self.file(i, "certificate_file", folder, name);
+        let pair = match (&identity.key, &identity.key_file) {
+            (Some(uri), _) => on_token(&certificate?, uri, token),
+            (None, Some(key)) => {
+                let key = self.secret(i, "key_file", folder, key);
+                let (certificate, key) = (certificate?, key?);
+                in_files(&certificate, &key)
+            }
+            (None, None) => return None,
+        };
+        let (own, chain, place) = match pair {
+            Ok(pair) => pair,
             Err(error) => {
-                let error = anyhow::Error::from(error);
                 self.problems.push(format!("identity[{i}].certificate_file: cannot be used with its key: {error:#}"));
                 return None;
             }
         };
-        let own = signer.certificate();
-        for refused in [checks::bound(own, &identity.address), checks::digest(own)].into_iter().filter_map(Result::err) {
-            self.problems.push(format!("identity[{i}].certificate_file: {refused}"));
-        }
-        if let Err(error) = checks::dates(own, now) {
+        // Its dates are looked at below: one that is out of date is no reason to refuse the whole file.
+        let used_for = match identity::check(&own, &identity.address, None, own.valid_from()) {
+            Ok(used_for) if used_for.signs() => used_for,
+            Ok(_) => {
+                self.problems.push(format!(
+                    "identity[{i}].certificate_file: may not be used for signing; import it with postern trust identities import"
+                ));
+                return None;
+            }
+            Err(refused) => {
+                self.problems.push(format!("identity[{i}].certificate_file: {refused}"));
+                return None;
+            }
+        };
+        if let Err(error) = checks::dates(&own, now) {
             self.warnings.push(format!("identity[{i}].certificate_file: receivers will not believe it: {error}"));
         } else if !mark(own.valid_until(), now).is_empty() {
             self.warnings.push(format!("identity[{i}].certificate_file: expires soon, after {}", last_day(own.valid_until())));
         }
-        // As PEM without remarks, whatever form it came in, so that the same certificate reads the same.
-        let pem = std::iter::once(own).chain(signer.chain()).map(Certificate::pem).collect::<Result<String, _>>();
-        let pem = pem.map_err(|error| self.problems.push(format!("identity[{i}].certificate_file: {error}"))).ok()?;
-        Some(self.identity(identity, Some(pem), Some(key)))
+        let new = identity::generation(&identity.address, used_for, &own, &chain, place);
+        let new = new.map_err(|error| self.problems.push(format!("identity[{i}].certificate_file: {error}"))).ok()?;
+        let pem = new.certificate.clone();
+        self.keys.push(new);
+        Some(self.identity(identity, Some(pem), None))
     }
 
     /// Without a password the relay has to know us by client certificate.
@@ -117,11 +152,28 @@ impl Credentials {
     }
 }
 
+type Parts = (Certificate, Vec<Certificate>, KeyPlace);
+
+fn in_files(certificates: &[u8], key: &[u8]) -> anyhow::Result<Parts> {
+    let pair = Pair::read(certificates, key, None)?;
+    let place = KeyPlace::Stored(pair.key_pem()?);
+    Ok((pair.certificate, pair.chain, place))
+}
+
+fn on_token(certificates: &[u8], uri: &str, token: &TokenSection) -> anyhow::Result<Parts> {
+    let mut chain = Certificate::read_all(certificates)?;
+    let own = chain.remove(0);
+    let key = tokens::load(token)?.key(uri.parse()?)?;
+    seal::belongs(&key, &own, KeyUse::Sign)?;
+    Ok((own, chain, KeyPlace::Token(uri.to_owned())))
+}
+
 /// What differs from what is on record; secrets are compared and never shown.
 pub(super) async fn changes(
     store: &Store,
     before: Option<&Organization>,
     identities: &[NewIdentity],
+    keys: &[NewKey],
 ) -> anyhow::Result<Vec<Change>> {
     let mut changes = Vec::new();
     for new in identities {
@@ -133,6 +185,26 @@ pub(super) async fn changes(
         if old_certificate != new.certificate {
             note("certificate", old_certificate.as_deref().map(describe), new.certificate.as_deref().map(describe));
         }
+        let shown = |there: bool, word: &str| there.then(|| word.to_owned());
+        if new.mode != SendMode::Edge {
+            let generations = match before {
+                Some(org) => store.identity_keys_of(org.id, &new.address).await?,
+                None => Vec::new(),
+            };
+            let Some(key) = keys.iter().find(|key| key.address == new.address) else {
+                if generations.is_empty() {
+                    say(&format!(
+                        "warning: {} has no certificate and key yet: postern trust identities import brings them",
+                        new.address
+                    ));
+                }
+                continue;
+            };
+            if !same_key(store, &generations, key).await? {
+                note("key", shown(!generations.is_empty(), "(another)"), shown(true, "(not shown)"));
+            }
+            continue;
+        }
         let old_secret = match known {
             Some((org, old)) => store.identity_secret(org, old.id).await?,
             None => None,
@@ -143,13 +215,20 @@ pub(super) async fn changes(
             say(&format!("note: {} names no password_file; the password on record stays in use", new.address));
             continue;
         }
-        let shown = |secret: Option<&Zeroizing<Vec<u8>>>, word: &str| secret.map(|_| word.to_owned());
         if old_secret != new.secret {
-            let what = if new.mode == SendMode::Edge { "password" } else { "key" };
-            note(what, shown(old_secret.as_ref(), "(another)"), shown(new.secret.as_ref(), "(not shown)"));
+            note("password", shown(old_secret.is_some(), "(another)"), shown(new.secret.is_some(), "(not shown)"));
         }
     }
     Ok(changes)
+}
+
+/// Whether a generation is on record with its key in the same place.
+async fn same_key(store: &Store, generations: &[StoredKey], new: &NewKey) -> anyhow::Result<bool> {
+    let Some(known) = generations.iter().find(|known| known.fingerprint == new.fingerprint) else { return Ok(false) };
+    Ok(match &new.key {
+        KeyPlace::Token(uri) => known.token.as_ref() == Some(uri),
+        KeyPlace::Stored(key) => store.identity_key_secret(known.org, known.id).await?.as_ref() == Some(key),
+    })
 }
 
 fn describe(pem: &str) -> String {

@@ -15,7 +15,10 @@ use crate::{
     },
     crypto::Hex,
     domain::{DirectAddress, OrgId, OrgScope, Timestamp, address::is_host_name},
-    store::{Store, trust::AnchorKind},
+    store::{
+        Store,
+        trust::{AnchorKind, AnchorUse},
+    },
     trust::{
         Anchors, Certificate,
         checks::{self, Purpose},
@@ -93,7 +96,9 @@ pub(super) fn anchors(args: &ImportAnchors, global: &Global) -> anyhow::Result<E
                 continue;
             }
             let until = certificate.valid_until();
-            store.import_anchor(organization.id, kind, certificate.der(), &fingerprint(&certificate), until).await?;
+            store
+                .import_anchor_for(organization.id, kind, args.used_for, certificate.der(), &fingerprint(&certificate), until)
+                .await?;
             tally.taken.push(Taken { name: format!("{kind} {}", certificate.subject()), certificate });
         }
         tally.show(args.output.json)
@@ -181,7 +186,7 @@ struct Believed {
 impl Believed {
     async fn read(store: &Store, org: OrgId) -> anyhow::Result<Self> {
         let (mut anchors, mut intermediates) = (Vec::new(), Vec::new());
-        for row in store.anchors(OrgScope::One(org)).await? {
+        for row in store.anchors_for(OrgScope::One(org), AnchorUse::Send).await? {
             let certificate = Certificate::from_der(&row.der)?;
             if row.name == AnchorKind::Anchor.as_str() { anchors.push(certificate) } else { intermediates.push(certificate) }
         }

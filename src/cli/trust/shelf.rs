@@ -9,7 +9,7 @@ use crate::{
         context::{self, Global, scope, slugs, with_store},
         expiry::{last_day, mark},
         say,
-        table::{Rows, print_json},
+        table::{Rows, print_json, word},
     },
     domain::OrgScope,
     store::{Store, StoreError, trust::StoredCertificate},
@@ -33,7 +33,8 @@ pub(super) fn list(args: &List, shelf: Shelf, global: &Global) -> anyhow::Result
             .iter()
             .map(|row| {
                 json!({ "organization": slug(row), "name": row.name, "fingerprint": row.fingerprint,
-                        "valid_until": row.not_after.to_string(), "mark": mark(row.not_after, now) })
+                        "valid_until": row.not_after.to_string(), "mark": mark(row.not_after, now),
+                        "use": row.used_for, "bundle": row.bundle })
             })
             .collect();
         print_json(&rows)?;
@@ -43,13 +44,23 @@ pub(super) fn list(args: &List, shelf: Shelf, global: &Global) -> anyhow::Result
         say("none is imported");
         return Ok(Exit::Good);
     }
-    let mut rows =
-        Rows::new(&["organization", if shelf == Shelf::Anchors { "kind" } else { "name" }, "last day", "", "fingerprint"]);
-    for row in &found {
-        let last = last_day(row.not_after).to_string();
-        rows.push([slug(row), row.name.clone(), last, mark(row.not_after, now).to_owned(), row.fingerprint.clone()]);
+    if shelf == Shelf::Anchors {
+        let mut rows = Rows::new(&["organization", "kind", "use", "bundle", "last day", "", "fingerprint"]);
+        for row in &found {
+            let last = last_day(row.not_after).to_string();
+            let (used_for, bundle) = (word(row.used_for), word(row.bundle.as_ref()));
+            let marked = mark(row.not_after, now).to_owned();
+            rows.push([slug(row), row.name.clone(), used_for, bundle, last, marked, row.fingerprint.clone()]);
+        }
+        rows.print()?;
+    } else {
+        let mut rows = Rows::new(&["organization", "name", "last day", "", "fingerprint"]);
+        for row in &found {
+            let last = last_day(row.not_after).to_string();
+            rows.push([slug(row), row.name.clone(), last, mark(row.not_after, now).to_owned(), row.fingerprint.clone()]);
+        }
+        rows.print()?;
     }
-    rows.print()?;
     let expired = found.iter().filter(|row| row.not_after <= now).count();
     let soon = found.iter().filter(|row| mark(row.not_after, now) == "expires soon").count();
     if expired + soon > 0 {
@@ -58,14 +69,21 @@ pub(super) fn list(args: &List, shelf: Shelf, global: &Global) -> anyhow::Result
     Ok(Exit::Good)
 }
 
-pub(super) fn remove(args: &Remove, shelf: Shelf, global: &Global) -> anyhow::Result<Exit> {
-    // As other tools print it: AB:CD:...
-    let wanted = args.fingerprint.replace([':', ' '], "").to_ascii_lowercase();
+/// A fingerprint as other tools print it (AB:CD:...), or its beginning.
+pub(super) fn digits(fingerprint: &str) -> anyhow::Result<String> {
+    let wanted = fingerprint.replace([':', ' '], "").to_ascii_lowercase();
     let shaped = wanted.len() >= 8 && wanted.bytes().all(|b| b.is_ascii_hexdigit());
     anyhow::ensure!(shaped, "a fingerprint is hexadecimal, and needs at least 8 digits here");
+    Ok(wanted)
+}
+
+pub(super) fn remove(args: &Remove, shelf: Shelf, global: &Global) -> anyhow::Result<Exit> {
+    let wanted = digits(&args.fingerprint)?;
     with_store(global, async |_, store| {
         let organization = context::organization(store, &args.organization).await?;
-        let found = all(store, shelf, OrgScope::One(organization.id)).await?;
+        let mut found = all(store, shelf, OrgScope::One(organization.id)).await?;
+        // What came with a bundle goes with it.
+        found.retain(|row| row.bundle.is_none());
         let mut meant: Vec<&StoredCertificate> = found.iter().filter(|row| row.fingerprint.starts_with(&wanted)).collect();
         meant.dedup_by(|a, b| a.fingerprint == b.fingerprint);
         let Some(first) = meant.first() else {

@@ -54,6 +54,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("openssl", &["crypto", "net", "seal", "trust"]),
     ("openssl_sys", &["seal"]),
     ("foreign_types", &["seal"]),
+    ("cryptoki", &["crypto"]),
     ("askama", &["web", "seal", "bill", "cli"]),
 ];
 

@@ -20,7 +20,7 @@ use crate::revocation::{
 
 /// What the receiving side makes of a message, under the default rules for receiving or under hard ones.
 async fn verdict(world: &World, forge: &Forge, message: &[u8]) -> Option<Reason> {
-    let own = [Own { certificate: forge.recipient.certificate.clone(), key: forge.recipient.key.clone() }];
+    let own = [Own { certificate: forge.recipient.certificate.clone(), key: forge.recipient.key.clone().into() }];
     // The recipient's own certificate is of another authority; only signers are judged here.
     let anchors = Anchors::new(vec![world.root.certificate().clone()]);
     let policy = Policy::under(&world.strictness, &anchors, &world.intermediates);

@@ -172,7 +172,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn of(recipient: &Issued) -> Self {
         Self {
-            own: Own { certificate: recipient.certificate.clone(), key: recipient.key.clone() },
+            own: Own { certificate: recipient.certificate.clone(), key: recipient.key.clone().into() },
             anchors: Anchors::new(vec![root().certificate().clone()]),
             intermediates: Vec::new(),
             crls: Crls::default(),

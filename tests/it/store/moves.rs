@@ -113,6 +113,7 @@ on_both_engines! {
         world.claim(&lease, 1).await;
         let mut wire = make::by(&lease, org, id, E::WireStarted);
         wire.evidence = Evidence {
+            profile: Some("aes-256-cbc pkcs1 sha-256".parse().unwrap()),
             sealed_sha256: Some([7; 32]),
             sealed_bytes: Some(409_600),
             certificate: Some("ab:cd".into()),

@@ -154,6 +154,17 @@ impl Installation {
         body["id"].as_str().map(str::to_owned).ok_or_else(|| body.to_string())
     }
 
+    /// The one message in a mailbox, sealed as it arrived.
+    pub(crate) fn sealed_to(&self, local_part: &str) -> Vec<u8> {
+        let entries = self.mailboxes.list(None).unwrap();
+        let mailbox: DirectAddress = format!("{local_part}@{DOMAIN}").parse().unwrap();
+        let entry = entries.iter().find(|entry| entry.recipient == mailbox).expect("a message");
+        let pattern = format!("{}.eml", entry.id);
+        let mut folders =
+            fs::read_dir(self.dir.path().join("hisp/mail")).unwrap().map(|folder| folder.unwrap().path().join(&pattern));
+        fs::read(folders.find(|file| file.exists()).expect("its file")).unwrap()
+    }
+
     /// Every delivery there is.
     pub(crate) fn deliveries(&self) -> Vec<Value> {
         serde_json::from_value(self.json(&["delivery", "list", "--limit", "1000"])).unwrap()

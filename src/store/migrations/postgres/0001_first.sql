@@ -141,6 +141,7 @@ CREATE TABLE delivery (
     sealed_sha256    BYTEA,
     sealed_bytes     BIGINT,
     certificate      TEXT,                  -- SHA-256 fingerprint of the recipient's certificate
+    profile          TEXT,                  -- with which algorithms it was sealed
     relay            TEXT,
     reply            TEXT,                  -- the server's answer, verbatim
     PRIMARY KEY (org_id, id),
@@ -203,6 +204,7 @@ CREATE TABLE trust_anchor (
     org_id      TEXT NOT NULL REFERENCES organization (id),
     id          TEXT NOT NULL,
     kind        TEXT NOT NULL CHECK (kind IN ('anchor', 'intermediate')),
+    used_for    TEXT NOT NULL CHECK (used_for IN ('send', 'receive', 'both')),
     der         BYTEA NOT NULL,
     fingerprint TEXT NOT NULL,
     not_after   BIGINT NOT NULL,
