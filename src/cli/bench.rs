@@ -16,14 +16,14 @@ use tokio_util::sync::CancellationToken;
 use super::{Exit, assemble::assemble, block_on, context::Output, print, say};
 use crate::{
     config::Config,
-    crypto::{Hex, MasterKey, sha256},
+    crypto::{Hex, MasterKey},
     domain::{
         Clock, DirectAddress, OrgScope, Timestamp,
         delivery::State,
         organization::{OrganizationFile, SendMode},
         time::Span,
     },
-    observe::SystemClock,
+    observe::{SystemClock, metrics::Metrics, setup},
     pipeline::Gateway,
     sandbox::{practice::Practice, report_pdf, story},
     seal::{Inner, KeySigner, Profile, Seal, Sealer, floor::Floor},
@@ -34,8 +34,8 @@ use crate::{
 
 /// Measure the gateway on this machine, beside the primitives it cannot do without
 ///
-/// Sends messages through the real pipeline, from claim to durable answer and charge, on SQLite, over TLS to a sink in a
-/// process of its own that is not counted. In the same run it measures the floor: one RSA-2048 signature, SHA-256 and
+/// Sends messages through the real pipeline, from claim to durable answer and charge, on SQLite, logging and counting as a
+/// gateway does, over TLS to a sink in a process of its own that is not counted. In the same run it measures the floor: one RSA-2048 signature, SHA-256 and
 /// AES-256-CBC over the message, one RSA encryption and one base64 pass (floor_seal), and the two base64 passes for
 /// document and attachment (floor). Ratios hold on a noisy machine; absolute figures do not.
 #[derive(Debug, clap::Args)]
@@ -79,15 +79,25 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Exit> {
         None if bench.output.json => vec![300],
         None => vec![300, 50, 2048],
     };
-    for size in sizes {
+    let base = std::env::temp_dir().join(format!("postern-bench-{}", uuid::Uuid::now_v7().as_simple()));
+    fs::create_dir_all(&base).with_context(|| format!("making {}", base.display()))?;
+    // A running gateway logs and counts what it does; so does this one.
+    let log = fs::File::create(base.join("log")).context("making a file for the log")?;
+    setup::log_into(log, "info").context("setting the log up")?;
+    let _metrics = Metrics::start().context("setting metrics up")?;
+    let done = measure_all(bench, &sizes, &base);
+    fs::remove_dir_all(&base).with_context(|| format!("removing {}", base.display()))?;
+    done
+}
+
+fn measure_all(bench: &Bench, sizes: &[usize], base: &Path) -> anyhow::Result<Exit> {
+    for &size in sizes {
         // Large ones take longer and say as much with fewer.
         let messages = if size > 1000 && bench.pdf_kib.is_none() { bench.messages.div_ceil(5) } else { bench.messages };
         let run = Run { messages, pdf_kib: size, workers: bench.workers };
-        let dir = std::env::temp_dir().join(format!("postern-bench-{}", uuid::Uuid::now_v7().as_simple()));
+        let dir = base.join(size.to_string());
         fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
-        let measured = block_on(measure(run, &dir))?;
-        fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
-        let measured = measured?;
+        let measured = block_on(measure(run, &dir))??;
         if bench.output.json {
             print(&format!("{}\n", serde_json::to_string_pretty(&measured)?))?;
         } else {
@@ -252,14 +262,20 @@ fn about() -> report_pdf::ReportAbout {
     }
 }
 
+/// So many different PDFs there are: each message reads one that others have pushed out of the processor's caches.
+const DIFFERENT: u32 = 64;
+
 /// Puts orders and results into the store: not measured, the measurement begins at the claim of the deliveries.
 async fn fill(gateway: &Gateway, parties: &Parties, pdf: &[u8], messages: u32) -> anyhow::Result<()> {
     let key = gateway.store.key(parties.org).await?;
-    gateway.blobs.put(parties.org, &key, pdf).await?;
-    let sha256 = sha256(pdf);
-    let stored = StoredPdf { name: key.blob_name(&sha256)?, sha256, bytes: pdf.len() as u64 };
+    let mut stored = Vec::new();
+    for number in 0..messages.min(DIFFERENT) {
+        let pdf = [pdf, format!("% {number}\n").as_bytes()].concat();
+        let sha256 = gateway.blobs.put(parties.org, &key, &pdf).await?;
+        stored.push(StoredPdf { name: key.blob_name(&sha256)?, sha256, bytes: pdf.len() as u64 });
+    }
     let today = crate::domain::time::TimeZone::utc().date_at(parties.at);
-    for number in 0..messages {
+    for (number, stored) in (0..messages).zip(stored.iter().cycle()) {
         let mut chapter = story::chapter(number);
         for value in [&mut chapter.order, &mut chapter.result] {
             value["site"] = "LAB".into();
@@ -271,7 +287,7 @@ async fn fill(gateway: &Gateway, parties: &Parties, pdf: &[u8], messages: u32) -
         let (Ok(order), Ok(report)) = (order, report) else { anyhow::bail!("a made-up order is not valid") };
         let OrderMessage::New(order_facts) = order.value else { anyhow::bail!("a made-up order is not new") };
         gateway.store.take_order(parties.org, &order_facts, crate::domain::order::Action::New).await?;
-        gateway.store.take_result(parties.org, &report.value.report, Some(&stored), None, Span::seconds(3600)).await?;
+        gateway.store.take_result(parties.org, &report.value.report, Some(stored), None, Span::seconds(3600)).await?;
     }
     Ok(())
 }

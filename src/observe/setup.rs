@@ -1,8 +1,12 @@
 //! Sets logging up: one line for each event to stderr, as text for people or as JSON.
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    fs::File,
+    io::{self, IsTerminal as _},
+    sync::Arc,
+};
 
-use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, util::TryInitError};
+use tracing_subscriber::{EnvFilter, filter::ParseError, fmt::MakeWriter, util::TryInitError};
 
 /// Why logging cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -26,16 +30,27 @@ pub enum SetupError {
 /// # Errors
 /// [`SetupError`].
 pub fn log(json: bool, filter: &str) -> Result<(), SetupError> {
-    start(json, filter)?;
+    start(json, filter, io::stderr().is_terminal(), io::stderr)?;
     hide_what_panics_say();
     Ok(())
 }
 
-fn start(json: bool, filter: &str) -> Result<(), SetupError> {
+/// Starts logging into a file instead, as text: for a command whose stderr is for people.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn log_into(file: File, filter: &str) -> Result<(), SetupError> {
+    start(false, filter, false, Arc::new(file))
+}
+
+fn start<W>(json: bool, filter: &str, colors: bool, writer: W) -> Result<(), SetupError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     use tracing_subscriber::util::SubscriberInitExt as _;
 
     let levels = EnvFilter::try_new(filter).map_err(|cause| SetupError::Filter { filter: filter.to_owned(), cause })?;
-    let lines = fmt().with_env_filter(levels).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let lines = tracing_subscriber::fmt().with_env_filter(levels).with_writer(writer).with_ansi(colors);
     let started = if json { lines.json().flatten_event(true).finish().try_init() } else { lines.finish().try_init() };
     started.map_err(SetupError::Started)
 }
@@ -54,8 +69,8 @@ mod tests {
 
     #[test]
     fn a_filter_that_says_nothing_is_refused_and_logging_starts_once() {
-        assert!(matches!(start(false, "info,=,"), Err(SetupError::Filter { .. })));
-        start(true, "info,postern=debug").unwrap();
-        assert!(matches!(start(false, "info"), Err(SetupError::Started(_))));
+        assert!(matches!(start(false, "info,=,", false, io::sink), Err(SetupError::Filter { .. })));
+        start(true, "info,postern=debug", false, io::sink).unwrap();
+        assert!(matches!(start(false, "info", false, io::sink), Err(SetupError::Started(_))));
     }
 }

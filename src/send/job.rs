@@ -146,6 +146,18 @@ mod tests {
         assert!(matches!(Job::new(&from, &to, &message).unwrap().content, Cow::Borrowed(_)));
     }
 
+    #[test]
+    fn one_octet_beyond_ascii_is_seen_wherever_it_stands() {
+        let (from, to) = ("a@b.example".parse().unwrap(), "c@d.example".parse().unwrap());
+        let mut message = b"plain text\r\n".repeat(20);
+        assert!(Job::new(&from, &to, &message).unwrap().ascii);
+        for at in (0..message.len()).filter(|at| at % 12 < 10) {
+            let plain = std::mem::replace(&mut message[at], 0xE9);
+            assert!(!Job::new(&from, &to, &message).unwrap().ascii, "octet {at}");
+            message[at] = plain;
+        }
+    }
+
     proptest! {
         #[test]
         fn unstuffing_gives_the_message_back(lines in proptest::collection::vec("[.a]{0,4}", 1..20)) {

@@ -356,6 +356,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_document_that_was_changed_leaves_nothing_of_itself_where_it_was_opened() {
+        let here = place();
+        let content = b"%PDF-1.7 Testriver".repeat(1000);
+        let digest = here.put(&content).await;
+        let (path, good) = here.files().remove(0);
+        let mut room = Vec::new();
+        let sealed = here.blobs.fetch(here.org, &here.key, &digest).await.unwrap();
+        assert_eq!(sealed.open_in(&here.key, &mut room).unwrap(), content);
+        // First, last and some octet between of header, content and tag.
+        for at in [0, 1, 20, 29, good.len() / 2, good.len() - 17, good.len() - 1] {
+            let mut changed = good.clone();
+            changed[at] ^= 1;
+            std::fs::write(&path, changed).unwrap();
+            assert!(matches!(sealed.open_in(&here.key, &mut room), Err(BlobError::Corrupt(_))), "octet {at}");
+            assert!(!room.windows(9).any(|w| w == b"Testriver"), "octet {at}");
+        }
+        std::fs::write(&path, &good).unwrap();
+        // The same box under another digest: a document that was never stored under it.
+        let other = here.blobs.fetch(here.org, &here.key, &sha256(b"another")).await.unwrap();
+        std::fs::rename(&path, path.with_file_name(here.key.blob_name(&sha256(b"another")).unwrap())).unwrap();
+        assert!(matches!(other.open_in(&here.key, &mut room), Err(BlobError::Corrupt(_))));
+        assert!(matches!(sealed.open_in(&here.key, &mut room), Err(BlobError::Missing)));
+    }
+
+    #[tokio::test]
     async fn many_documents_are_stored_in_one_call_and_deleting_twice_is_deleting() {
         let here = place();
         let contents: Vec<Vec<u8>> = (0..40_u8).map(|n| vec![n; 100]).collect();

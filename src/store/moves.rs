@@ -271,3 +271,31 @@ const fn event_word(event: Event) -> &'static str {
         Event::CreditDue => "credit_due",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Db, migrations};
+
+    /// What SQLite would do for a statement about two rows of so many columns, one step in a line.
+    async fn plan(before: &str, columns: usize, after: &str) -> String {
+        let pool = sqlx::SqlitePool::connect("sqlite::memory:").await.unwrap();
+        migrations::run(&Db::Sqlite(pool.clone())).await.unwrap();
+        let row = format!("({})", vec!["NULL"; columns].join(", "));
+        let sql = format!("EXPLAIN QUERY PLAN {before}VALUES {row}, {row}{after}");
+        let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&pool).await.unwrap();
+        steps.into_iter().map(|(_, _, _, step)| step.replace("COVERING ", "") + "\n").collect()
+    }
+
+    #[tokio::test]
+    async fn on_sqlite_many_rows_are_found_one_by_one_along_the_primary_key() {
+        for (before, columns, after, search) in [
+            (KEYS, 2, AXES, "SEARCH d USING INDEX sqlite_autoindex_delivery_2 (org_id=? AND id=?)"),
+            (MOVED, 21, MOVE, "SEARCH d USING INDEX sqlite_autoindex_delivery_2 (org_id=? AND id=?)"),
+            (HAPPENED, 6, APPEND, "SEARCH e USING INDEX sqlite_autoindex_delivery_event_1 (org_id=? AND delivery_id=?)"),
+        ] {
+            let plan = plan(before, columns, after).await;
+            assert!(plan.contains(search) && !plan.contains("SCAN d\n") && !plan.contains("SCAN e\n"), "{after}:\n{plan}");
+        }
+    }
+}

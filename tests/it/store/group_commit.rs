@@ -200,3 +200,53 @@ on_both_engines! {
         assert_eq!(world.store.counts(postern::domain::OrgScope::All).await.unwrap().untied, 0);
     }
 }
+
+/// Counts the statements that change these tables, whatever each of them changes: only PostgreSQL has such triggers, and both
+/// engines are given the same statements.
+async fn count_statements(world: &World, tables: &[&str]) {
+    world
+        .run(
+            "CREATE TABLE statement_seen (what TEXT NOT NULL);
+             CREATE FUNCTION count_statement() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN INSERT INTO statement_seen VALUES (TG_TABLE_NAME); RETURN NULL; END $$",
+        )
+        .await;
+    for table in tables {
+        world
+            .run(&format!(
+                "CREATE TRIGGER counted AFTER INSERT OR UPDATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION count_statement()"
+            ))
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_takes_one_statement_for_each_table_however_many_deliveries_move_and_are_charged() {
+    const TABLES: [&str; 4] = ["delivery", "delivery_event", "ledger_line", "ledger_head"];
+    let world = World::postgres().await;
+    let mut ids = Vec::new();
+    for slug in ["north", "south"] {
+        let org = world.organization(slug).await;
+        ids.extend(world.many(org, 60).await.into_iter().map(|id| (org, id)));
+    }
+    count_statements(&world, &TABLES).await;
+    for event in [E::Claimed, E::WireStarted, E::Accepted] {
+        let moves = ids.iter().map(|(org, id)| {
+            let (committer, change) = (world.committer.clone(), Move::new(*org, *id, event));
+            tokio::spawn(async move { committer.apply(change).await.unwrap() })
+        });
+        for moved in moves.collect::<Vec<_>>() {
+            moved.await.unwrap();
+        }
+    }
+    assert_eq!(world.number("SELECT COUNT(*) FROM ledger_line").await, 120);
+    let (mut all, mut charging) = (0, 0);
+    for event in ["claimed", "on_wire", "accepted"] {
+        charging = transactions(&world, event).await;
+        all += charging;
+    }
+    for (table, most) in TABLES.into_iter().zip([all, all, charging, charging]) {
+        let seen = world.number(&format!("SELECT COUNT(*) FROM statement_seen WHERE what = '{table}'")).await;
+        assert!((1..=most).contains(&seen), "{seen} statements changed {table} in {most} transactions");
+    }
+}
