@@ -105,6 +105,27 @@ async fn a_recipient_revoked_in_a_newly_fetched_list_gets_nothing_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recipient_revoked_while_its_server_keeps_us_waiting_gets_nothing() {
+    let listed = Listed::new().await;
+    listed.publish(false);
+    let serving = listed.installation.serve(None, None);
+    // RCPT is answered after seven seconds: the certificate was judged long before the first octet.
+    let result = listed.installation.submit(&serving, 1, "slow7").await.unwrap();
+    listed.reaches(&result, "claimed").await;
+    let began = Instant::now();
+    while listed.issuer.asked("/ca.crl") == 0 {
+        assert!(began.elapsed() < Duration::from_mins(1), "{}", listed.installation.logs());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    listed.publish(true);
+    listed.postern(&["trust", "revocation", "refresh"]);
+    let delivery = listed.reaches(&result, "refused").await;
+    assert_eq!(text(&delivery["reason"]), "revoked");
+    assert!(listed.installation.arrivals().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_that_cannot_be_had_delays_a_delivery_and_does_not_fail_it() {
     let listed = Listed::new().await;
     listed.issuer.put("/ca.crl", Page::status(503));
