@@ -49,6 +49,14 @@ ids! {
     SnapshotId,
     /// One line of the fee ledger.
     LedgerLineId,
+    /// One message that came for one of our addresses.
+    InboundId,
+    /// One statement of a notice about one recipient.
+    NoticeId,
+    /// One message for people, in the inbox of an organization.
+    LetterId,
+    /// A notice we send back.
+    ReplyId,
     /// One start of one process: the owner of its leases.
     ProcessId,
 }

@@ -11,6 +11,8 @@ pub mod delivery;
 pub mod failure;
 /// Typed identifiers and whose rows a call may touch.
 pub mod id;
+/// Mail that came for one of our addresses.
+pub mod inbound;
 /// Money in micro-units, and prices.
 pub mod money;
 /// National Provider Identifiers.
@@ -34,6 +36,7 @@ pub use address::DirectAddress;
 pub use delivery::Delivery;
 pub use failure::{Class, Reason};
 pub use id::{DeliveryId, IdentityId, MessageId, OrderKey, OrgId, OrgScope, ResultId, SiteId};
+pub use inbound::Inbound;
 pub use money::{Currency, Money};
 pub use npi::Npi;
 pub use order::{Order, Patient};

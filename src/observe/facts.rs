@@ -8,7 +8,11 @@ use tracing::{Value, field::DisplayValue};
 use crate::domain::{
     Reason,
     delivery::{Disposition, NoticeKind, State},
-    id::{CertificateId, DeliveryId, IdentityId, LedgerLineId, OrderKey, OrgId, ProcessId, ResultId, SiteId, SnapshotId},
+    id::{
+        CertificateId, DeliveryId, IdentityId, InboundId, LedgerLineId, LetterId, NoticeId, OrderKey, OrgId, ProcessId, ReplyId,
+        ResultId, SiteId, SnapshotId,
+    },
+    inbound::{Verdict, Way},
     order::{Action, Priority},
     organization::{Mode, SendMode},
     report::{ResultState, ResultStatus},
@@ -71,8 +75,23 @@ macro_rules! counted {
     )+};
 }
 
-opaque!(OrgId, SiteId, OrderKey, ResultId, DeliveryId, IdentityId, CertificateId, SnapshotId, LedgerLineId, ProcessId);
-closed!(Reason, State, Disposition, NoticeKind, Action, Priority, Mode, SendMode, ResultState, ResultStatus, Door);
+opaque!(
+    OrgId,
+    SiteId,
+    OrderKey,
+    ResultId,
+    DeliveryId,
+    IdentityId,
+    CertificateId,
+    SnapshotId,
+    LedgerLineId,
+    ProcessId,
+    InboundId,
+    NoticeId,
+    LetterId,
+    ReplyId
+);
+closed!(Verdict, Way, Reason, State, Disposition, NoticeKind, Action, Priority, Mode, SendMode, ResultState, ResultStatus, Door);
 counted!(u16, u32, u64, usize);
 
 /// Milliseconds.

@@ -8,8 +8,10 @@ use sqlx::{
 use super::{Db, Result, StoreError};
 
 /// Version, what it does, SQLite text, PostgreSQL text.
-const MIGRATIONS: &[(i64, &str, &str, &str)] =
-    &[(1, "first", include_str!("migrations/sqlite/0001_first.sql"), include_str!("migrations/postgres/0001_first.sql"))];
+const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
+    (1, "first", include_str!("migrations/sqlite/0001_first.sql"), include_str!("migrations/postgres/0001_first.sql")),
+    (5, "tracking", include_str!("migrations/sqlite/0005_tracking.sql"), include_str!("migrations/postgres/0005_tracking.sql")),
+];
 
 pub(super) async fn run(db: &Db) -> Result<()> {
     let pick = |(version, what, sqlite, postgres): &(i64, &'static str, &'static str, &'static str)| {

@@ -79,6 +79,8 @@ pub mod delivery;
 pub mod directory;
 /// Where a feed stands, and what could not be taken from it.
 pub mod feed;
+/// Mail that came for us: kept before it is acknowledged.
+pub mod inbound;
 /// Orders and results come in.
 pub mod intake;
 /// Leases of the queue and of periodic tasks.

@@ -31,6 +31,7 @@ mod cancel;
 mod changes;
 mod directory;
 mod group_commit;
+mod inbound;
 mod intake;
 mod leases;
 mod ledger;

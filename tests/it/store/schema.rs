@@ -12,7 +12,7 @@ on_both_engines! {
         let org = world.organization("north").await;
         let again = world.neighbour(Arc::clone(&world.clock)).await;
         assert_eq!(again.organization(org).await.unwrap().map(|org| org.id), Some(org));
-        assert_eq!(world.number("SELECT COUNT(*) FROM _sqlx_migrations").await, 1);
+        assert_eq!(world.number("SELECT COUNT(*) - COUNT(DISTINCT version) FROM _sqlx_migrations").await, 0);
     }
 
     async fn many_that_open_at_once_share_a_schema(world: &World) {
