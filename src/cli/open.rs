@@ -10,8 +10,9 @@ use anyhow::Context as _;
 
 use super::{Exit, now, print, read};
 use crate::{
-    domain::{DirectAddress, MessageId, OffsetTime, Reason},
-    seal::{Notice, OpenError, Opening, Own, Verified, open, read_key},
+    domain::{DirectAddress, MessageId, OffsetTime, Reason, delivery::NoticeKind},
+    seal::{OpenError, Opening, Own, Verified, open, read_key},
+    track,
     trust::{Anchors, Certificate, Crls, Policy, Revocation},
 };
 
@@ -64,7 +65,26 @@ struct Judgement<'a> {
     reason: Option<Reason>,
     from: Option<&'a DirectAddress>,
     message_id: Option<&'a MessageId>,
-    notice: Option<Notice>,
+    notice: Option<Shown>,
+}
+
+/// What an accepted message says about an earlier one, when it is a notice that says yes or no.
+#[derive(serde::Serialize)]
+struct Shown {
+    kind: NoticeKind,
+    original_message_id: Option<String>,
+    final_recipient: Option<String>,
+}
+
+impl Shown {
+    fn of(verified: &Verified) -> Option<Self> {
+        let about = track::Notice::read(verified.inner())?.about.into_iter().find(|about| about.kind.is_some())?;
+        Some(Self {
+            kind: about.kind?,
+            original_message_id: about.message_ids.first().map(ToString::to_string),
+            final_recipient: about.recipients.into_iter().next(),
+        })
+    }
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -105,7 +125,7 @@ fn print_json(opened: Result<&Verified, &OpenError>) -> anyhow::Result<()> {
             reason: None,
             from: Some(verified.from()),
             message_id: verified.message_id(),
-            notice: Notice::of(verified),
+            notice: Shown::of(verified),
         },
         Err(error) => Judgement { verdict: "rejected", reason: Some(error.reason()), from: None, message_id: None, notice: None },
     };
@@ -127,7 +147,7 @@ fn print_words(opened: Result<&Verified, &OpenError>) -> anyhow::Result<()> {
     if !verified.is_wrapped() {
         words += "its headers were not protected (not wrapped as message/rfc822)\n";
     }
-    if let Some(notice) = Notice::of(verified) {
+    if let Some(notice) = Shown::of(verified) {
         let about = notice.original_message_id.as_deref().unwrap_or("an unnamed message");
         words.extend(["notice: ", notice.kind.as_str(), " for ", about]);
         if let Some(recipient) = &notice.final_recipient {

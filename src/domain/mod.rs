@@ -5,6 +5,8 @@
 
 /// Direct addresses: `local@Health-Domain`.
 pub mod address;
+/// The shapes of codes that others assign.
+pub mod codes;
 /// The three axes of a delivery and the one function that moves them.
 pub mod delivery;
 /// Every reason code: its class, what it means and what to do next.
@@ -31,6 +33,8 @@ pub mod route;
 pub mod text;
 /// Instants, calendar dates and the clock that is handed in.
 pub mod time;
+/// How what comes back is waited for and asked for.
+pub mod tracking;
 
 pub use address::DirectAddress;
 pub use delivery::Delivery;

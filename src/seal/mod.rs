@@ -19,8 +19,6 @@ pub mod floor;
 /// The inner message composed for a result.
 pub mod letter;
 mod mime;
-/// MDNs and DSNs.
-pub mod notice;
 mod oid;
 /// Decrypt, verify, unwrap.
 pub mod open;
@@ -36,7 +34,6 @@ pub use describe::{describe_cms, describe_message};
 pub use envelope::{Seal, Sealed, Sealer};
 pub use error::{OpenError, SealError};
 pub use letter::Letter;
-pub use notice::Notice;
 pub use open::{Opening, Verified, open};
 pub use outer::{Inner, Outer};
 pub use sign::{KeySigner, Signer, read_key};
