@@ -46,6 +46,7 @@ pub(crate) async fn assemble(config: &Config, master: MasterKey, clock: Arc<dyn 
     };
     let settings = Settings {
         worker: config.worker.clone(),
+        track: config.track.clone(),
         limits: config.limits.clone(),
         directory: config.directory.clone(),
         test: config.test.clone(),

@@ -35,7 +35,13 @@ use crate::{
         practice::Practice,
         story::{self, CAST, Cast, PRACTICE_DOMAINS},
     },
-    store::{Store, ledger::LineFilter, organization::NewIdentity, survey::Counts, trust::AnchorKind},
+    store::{
+        Store,
+        ledger::{EntryType, LineFilter},
+        organization::NewIdentity,
+        survey::Counts,
+        trust::AnchorKind,
+    },
 };
 
 /// Watch real PDFs become encrypted Direct messages, on this machine alone
@@ -108,7 +114,7 @@ async fn play(demo: &Demo, dir: &Path, once: bool) -> anyhow::Result<Exit> {
     say(&format!("  a directory with {entries} entries"));
 
     let stop = CancellationToken::new();
-    let doors = Doors { worker: true, web: !once, source: true };
+    let doors = Doors { worker: true, web: !once, source: true, track: true };
     let gateway = tokio::spawn({
         let (config, stop) = (config.clone(), stop.clone());
         async move { serve_until(&config, installation, metrics, doors, stop).await }
@@ -328,8 +334,9 @@ impl Summary {
             let filter =
                 LineFilter { org: *org, site: None, from: crate::domain::Timestamp(0), to: now.plus(Duration::from_secs(1)) };
             for line in store.ledger_lines(OrgScope::All, filter).await? {
+                let messages = u64::from(line.entry_type == EntryType::Charge);
                 let entry = fees.entry((slug, line.currency.as_str().to_owned())).or_default();
-                *entry = (entry.0 + 1, entry.1.plus(line.amount).context("adding fees")?);
+                *entry = (entry.0 + messages, entry.1.plus(line.amount).context("adding fees")?);
             }
         }
         Ok(Self { results, counts, rules, fees })

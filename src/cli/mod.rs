@@ -21,6 +21,8 @@ mod explain;
 mod fees;
 /// `postern hisp`.
 mod hisp;
+/// `postern inbox`.
+mod inbox;
 /// `postern init`.
 mod init;
 /// `postern org`.
@@ -90,6 +92,7 @@ enum Command {
     Explain(explain::Explain),
     Delivery(delivery::Delivery),
     Worklist(worklist::Worklist),
+    Inbox(inbox::Inbox),
     Fees(fees::Fees),
     /// Verify the ledger's chains, and that the totals tie
     ///
@@ -189,6 +192,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Explain(explain) => explain::run(explain, &cli.global),
         Command::Delivery(delivery) => delivery::run(delivery, &cli.global),
         Command::Worklist(worklist) => worklist::run(worklist, &cli.global),
+        Command::Inbox(inbox) => inbox::run(inbox, &cli.global),
         Command::Fees(fees) => fees::run(fees, &cli.global),
         Command::Verify(verify) => verify::run(verify, &cli.global),
         Command::Document(args) => document::run(args),

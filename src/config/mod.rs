@@ -34,6 +34,8 @@ pub mod source;
 pub mod store;
 /// `[test]`.
 pub mod test;
+/// `[track]`.
+pub mod track;
 /// `[web]`.
 pub mod web;
 /// `[worker]`.
@@ -65,6 +67,8 @@ pub struct Config {
     pub web: web::WebSection,
     /// The work of sending.
     pub worker: worker::WorkerSection,
+    /// Following what comes back.
+    pub track: track::TrackSection,
     /// How large things may be.
     pub limits: limits::LimitsSection,
     /// The directory of addresses.
@@ -93,6 +97,7 @@ const SECTIONS: &[&section::Description] = &[
     &keys::KeysSection::DESCRIPTION,
     &web::WebSection::DESCRIPTION,
     &worker::WorkerSection::DESCRIPTION,
+    &track::TrackSection::DESCRIPTION,
     &limits::LimitsSection::DESCRIPTION,
     &directory::DirectorySection::DESCRIPTION,
     &test::TestSection::DESCRIPTION,
@@ -127,6 +132,8 @@ impl Config {
         must(!self.worker.retry_min.0.is_zero(), "worker.retry_min must be longer than nothing");
         must(self.worker.retry_min <= self.worker.retry_max, "worker.retry_min must not be longer than worker.retry_max");
         must(!self.worker.poll.0.is_zero(), "worker.poll must be longer than nothing");
+        must(!self.track.poll.0.is_zero() && self.track.poll.0.as_secs() <= 60, "track.poll must be between 1ms and 60s");
+        must(self.track.batch > 0, "track.batch must be at least 1");
         must(self.limits.pdf_bytes > 0, "limits.pdf_bytes must be at least 1");
         let domains = self.test.test_domains.iter().all(|domain| is_host_name(domain));
         must(domains, "test.test_domains must be domains like hisp.test");

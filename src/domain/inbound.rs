@@ -88,3 +88,25 @@ words! {
         Failed = "failed",
     }
 }
+
+words! {
+    /// What became of one statement of a notice.
+    pub enum NoticeVerdict {
+        /// It moved the delivery.
+        Applied = "applied",
+        /// It came before the answer to DATA, and is kept for that moment.
+        Early = "early",
+        /// The delivery had ended already.
+        Late = "late",
+        /// The same had been said before.
+        Duplicate = "duplicate",
+        /// It names no message of ours.
+        Unknown = "unknown",
+        /// It names a message of ours and does not come from where it must.
+        NotBelieved = "not_believed",
+        /// Neither good nor bad news.
+        Information = "information",
+        /// It is about a message that, as far as we know, never left.
+        Unexpected = "unexpected",
+    }
+}

@@ -12,7 +12,7 @@ use crate::domain::{
         CertificateId, DeliveryId, IdentityId, InboundId, LedgerLineId, LetterId, NoticeId, OrderKey, OrgId, ProcessId, ReplyId,
         ResultId, SiteId, SnapshotId,
     },
-    inbound::{Verdict, Way},
+    inbound::{NoticeVerdict, Verdict, Way},
     order::{Action, Priority},
     organization::{Mode, SendMode},
     report::{ResultState, ResultStatus},
@@ -91,7 +91,22 @@ opaque!(
     LetterId,
     ReplyId
 );
-closed!(Verdict, Way, Reason, State, Disposition, NoticeKind, Action, Priority, Mode, SendMode, ResultState, ResultStatus, Door);
+closed!(
+    NoticeVerdict,
+    Verdict,
+    Way,
+    Reason,
+    State,
+    Disposition,
+    NoticeKind,
+    Action,
+    Priority,
+    Mode,
+    SendMode,
+    ResultState,
+    ResultStatus,
+    Door
+);
 counted!(u16, u32, u64, usize);
 
 /// Milliseconds.

@@ -10,8 +10,8 @@ use tokio::sync::Mutex;
 
 use super::Gateway;
 use crate::{
-    domain::{DirectAddress, IdentityId, OrgId, OrgScope, Timestamp},
-    seal::KeySigner,
+    domain::{DirectAddress, IdentityId, OrgId, OrgScope, Timestamp, tracking::Habit},
+    seal::{KeySigner, Own},
     store::{
         StoreError,
         organization::{Identity, Organization},
@@ -35,6 +35,8 @@ pub(super) struct Beliefs {
     keys: Known<(OrgId, IdentityId), Credential>,
     anchors: Known<OrgId, Believed>,
     recipients: Known<(OrgId, String), Trusted>,
+    habits: Known<(OrgId, String), Habit>,
+    own: Known<OrgId, Vec<Own>>,
 }
 
 /// What an identity proves itself with.
@@ -48,9 +50,9 @@ pub(super) enum Credential {
 }
 
 /// The authorities an organization believes.
-struct Believed {
-    anchors: Anchors,
-    intermediates: Vec<Certificate>,
+pub(super) struct Believed {
+    pub(super) anchors: Anchors,
+    pub(super) intermediates: Vec<Certificate>,
 }
 
 /// Why a credential cannot be used.
@@ -132,6 +134,51 @@ impl Gateway {
         }
         known.insert(key, (now, Arc::clone(&trusted)));
         Ok(trusted)
+    }
+
+    /// How a recipient's domain answers.
+    pub(super) async fn habit(&self, org: OrgId, address: &DirectAddress) -> Result<Arc<Habit>, StoreError> {
+        let (now, key) = (self.clock.now(), (org, address.domain_key()));
+        if let Some((at, habit)) = self.beliefs.habits.lock().await.get(&key)
+            && now.since(*at) < LASTS
+        {
+            return Ok(Arc::clone(habit));
+        }
+        let habit = Arc::new(self.store.habit(org, address).await?);
+        let mut known = self.beliefs.habits.lock().await;
+        if known.len() >= MOST_RECIPIENTS {
+            known.clear();
+        }
+        known.insert(key, (now, Arc::clone(&habit)));
+        Ok(habit)
+    }
+
+    /// What an organization opens sealed messages with: the certificates and keys of all its addresses that have them.
+    pub(super) async fn own(&self, organization: &Organization) -> Result<Arc<Vec<Own>>, CredentialError> {
+        let now = self.clock.now();
+        let mut known = self.beliefs.own.lock().await;
+        if let Some((at, own)) = known.get(&organization.id)
+            && now.since(*at) < LASTS
+        {
+            return Ok(Arc::clone(own));
+        }
+        let mut all = Vec::new();
+        for identity in &organization.identities {
+            let Some(pem) = &identity.certificate else { continue };
+            let Some(key) = self.store.identity_secret(organization.id, identity.id).await? else { continue };
+            let key = crate::seal::read_key(&key).map_err(CredentialError::Unusable)?;
+            let certificates = Certificate::read_all(pem.as_bytes()).map_err(|error| CredentialError::Unusable(error.into()))?;
+            // The first is its own; the others are its chain.
+            all.extend(certificates.into_iter().take(1).map(|certificate| Own { certificate, key: key.clone() }));
+        }
+        let own = Arc::new(all);
+        known.insert(organization.id, (now, Arc::clone(&own)));
+        Ok(own)
+    }
+
+    /// The authorities by which what comes in is believed.
+    pub(super) async fn receiving(&self, org: OrgId) -> Result<Arc<Believed>, TrustError> {
+        self.believed(org, self.clock.now()).await
     }
 
     async fn believed(&self, org: OrgId, now: Timestamp) -> Result<Arc<Believed>, TrustError> {

@@ -117,7 +117,13 @@ impl Gateway {
             other => Obstacle::Later(chain(&other)),
         })?;
 
-        let head = Letterhead { organization: Arc::clone(&organization), identity: identity.clone(), at: self.clock.now() };
+        let asks_dispatched = work.wants_dispatched || self.asks_dispatched(&organization, identity.mode, work).await?;
+        let head = Letterhead {
+            organization: Arc::clone(&organization),
+            identity: identity.clone(),
+            at: self.clock.now(),
+            asks_dispatched,
+        };
         let letter = self.write_letter(head, work, pdf, &credential, trusted.clone()).await?;
         failpoint::reach("delivery_sealed");
         let evidence = Evidence {
@@ -126,6 +132,8 @@ impl Gateway {
             certificate: trusted.as_deref().map(Trusted::fingerprint).map(|print| crate::crypto::Hex(&print).to_string()),
             relay: Some(super::PostOffice::way(identity)),
             reply: None,
+            from: Some(identity.address.clone()),
+            mode: Some(identity.mode),
         };
         let job = Job::new(&identity.address, &work.target.address, letter.message())
             .map_err(|error| Obstacle::Hold(Reason::Malformed, error.to_string()))?;
@@ -133,7 +141,8 @@ impl Gateway {
             Credential::Password(password) => Some(password),
             Credential::Signer(_) | Credential::None => None,
         };
-        let outcome = self.post.send(identity, password, &job, || self.go_ahead(claimed, &evidence, &organization)).await;
+        let outcome =
+            self.post.send(identity, password, &job, || self.go_ahead(claimed, &evidence, &organization, asks_dispatched)).await;
         failpoint::reach("delivery_answered");
         drop(letter);
         self.record(claimed, work, &organization, identity, outcome, began.elapsed()).await;
@@ -142,10 +151,17 @@ impl Gateway {
 
     /// Commits `on_wire` before the first byte of DATA. A worker that lost its lease, or whose delivery was cancelled or
     /// superseded while it was sealing, is told to stop.
-    async fn go_ahead(&self, claimed: &Claimed, evidence: &Evidence, organization: &Organization) -> GoAhead {
+    async fn go_ahead(
+        &self,
+        claimed: &Claimed,
+        evidence: &Evidence,
+        organization: &Organization,
+        asks_dispatched: bool,
+    ) -> GoAhead {
         failpoint::reach("delivery_before_on_wire");
         let mut change = by(claimed, Event::WireStarted);
         change.evidence = evidence.clone();
+        change.asks_dispatched = asks_dispatched;
         change.zone = organization.file.time_zone.clone();
         match self.committer.apply(change).await {
             Ok(_) => {
@@ -220,9 +236,13 @@ impl Gateway {
         change.backoff = backoff;
         change.counts = counts;
         change.unknown_wait = unknown_wait(organization, work.priority);
+        change.notice_within = organization.file.notice_within(&work.target.address, identity.mode);
         change.zone = organization.file.time_zone.clone();
         change.evidence.reply = outcome.reply().map(ToString::to_string);
         change.note = Some(outcome.why().to_owned()).filter(|why| !why.is_empty());
+        if let (SendMode::Edge, Some(reply)) = (identity.mode, outcome.reply()) {
+            self.learn_from_reply(work, reply.text()).await;
+        }
         if let Some(moved) = self.settle(change, Some(work), outcome.reason()).await
             && moved.delivery.state == State::Accepted
         {

@@ -67,6 +67,8 @@ pub(super) struct Letterhead {
     pub(super) organization: Arc<Organization>,
     pub(super) identity: Identity,
     pub(super) at: Timestamp,
+    /// Whether the message asks to be told of the final place.
+    pub(super) asks_dispatched: bool,
 }
 
 impl Gateway {
@@ -130,7 +132,7 @@ fn write(
         message_id: &work.message_id,
         date: made_at,
         corrected: work.report.status == ResultStatus::Corrected,
-        wants_dispatched: false,
+        wants_dispatched: head.asks_dispatched,
         facts: seal::Facts {
             organization: &sender.organization.name,
             phone: sender.site.phone.as_deref(),

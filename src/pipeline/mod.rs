@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::{
-    config::{directory::DirectorySection, limits::LimitsSection, test::TestSection, worker::WorkerSection},
+    config::{directory::DirectorySection, limits::LimitsSection, test::TestSection, track::TrackSection, worker::WorkerSection},
     domain::{Clock, id::ProcessId},
     observe::health::Health,
     store::{Committer, Store, blobs::Blobs, lease::Lease},
@@ -21,14 +21,22 @@ pub mod backoff;
 mod beliefs;
 /// One delivery, from claim to a durable answer.
 pub mod delivering;
+/// What follows when a delivery has failed for good.
+mod fallback;
+/// One message that came in, from claim to its verdict.
+pub mod inbound;
 /// One letter: document, message, seal.
 pub mod letter;
 /// Relays and mail exchangers, by name.
 pub mod post;
 /// What dead workers left behind.
 pub mod recovery;
+/// The notices we owe to others.
+mod replying;
 /// One result, from claim to its deliveries.
 pub mod routing;
+/// The loop that follows what comes back.
+pub mod tracking;
 /// The loop.
 pub mod worker;
 
@@ -39,6 +47,8 @@ pub use post::PostOffice;
 pub struct Settings {
     /// The work of sending.
     pub worker: WorkerSection,
+    /// Following what comes back.
+    pub track: TrackSection,
     /// Size limits.
     pub limits: LimitsSection,
     /// The directory of addresses.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Doing as _, Result, Store, StoreError, Tx, at_rest,
-    ledger::{Charge, Charges},
+    ledger::{Charge, Charges, EntryType},
     read, read_json,
 };
 use crate::domain::{
@@ -12,6 +12,7 @@ use crate::domain::{
     delivery::{Disposition, Effect, Event, NoticeKind, State},
     id::ProcessId,
     order::Priority,
+    organization::{Billable, SendMode},
     report::ResultStatus,
     route::Target,
     time::TimeZone,
@@ -62,6 +63,10 @@ pub struct Work {
     pub unknown_attempts: u8,
     /// When it was queued first.
     pub created_at: Timestamp,
+    /// When it becomes billable.
+    pub billable: Billable,
+    /// Whether an earlier attempt asked for `dispatched`.
+    pub wants_dispatched: bool,
 }
 
 /// An earlier document of the same order that the same target has.
@@ -86,6 +91,10 @@ pub struct Evidence {
     pub relay: Option<String>,
     /// The server's answer, verbatim.
     pub reply: Option<String>,
+    /// From which of our addresses.
+    pub from: Option<DirectAddress>,
+    /// In which mode.
+    pub mode: Option<SendMode>,
 }
 
 /// One thing that happened to one delivery.
@@ -114,6 +123,10 @@ pub struct Move {
     pub note: Option<String>,
     /// The organization's zone: the price of a charge is that of the day there.
     pub zone: TimeZone,
+    /// How long the receiving side has to answer, from acceptance on.
+    pub notice_within: Duration,
+    /// Whether the message that goes on the wire asks for `dispatched`. Once asked it stays asked.
+    pub asks_dispatched: bool,
 }
 
 impl Move {
@@ -132,6 +145,8 @@ impl Move {
             evidence: Evidence::default(),
             note: None,
             zone: TimeZone::utc(),
+            notice_within: Duration::from_hours(1),
+            asks_dispatched: false,
         }
     }
 }
@@ -162,6 +177,8 @@ struct AxesRow {
     site: String,
     fee_code: String,
     test: bool,
+    address: String,
+    notice_at: Option<i64>,
 }
 
 impl AxesRow {
@@ -189,7 +206,7 @@ impl Store {
     pub async fn work(&self, org: OrgId, id: DeliveryId) -> Result<Work> {
         let row: Option<WorkRow> = on!(&self.db, pool => sqlx::query_as(
             "SELECT d.target, d.message_id, d.document_id, d.version, d.priority, d.retry_until, d.attempts, d.rechecks, d.unknown_attempts,
-                d.created_at, d.order_key, d.address_key, r.id AS result_id, r.sealed AS report, r.pdf, r.pdf_sha256, r.received_at,
+                d.created_at, d.billable, d.wants_dispatched, d.order_key, d.address_key, r.id AS result_id, r.sealed AS report, r.pdf, r.pdf_sha256, r.received_at,
                 o.sealed AS order_, o.set_id
              FROM delivery d JOIN result r ON r.org_id = d.org_id AND r.id = d.result_id
              JOIN order_ o ON o.org_id = d.org_id AND o.id = d.order_key WHERE d.org_id = $1 AND d.id = $2")
@@ -227,6 +244,8 @@ impl Store {
             rechecks: u32::try_from(row.rechecks).unwrap_or(u32::MAX),
             unknown_attempts: u8::try_from(row.unknown_attempts).unwrap_or(u8::MAX),
             created_at: Timestamp(row.created_at),
+            billable: read("billable moment", &row.billable)?,
+            wants_dispatched: row.wants_dispatched,
         })
     }
 
@@ -290,6 +309,8 @@ struct WorkRow {
     rechecks: i64,
     unknown_attempts: i64,
     created_at: i64,
+    billable: String,
+    wants_dispatched: bool,
     order_key: String,
     address_key: String,
     result_id: String,
@@ -306,7 +327,7 @@ struct WorkRow {
 pub(super) async fn apply_move(tx: &mut Tx, charges: &mut Charges, change: &Move, now: Timestamp) -> Result<Moved> {
     let row: Option<AxesRow> = locked!(tx, query_as(
         "SELECT state, reason, disposition, fee, unknown_attempts, stopped, early_notice, billable, when_unknown, wants_dispatched,
-            lease_owner, lease_until, site, fee_code, test FROM delivery WHERE org_id = $1 AND id = $2")
+            lease_owner, lease_until, site, fee_code, test, address, notice_at FROM delivery WHERE org_id = $1 AND id = $2")
         .bind(change.org.to_string()).bind(change.id.to_string()).fetch_optional)
     .doing("read a delivery")?;
     let row = row.ok_or(StoreError::Lost)?;
@@ -318,20 +339,31 @@ pub(super) async fn apply_move(tx: &mut Tx, charges: &mut Charges, change: &Move
         Some(owner) => held && row.lease_owner.as_deref() == Some(owner.to_string().as_str()),
         // Recovery speaks for workers that are gone. By now somebody else may have recovered the row, and a third be at work.
         None if matches!(change.event, Event::Released | Event::Lost) => !held,
+        // Its clock may have been set anew since somebody looked.
+        None if change.event == Event::DeadlinePassed => row.notice_at.is_none_or(|at| at <= now.micros()),
         None => true,
     };
     if !may {
         return Err(StoreError::Lost);
     }
-    let before = row.delivery()?;
+    let mut before = row.delivery()?;
+    before.wants_dispatched |= change.event == Event::WireStarted && change.asks_dispatched;
     let (after, effects) = before.apply(change.event)?;
-    if after == before && effects.is_empty() {
+    if after == before && (effects.is_empty() || effects == [Effect::RecordLate]) {
+        // What comes late is recorded as a notice and moves nothing.
         return Ok(Moved { delivery: after, effects });
     }
     write_move(tx, change, &before, &after, &effects, now).await?;
-    if effects.contains(&Effect::Charge) {
-        let AxesRow { site, fee_code, test, .. } = row;
-        charges.add(change.org, Charge { delivery: change.id, site, fee_code, test, zone: change.zone.clone() });
+    if after.disposition != before.disposition
+        && let Some(disposition) = after.disposition
+    {
+        charges.learn(change.org, &row.address, disposition);
+    }
+    for (effect, entry_type) in [(Effect::Charge, EntryType::Charge), (Effect::Credit, EntryType::Credit)] {
+        if effects.contains(&effect) {
+            let (site, fee_code, zone) = (row.site.clone(), row.fee_code.clone(), change.zone.clone());
+            charges.add(change.org, Charge { delivery: change.id, entry_type, site, fee_code, test: row.test, zone });
+        }
     }
     Ok(Moved { delivery: after, effects })
 }
@@ -359,7 +391,12 @@ async fn write_move(
         None
     };
     let released = !matches!(after.state, State::Claimed | State::OnWire);
-    let accepted_at = effects.contains(&Effect::StartNoticeClock).then_some(now.micros());
+    let accepted = effects.contains(&Effect::StartNoticeClock);
+    let accepted_at = accepted.then_some(now.micros());
+    // Both clocks, for `processed` and for `dispatched`, start at acceptance.
+    let notice_at = accepted.then(|| now.plus(change.notice_within).micros());
+    let fallback = if effects.contains(&Effect::Fallback) { Some("due") } else { None };
+    let anew = change.event == Event::Retry;
     // A relay that cannot be reached costs no patience: what was waited for it is added to the time allowed.
     let patience = if change.event == Event::Deferred && !change.counts {
         i64::try_from(change.backoff.as_micros()).unwrap_or(0)
@@ -373,14 +410,18 @@ async fn write_move(
             lease_owner = CASE WHEN $12 THEN NULL ELSE lease_owner END, lease_until = CASE WHEN $12 THEN NULL ELSE lease_until END,
             updated_at = $13, accepted_at = COALESCE($14, accepted_at), sealed_sha256 = COALESCE($15, sealed_sha256),
             sealed_bytes = COALESCE($16, sealed_bytes), certificate = COALESCE($17, certificate), relay = COALESCE($18, relay),
-            reply = COALESCE($19, reply)
-         WHERE org_id = $20 AND id = $21")
+            reply = COALESCE($19, reply), sent_from = COALESCE($20, sent_from), sent_mode = COALESCE($21, sent_mode), wants_dispatched = $22,
+            notice_at = CASE WHEN $23 THEN COALESCE($24, notice_at) ELSE NULL END,
+            fallback = CASE WHEN $25 THEN NULL ELSE COALESCE($26, fallback) END
+         WHERE org_id = $27 AND id = $28")
         .bind(after.state.as_str()).bind(after.reason.map(Reason::as_str)).bind(after.disposition.map(Disposition::as_str))
         .bind(after.fee.as_str()).bind(i64::from(after.unknown_attempts)).bind(after.stopped).bind(after.early_notice.map(NoticeKind::as_str))
         .bind(next_attempt).bind(i64::from(change.counts)).bind(i64::from(change.rechecked)).bind(patience).bind(released)
         .bind(now.micros()).bind(accepted_at).bind(evidence.sealed_sha256.map(|hash| hash.to_vec()))
         .bind(evidence.sealed_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX))).bind(evidence.certificate.as_deref())
-        .bind(storable(evidence.relay.as_deref())).bind(storable(evidence.reply.as_deref())).bind(&org).bind(&id)
+        .bind(storable(evidence.relay.as_deref())).bind(storable(evidence.reply.as_deref()))
+        .bind(evidence.from.as_ref().map(DirectAddress::as_str)).bind(evidence.mode.map(SendMode::as_str)).bind(after.wants_dispatched)
+        .bind(after.awaits_notice()).bind(notice_at).bind(anew).bind(fallback).bind(&org).bind(&id)
         .execute(c).await.map(drop))
     .doing("move a delivery")?;
     record_event(tx, &org, &id, now, event_word(change.event), after.state, storable(change.note.as_deref()).as_deref()).await

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Doing as _, Result, Store, StoreError, Tx, organization::price_in_force, read};
+use super::{Doing as _, Result, Store, StoreError, Tx, habit::Lessons, organization::price_in_force, read};
 use crate::{
     crypto::{self, Hex},
-    domain::{Currency, DeliveryId, Money, OrgId, OrgScope, Timestamp, id::LedgerLineId, time::TimeZone, words},
+    domain::{
+        Currency, DeliveryId, Money, OrgId, OrgScope, Timestamp, delivery::Disposition, id::LedgerLineId, time::TimeZone, words,
+    },
 };
 
 words! {
@@ -20,9 +22,10 @@ words! {
     }
 }
 
-/// What a charge is about.
+/// What a charge, or the credit of one, is about.
 pub(super) struct Charge {
     pub(super) delivery: DeliveryId,
+    pub(super) entry_type: EntryType,
     pub(super) site: String,
     pub(super) fee_code: String,
     pub(super) test: bool,
@@ -30,25 +33,39 @@ pub(super) struct Charge {
     pub(super) zone: TimeZone,
 }
 
-/// The charges of one transaction. They are written at its end, each organization's chain taken once and in the order
-/// of their ids, so that two transactions with many charges never wait for each other.
+/// The charges and credits of one transaction, and what it learnt. They are written at its end, each organization's chain
+/// taken once and in the order of their ids, so that two transactions with many charges never wait for each other.
 #[derive(Default)]
-pub(super) struct Charges(BTreeMap<OrgId, Vec<Charge>>);
+pub(super) struct Charges {
+    lines: BTreeMap<OrgId, Vec<Charge>>,
+    lessons: Lessons,
+}
 
 impl Charges {
     /// Notes one charge.
     pub(super) fn add(&mut self, org: OrgId, charge: Charge) {
-        self.0.entry(org).or_default().push(charge);
+        self.lines.entry(org).or_default().push(charge);
+    }
+
+    /// Notes how a recipient domain answered.
+    pub(super) fn learn(&mut self, org: OrgId, address: &str, disposition: Disposition) {
+        self.lessons.add(org, address, disposition);
     }
 
     /// Writes them. A second one for the same delivery and fee code changes nothing.
     pub(super) async fn write(self, tx: &mut Tx, now: Timestamp) -> Result<()> {
-        for (org, charges) in self.0 {
+        self.lessons.write(tx, now).await?;
+        for (org, charges) in self.lines {
             let org_text = org.to_string();
             let (before, mut previous) = lock_head(tx, &org_text).await?;
             let mut seq = before;
             for charge in charges {
-                let line = priced(tx, org, charge, seq + 1, previous.clone(), now).await?;
+                let line = if charge.entry_type == EntryType::Credit {
+                    credited(tx, org, charge, seq + 1, previous.clone(), now).await?
+                } else {
+                    Some(priced(tx, org, charge, seq + 1, previous.clone(), now).await?)
+                };
+                let Some(line) = line else { continue };
                 if insert(tx, &line).await? {
                     seq += 1;
                     previous = line.hash;
@@ -171,6 +188,39 @@ async fn priced(tx: &mut Tx, org: OrgId, charge: Charge, seq: i64, previous: Str
     };
     line.hash = line.expected_hash();
     Ok(line)
+}
+
+/// The line that gives a charge back, at the price it was charged at; `None` when there is no charge.
+async fn credited(
+    tx: &mut Tx,
+    org: OrgId,
+    credit: Charge,
+    seq: i64,
+    previous: String,
+    now: Timestamp,
+) -> Result<Option<StoredLine>> {
+    let charge: Option<StoredLine> = within!(tx, c => sqlx::query_as(
+        "SELECT org_id, seq, id, bill_to_org, delivery_id, site, entry_type, fee_code, quantity, unit_price, amount, currency, price_id,
+            note, occurred_at, recorded_at, previous, hash
+         FROM ledger_line WHERE org_id = $1 AND delivery_id = $2 AND fee_code = $3 AND entry_type = 'charge'")
+        .bind(org.to_string()).bind(credit.delivery.to_string()).bind(&credit.fee_code).fetch_optional(c).await)
+    .doing("find the charge to give back")?;
+    let Some(charge) = charge else { return Ok(None) };
+    let mut line = StoredLine {
+        seq,
+        id: LedgerLineId::new().to_string(),
+        entry_type: EntryType::Credit.as_str().to_owned(),
+        unit_price: -charge.unit_price,
+        amount: -charge.amount,
+        // The charge stays where it is; the credit belongs to the day it is given.
+        occurred_at: now.micros(),
+        recorded_at: now.micros(),
+        previous,
+        hash: String::new(),
+        ..charge
+    };
+    line.hash = line.expected_hash();
+    Ok(Some(line))
 }
 
 /// `false` when a line of this kind for the same delivery and fee code is there already.

@@ -77,8 +77,12 @@ pub mod commit;
 pub mod delivery;
 /// Directory snapshots and look-ups.
 pub mod directory;
+/// What follows when a delivery has failed for good.
+pub mod fallback;
 /// Where a feed stands, and what could not be taken from it.
 pub mod feed;
+/// How recipient domains answer.
+pub mod habit;
 /// Mail that came for us: kept before it is acknowledged.
 pub mod inbound;
 /// Orders and results come in.
@@ -87,13 +91,19 @@ pub mod intake;
 pub mod lease;
 /// The fee ledger.
 pub mod ledger;
+/// Messages for people.
+pub mod letter;
 mod migrations;
+/// Notices: what they said, what counted, and whose clock has run out.
+pub mod notice;
 /// Organizations, sites, identities and prices.
 pub mod organization;
 /// What is due: claimed under leases, urgent first and fair across organizations.
 pub mod queue;
 /// Whether a database answers, without changing anything in it.
 pub mod reach;
+/// Notices we owe to others.
+pub mod reply;
 /// Results and their routes.
 pub mod result;
 /// What people look at: lists, counts, the worklist.

@@ -23,7 +23,7 @@ pub struct Sent<'a> {
 #[derive(Clone, Copy)]
 pub enum Voucher<'a> {
     /// It was sealed for us and signed by a certificate we trust, which may speak for the addresses this says yes to.
-    Signer(&'a dyn Fn(&DirectAddress) -> bool),
+    Signer(&'a (dyn Fn(&DirectAddress) -> bool + Sync)),
     /// It came in the clear.
     Clear {
         /// For which of our addresses.
