@@ -16,6 +16,8 @@ mod rooms;
 mod routing;
 mod seal;
 mod send;
+#[macro_use]
 mod store;
 mod support;
+mod track;
 mod workers;

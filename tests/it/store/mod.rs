@@ -24,7 +24,7 @@ macro_rules! on_both_engines {
 }
 
 pub(crate) mod make;
-mod world;
+pub(crate) mod world;
 
 mod at_rest;
 mod cancel;
