@@ -32,7 +32,7 @@ pub struct Inbound {
 /// Its content stays out of logs.
 impl std::fmt::Debug for Inbound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inbound").field("id", &self.id).field("way", &self.way).field("octets", &self.raw.len()).finish()
+        f.debug_struct("Inbound").field("id", &self.id).field("way", &self.way).finish_non_exhaustive()
     }
 }
 

@@ -120,8 +120,8 @@ mod tests {
     #[test]
     fn the_hisp_of_an_edge_client_has_a_quarter_of_an_hour_more() {
         let rules = TrackingRules::default();
-        assert_eq!(rules.within(SendMode::StaRelay), Duration::from_mins(60));
-        assert_eq!(rules.within(SendMode::StaMx), Duration::from_mins(60));
+        assert_eq!(rules.within(SendMode::StaRelay), Duration::from_hours(1));
+        assert_eq!(rules.within(SendMode::StaMx), Duration::from_hours(1));
         assert_eq!(rules.within(SendMode::Edge), Duration::from_mins(75));
     }
 }

@@ -43,7 +43,7 @@ impl Gateway {
                 // Another process was first.
                 Err(StoreError::Lost) => {}
                 Err(error) => {
-                    tracing::error!(%delivery, error = chain(&error), "a failed delivery could not fall back; it is tried again")
+                    tracing::error!(%delivery, error = chain(&error), "a failed delivery could not fall back; it is tried again");
                 }
             }
         }

@@ -46,7 +46,7 @@ impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Lost => Self::Lost,
-            other => Self::Later(chain(&other).to_string()),
+            other => Self::Later(chain(&other).clone()),
         }
     }
 }
@@ -110,8 +110,8 @@ impl Gateway {
         organization: &Arc<Organization>,
         identity: &Identity,
     ) -> Result<Result<Verified, OpenError>, Trouble> {
-        let own = self.own(organization).await.map_err(|error| Trouble::Later(chain(&error).to_string()))?;
-        let believed = self.receiving(organization.id).await.map_err(|error| Trouble::Later(chain(&error).to_string()))?;
+        let own = self.own(organization).await.map_err(|error| Trouble::Later(chain(&error).clone()))?;
+        let believed = self.receiving(organization.id).await.map_err(|error| Trouble::Later(chain(&error).clone()))?;
         let place = self.cpu.acquire().await.map_err(|_| Trouble::Later("the gateway is stopping".into()))?;
         let (raw, rcpt, at) = (claimed.mail.raw.clone(), identity.address.clone(), self.clock.now());
         let opened = tokio::task::spawn_blocking(move || {
@@ -130,7 +130,7 @@ impl Gateway {
             Err(OpenError::Trust(error))
                 if error.class() == Class::Retry && self.clock.now().since(claimed.mail.received_at) < TRUST_PATIENCE =>
             {
-                Err(Trouble::Later(chain(&error).to_string()))
+                Err(Trouble::Later(chain(&error).clone()))
             }
             opened => Ok(opened),
         }

@@ -48,13 +48,13 @@ impl Gateway {
 
     /// `Err` is what stood in the way, in a sentence: it is tried again.
     async fn try_reply(&self, reply: &ClaimedReply) -> Result<ReplyEnd, String> {
-        let organization = self.organization(reply.org).await.map_err(|error| chain(&error).to_string())?;
+        let organization = self.organization(reply.org).await.map_err(|error| chain(&error).clone())?;
         let Some(identity) = organization.identities.iter().find(|identity| identity.address == reply.from) else {
             return Ok(ReplyEnd::Refused("the organization no longer has the address".to_owned()));
         };
-        let credential = self.credential(reply.org, identity).await.map_err(|error| chain(&error).to_string())?;
+        let credential = self.credential(reply.org, identity).await.map_err(|error| chain(&error).clone())?;
         // Signed and encrypted like any Direct message, and only to a certificate that is trusted now.
-        let trusted = self.recipient(reply.org, &reply.to).await.map_err(|error| chain(&error).to_string())?;
+        let trusted = self.recipient(reply.org, &reply.to).await.map_err(|error| chain(&error).clone())?;
         let at = self.clock.now();
         let text = Reply {
             id: reply.id,
@@ -77,8 +77,7 @@ impl Gateway {
             let with = Seal { signer, recipient: trusted.recipient(), profile, at };
             Sealer::new().seal_inner(&inner, with, &mut message).map(|_| Some(message))
         });
-        let sealed =
-            sealed.await.map_err(|error| format!("sealing failed: {error}"))?.map_err(|error| chain(&error).to_string())?;
+        let sealed = sealed.await.map_err(|error| format!("sealing failed: {error}"))?.map_err(|error| chain(&error).clone())?;
         drop(place);
         let Some(message) = sealed else {
             return Ok(ReplyEnd::Refused("the address no longer has a key to sign with".to_owned()));

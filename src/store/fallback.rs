@@ -59,6 +59,11 @@ pub struct NewTerms {
     pub retry_until: Timestamp,
 }
 
+/// Asked every second, so along its index.
+pub(super) const DUE: &str =
+    "SELECT org_id, id, result_id, site, target, fee_code, priority, reason FROM delivery WHERE fallback = 'due'
+    ORDER BY updated_at LIMIT $1";
+
 type FailedRow = (String, String, String, String, String, String, String, Option<String>);
 
 impl Store {
@@ -68,9 +73,7 @@ impl Store {
     /// When the database does not answer.
     pub async fn due_fallbacks(&self, most: usize) -> Result<Vec<FailedDelivery>> {
         let rows: Vec<FailedRow> = on!(&self.db, pool => sqlx::query_as(
-            "SELECT org_id, id, result_id, site, target, fee_code, priority, reason FROM delivery WHERE fallback = 'due'
-             AND org_id IN (SELECT id FROM organization) ORDER BY updated_at LIMIT $1")
-            .bind(i64::try_from(most).unwrap_or(i64::MAX)).fetch_all(pool).await)
+            DUE).bind(i64::try_from(most).unwrap_or(i64::MAX)).fetch_all(pool).await)
         .doing("look for deliveries that fall back")?;
         let mut due = Vec::with_capacity(rows.len());
         for (org, id, result, site, target, fee_code, priority, reason) in rows {

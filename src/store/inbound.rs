@@ -69,7 +69,7 @@ struct MailRow {
 }
 
 /// What can be claimed at `$3`; the oldest first.
-const DUE: &str = "SELECT id FROM inbound WHERE state = 'received' AND next_attempt_at <= $3
+pub(super) const DUE: &str = "SELECT id FROM inbound WHERE state = 'received' AND next_attempt_at <= $3
     AND (lease_until IS NULL OR lease_until <= $3) ORDER BY next_attempt_at, id LIMIT $4";
 
 impl Store {

@@ -151,11 +151,15 @@ pub struct Silent {
     pub disposition: Disposition,
 }
 
-/// A mail that came before a clock ran out and was not looked at yet may hold the answer: it is looked at first. Mail that
-/// cannot be looked at is given up after some tries, so this waits for ever for nothing.
+/// A mail that came before a clock ran out and was not looked at yet may hold the answer: it is looked at first. For one that
+/// was looked at in vain nothing waits: else anybody could keep everything from expiring by a mail that cannot be judged.
 const SILENT: &str = "SELECT d.org_id, d.id, d.address, d.disposition FROM delivery d WHERE d.notice_at <= $1
-    AND NOT EXISTS (SELECT 1 FROM inbound i WHERE i.org_id = d.org_id AND i.state = 'received' AND i.received_at <= d.notice_at)
+    AND NOT EXISTS (SELECT 1 FROM inbound i WHERE i.org_id = d.org_id AND i.state = 'received' AND i.attempts = 0
+        AND i.received_at <= d.notice_at)
     ORDER BY d.notice_at LIMIT $2";
+
+/// When the next clock runs out.
+const NEXT: &str = "SELECT MIN(notice_at) FROM delivery WHERE notice_at IS NOT NULL";
 
 type SentRow = (String, String, Option<String>, Option<String>, Option<String>, String, Option<String>, String);
 
@@ -294,7 +298,7 @@ impl Store {
     /// When the database does not answer.
     pub async fn next_deadline(&self) -> Result<Option<Timestamp>> {
         let next: Option<i64> = on!(&self.db, pool =>
-            sqlx::query_scalar("SELECT MIN(notice_at) FROM delivery WHERE notice_at IS NOT NULL").fetch_one(pool).await)
+            sqlx::query_scalar(NEXT).fetch_one(pool).await)
         .doing("look for the next clock to run out")?;
         Ok(next.map(Timestamp))
     }
@@ -370,4 +374,29 @@ async fn record(
         .bind(verdict.as_str()).bind(statement.doubt.as_deref()).bind(notice.received_at.micros()).bind(now.micros())
         .execute(c).await.map(drop))
     .doing("record a notice")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NEXT, SILENT};
+    use crate::store::{Db, fallback, inbound, migrations, reply};
+
+    #[tokio::test]
+    async fn on_sqlite_what_is_asked_every_second_reads_no_table_as_a_whole() {
+        let pool = sqlx::SqlitePool::connect("sqlite::memory:").await.unwrap();
+        migrations::run(&Db::Sqlite(pool.clone())).await.unwrap();
+        for (what, sql, index) in [
+            ("clocks", SILENT, "USING INDEX delivery_notice"),
+            ("mail that may hold the answer", SILENT, "USING INDEX inbound_waiting"),
+            ("the next clock", NEXT, "USING INDEX delivery_notice"),
+            ("fallbacks", fallback::DUE, "USING INDEX delivery_fallback"),
+            ("mail", inbound::DUE, "USING INDEX inbound_queue"),
+            ("replies", reply::DUE, "USING INDEX reply_queue"),
+        ] {
+            let steps: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).fetch_all(&pool).await.unwrap();
+            let plan: String = steps.into_iter().map(|(_, _, _, step)| step.replace("COVERING ", "") + "\n").collect();
+            assert!(plan.contains(index), "{what}:\n{plan}");
+        }
+    }
 }

@@ -61,7 +61,7 @@ struct ReplyRow {
 }
 
 /// What can be claimed at `$3`; the oldest first. `dispatched` follows `processed`.
-const DUE: &str =
+pub(super) const DUE: &str =
     "SELECT id FROM reply r WHERE state = 'queued' AND next_attempt_at <= $3 AND (lease_until IS NULL OR lease_until <= $3)
     AND (kind = 'processed' OR NOT EXISTS (SELECT 1 FROM reply p
         WHERE p.org_id = r.org_id AND p.letter_id = r.letter_id AND p.kind = 'processed' AND p.state = 'queued'))

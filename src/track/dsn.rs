@@ -162,7 +162,7 @@ mod tests {
     fn the_message_is_known_by_its_returned_headers_and_by_our_own_mark_in_them() {
         let returned = Fields::read(b"Message-ID: <new@hisp.example>\r\nX-Direct-Context: <context.1@lab.example>\r\n");
         let all = read(b"Final-Recipient: rfc822;a@d.example\r\nAction: failed\r\n", &returned);
-        let ids: Vec<&str> = all[0].message_ids.iter().map(|id| id.as_str()).collect();
+        let ids: Vec<&str> = all[0].message_ids.iter().map(crate::domain::MessageId::as_str).collect();
         assert_eq!(ids, ["<new@hisp.example>", "<1@lab.example>"]);
     }
 

@@ -13,7 +13,7 @@ on_both_engines! {
     async fn mt_4_no_processed_in_time_has_expired_to_the_second_and_after_a_restart_too(world: &World) {
         let t = Tracking::open(world, STA, "").await;
         let id = t.send("A1", "nomdn").await;
-        world.pass(Duration::from_mins(60) - Duration::from_micros(1)).await;
+        world.pass(Duration::from_hours(1) - Duration::from_micros(1)).await;
         assert_eq!(t.gateway.expire_due().await.unwrap(), 0, "not a moment too early");
         let after = t.restarted().await;
         world.pass(Duration::from_micros(1)).await;
@@ -43,7 +43,7 @@ on_both_engines! {
         let id = t.send("A1", "pcp").await;
         let both = t.written(2).await;
         t.take(t.mail(both[0].clone())).await;
-        world.pass(Duration::from_mins(60)).await;
+        world.pass(Duration::from_hours(1)).await;
         t.gateway.expire_due().await.unwrap();
         world.pass(Duration::from_mins(5)).await;
         t.take(t.mail(both[1].clone())).await;
@@ -110,7 +110,7 @@ on_both_engines! {
                 d.next_attempt_at, d.retry_until, d.rechecks, d.created_at, d.updated_at, d.accepted_at, d.notice_at
              FROM delivery d, n WHERE d.id = '{id}'"
         )).await;
-        world.pass(Duration::from_mins(60)).await;
+        world.pass(Duration::from_hours(1)).await;
         let mut expired = 0;
         loop {
             match t.gateway.expire_due().await.unwrap() {

@@ -51,7 +51,7 @@ on_both_engines! {
     async fn what_has_no_way_left_is_before_a_person_until_they_have_seen_to_it(world: &World) {
         let t = Tracking::open(world, STA, "").await;
         let id = t.send("A1", "nomdn").await;
-        world.pass(Duration::from_mins(60)).await;
+        world.pass(Duration::from_hours(1)).await;
         t.gateway.track_once(&mut None, Duration::ZERO).await.unwrap();
         assert_eq!(world.column(id, "fallback").await, "held");
         let items = world.store.worklist(OrgScope::All).await.unwrap();
@@ -80,7 +80,7 @@ on_both_engines! {
         let t = Tracking::open(world, STA, TIERS).await;
         let id = t.send("A1", "nomdn").await;
         world.take(t.org, "A1", postern::domain::report::ResultStatus::Corrected, 9).await;
-        world.pass(Duration::from_mins(60)).await;
+        world.pass(Duration::from_hours(1)).await;
         t.gateway.track_once(&mut None, Duration::ZERO).await.unwrap();
         assert_eq!((world.column(id, "disposition").await.as_str(), world.column(id, "fallback").await.as_str()), ("expired", "needless"));
     }

@@ -33,7 +33,7 @@ CREATE TABLE inbound (
     UNIQUE (identity_key, sha256)
 );
 CREATE INDEX inbound_queue ON inbound (next_attempt_at) WHERE state = 'received';
-CREATE INDEX inbound_waiting ON inbound (org_id, received_at) WHERE state = 'received';
+CREATE INDEX inbound_waiting ON inbound (org_id, received_at) WHERE state = 'received' AND attempts = 0;
 CREATE INDEX inbound_kept ON inbound (settled_at) WHERE sealed IS NOT NULL AND state <> 'received';
 
 -- Each thing a notice said about one recipient, believed or not. Append-only.
