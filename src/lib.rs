@@ -31,6 +31,9 @@ pub mod trust;
 /// Step 5: the three send modes; one SMTP conversation with a deadline for each phase.
 pub mod send;
 
+/// Step 6: what became of every message.
+pub mod track;
+
 /// Step 7: prices, the ledger and fee reports.
 pub mod bill;
 

@@ -16,6 +16,7 @@ use crate::{
     },
     store::{
         Store, StoreError,
+        notice::NoticeView,
         survey::{DeliveryFilter, DeliveryView, HistoryLine},
     },
 };
@@ -42,6 +43,10 @@ enum Command {
     /// Exit code 1 when it cannot be called back; no further attempt is made then. A held delivery that may have arrived
     /// is closed.
     Cancel(One),
+    /// Take a failed delivery off the worklist: somebody has seen to it
+    ///
+    /// For deliveries that were handed over and then failed, or were never answered, and that have no other way left.
+    Done(One),
 }
 
 #[derive(Debug, Args)]
@@ -85,6 +90,7 @@ pub(crate) fn run(delivery: &Delivery, global: &Global) -> anyhow::Result<Exit> 
         Command::Show(args) => show(args, global),
         Command::Retry(One { id }) => with_store(global, async |_, store| retry(store, *id).await),
         Command::Cancel(One { id }) => with_store(global, async |_, store| cancel(store, *id).await),
+        Command::Done(One { id }) => with_store(global, async |_, store| done(store, *id).await),
     }
 }
 
@@ -134,11 +140,16 @@ fn as_json(view: &DeliveryView, slug: &str) -> Value {
 }
 
 fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
-    let (found, slugs, sealed_with) = with_store(global, async |_, store| {
-        let found = store.delivery_view(OrgScope::All, args.id).await?;
-        Ok((found, slugs(store).await?, store.sealed_with(OrgScope::All, args.id).await?))
+    let (found, slugs) = with_store(global, async |_, store| {
+        let Some((view, history)) = store.delivery_view(OrgScope::All, args.id).await? else {
+            return Ok((None, slugs(store).await?));
+        };
+        let waiting = store.waiting(view.org, view.id).await?;
+        let notices = store.notices(OrgScope::All, view.id).await?;
+        let sealed_with = store.sealed_with(OrgScope::All, args.id).await?;
+        Ok((Some((view, history, waiting, notices, sealed_with)), slugs(store).await?))
     })?;
-    let Some((view, history)) = found else { return Ok(unknown(args.id)) };
+    let Some((view, history, waiting, notices, sealed_with)) = found else { return Ok(unknown(args.id)) };
     let slug = slugs.get(&view.org).cloned().unwrap_or_default();
     if args.output.json {
         let mut shown = as_json(&view, &slug);
@@ -147,6 +158,14 @@ fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
             .map(|line| json!({ "at": line.at.to_string(), "event": line.event, "state": line.state, "detail": line.detail }));
         shown["history"] = lines.collect();
         shown["sealed_with"] = json!(sealed_with);
+        shown["accepted_at"] = waiting.accepted_at.map(|at| at.to_string()).into();
+        shown["notice_until"] = waiting.until.map(|at| at.to_string()).into();
+        shown["asked_dispatched"] = waiting.asked_dispatched.into();
+        shown["sent_from"] = waiting.sent_from.clone().into();
+        shown["sent_mode"] = waiting.sent_mode.clone().into();
+        shown["fallback"] = waiting.fallback.clone().into();
+        shown["fallback_of"] = waiting.fallback_of.clone().into();
+        shown["notices"] = notices.iter().map(notice_json).collect();
         shown["meaning"] = view.reason.map(Reason::meaning).into();
         shown["remedy"] = view.reason.map(Reason::remedy).into();
         print_json(&shown)?;
@@ -162,6 +181,10 @@ fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
         ("reason", view.reason.map_or_else(String::new, |reason| format!("{reason}: {}", reason.meaning()))),
         ("to do", view.reason.map_or("", Reason::remedy).to_owned()),
         ("disposition", word(view.disposition)),
+        ("answer until", waiting.until.map_or_else(String::new, time)),
+        ("asked", if waiting.asked_dispatched { "processed, dispatched".to_owned() } else { "processed".to_owned() }),
+        ("fallback", waiting.fallback.clone().unwrap_or_default()),
+        ("instead of", waiting.fallback_of.clone().unwrap_or_default()),
         ("fee", view.fee.to_string()),
         ("tries", view.attempts.to_string()),
         ("sealed with", word(sealed_with)),
@@ -176,7 +199,47 @@ fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
         rows.push([time(*at), event.clone(), state.to_string(), word(detail.as_ref())]);
     }
     rows.print()?;
+    if !notices.is_empty() {
+        print("\n")?;
+        let mut rows = Rows::new(&["received", "notice", "says", "about", "vouched for by", "came to", "more"]);
+        for notice in &notices {
+            let more = notice.why.clone().or_else(|| notice.cause.clone()).unwrap_or_default();
+            rows.push([
+                time(notice.received_at),
+                notice.form.clone(),
+                notice.stated.clone(),
+                notice.final_recipient.clone().unwrap_or_default(),
+                notice.source.clone(),
+                notice.verdict.to_string(),
+                more,
+            ]);
+        }
+        rows.print()?;
+    }
     Ok(Exit::Good)
+}
+
+fn notice_json(notice: &NoticeView) -> Value {
+    json!({
+        "received_at": notice.received_at.to_string(), "form": notice.form, "stated": notice.stated,
+        "final_recipient": notice.final_recipient, "source": notice.source, "verdict": notice.verdict, "why": notice.why,
+        "status": notice.status, "cause": notice.cause,
+    })
+}
+
+async fn done(store: &Store, id: DeliveryId) -> anyhow::Result<Exit> {
+    match store.seen_to(OrgScope::All, id, "an operator has seen to it").await {
+        Ok(true) => {
+            say("off the worklist");
+            Ok(Exit::Good)
+        }
+        Ok(false) => {
+            say("it does not wait for a person as a failed delivery; see postern delivery show");
+            Ok(Exit::Bad)
+        }
+        Err(StoreError::Lost) => Ok(unknown(id)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn unknown(id: DeliveryId) -> Exit {

@@ -30,12 +30,18 @@ use crate::{
     net::tls::PemPair,
     observe::{SystemClock, metrics::Metrics},
     sandbox::{
-        Hisp, HispSettings, Mailboxes,
+        Desk, Hisp, HispSettings, Mailboxes,
         mailbox::Door,
         practice::Practice,
         story::{self, CAST, Cast, PRACTICE_DOMAINS},
     },
-    store::{Store, ledger::LineFilter, organization::NewIdentity, survey::Counts, trust::AnchorKind},
+    store::{
+        Store,
+        ledger::{EntryType, LineFilter},
+        organization::NewIdentity,
+        survey::Counts,
+        trust::AnchorKind,
+    },
 };
 
 /// Watch real PDFs become encrypted Direct messages, on this machine alone
@@ -58,6 +64,9 @@ pub(crate) struct Demo {
     #[arg(long)]
     json: bool,
 }
+
+/// Carries the notices.
+mod courier;
 
 /// Longest the demo waits for its results.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -108,7 +117,7 @@ async fn play(demo: &Demo, dir: &Path, once: bool) -> anyhow::Result<Exit> {
     say(&format!("  a directory with {entries} entries"));
 
     let stop = CancellationToken::new();
-    let doors = Doors { worker: true, web: !once, source: true };
+    let doors = Doors { worker: true, web: !once, source: true, track: true };
     let gateway = tokio::spawn({
         let (config, stop) = (config.clone(), stop.clone());
         async move { serve_until(&config, installation, metrics, doors, stop).await }
@@ -123,6 +132,8 @@ async fn play(demo: &Demo, dir: &Path, once: bool) -> anyhow::Result<Exit> {
     });
     let settled = watch(&store, demo.results).await?;
     dropping.await.context("writing the results")??;
+    say("The practice HISP's notices come back.");
+    let settled = courier::carry(&store, &Mailboxes::new(dir.join("hisp/notices"), Arc::clone(&clock))?).await? && settled;
 
     let summary = Summary::of(&store, &organizations, clock.now(), demo.results).await?;
     if demo.json {
@@ -159,9 +170,11 @@ const EDGE_PASSWORD: &str = "practice-edge";
 async fn open_hisp(dir: &Path, practice: &Practice, clock: Arc<dyn Clock>) -> anyhow::Result<Hisp> {
     let (certificate, key) = practice.server("localhost")?;
     let tls = PemPair { certificate: certificate.into_bytes(), key: key.into_bytes() };
-    let mailboxes = Mailboxes::new(dir.join("hisp/mail"), clock)?;
+    let mailboxes = Mailboxes::new(dir.join("hisp/mail"), Arc::clone(&clock))?;
     let mut settings = HispSettings::local(mailboxes, tls, Arc::new(practice.clone())).login("gateway", RELAY_PASSWORD);
     settings.edge_password = Some(EDGE_PASSWORD.into());
+    let notices = Mailboxes::new(dir.join("hisp/notices"), Arc::clone(&clock))?;
+    settings.desk = Some(Arc::new(Desk::new(practice.clone(), notices, None, clock)));
     Ok(Hisp::start(settings).await?)
 }
 
@@ -170,7 +183,7 @@ fn write_configuration(dir: &Path, hisp: &Hisp) -> anyhow::Result<Config> {
     fs::create_dir_all(dir.join("keys"))?;
     MasterKey::generate()?.create_file(&dir.join("keys/master.key"))?;
     let mut toml = format!(
-        "# Written by `postern demo`.\n[web]\nlisten = \"{}\"\n[worker]\npoll = \"200ms\"\n[test]\ntest_domains = [\"test.example\"]\n\
+        "# Written by `postern demo`.\n[web]\nlisten = \"{}\"\n[worker]\npoll = \"200ms\"\n[track]\npoll = \"200ms\"\n[test]\ntest_domains = [\"test.example\"]\n\
          [discovery]\ndns = false\nldap = false\n",
         free_port()?
     );
@@ -329,8 +342,9 @@ impl Summary {
             let filter =
                 LineFilter { org: *org, site: None, from: crate::domain::Timestamp(0), to: now.plus(Duration::from_secs(1)) };
             for line in store.ledger_lines(OrgScope::All, filter).await? {
+                let messages = u64::from(line.entry_type == EntryType::Charge);
                 let entry = fees.entry((slug, line.currency.as_str().to_owned())).or_default();
-                *entry = (entry.0 + 1, entry.1.plus(line.amount).context("adding fees")?);
+                *entry = (entry.0 + messages, entry.1.plus(line.amount).context("adding fees")?);
             }
         }
         Ok(Self { results, counts, rules, fees })
@@ -368,6 +382,10 @@ impl Summary {
         text += "\nMessages\n";
         for (state, count) in &self.counts.deliveries {
             text += &format!("  {count:>6}  {state}\n");
+        }
+        text += "\nWhat the receiving side says\n";
+        for (disposition, count) in &self.counts.dispositions {
+            text += &format!("  {count:>6}  {disposition}\n");
         }
         let held: u64 = self.counts.held.values().sum();
         if held > 0 {

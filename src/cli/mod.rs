@@ -21,6 +21,8 @@ mod explain;
 mod fees;
 /// `postern hisp`.
 mod hisp;
+/// `postern inbox`.
+mod inbox;
 /// `postern init`.
 mod init;
 /// `postern org`.
@@ -94,6 +96,7 @@ enum Command {
     Explain(explain::Explain),
     Delivery(delivery::Delivery),
     Worklist(worklist::Worklist),
+    Inbox(inbox::Inbox),
     Parked(parked::ParkedItems),
     Fees(fees::Fees),
     /// Verify the ledger's chains, that the totals tie, and that each result has its document
@@ -203,6 +206,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Explain(explain) => explain::run(explain, &cli.global),
         Command::Delivery(delivery) => delivery::run(delivery, &cli.global),
         Command::Worklist(worklist) => worklist::run(worklist, &cli.global),
+        Command::Inbox(inbox) => inbox::run(inbox, &cli.global),
         Command::Parked(parked) => parked::run(parked, &cli.global),
         Command::Fees(fees) => fees::run(fees, &cli.global),
         Command::Verify(verify) => verify::run(verify, &cli.global),

@@ -6,12 +6,13 @@ use anyhow::Context as _;
 
 use super::{Exit, now, print, read, save, say};
 use crate::{
-    domain::{DirectAddress, MessageId, OffsetTime, Reason},
+    domain::{DirectAddress, MessageId, OffsetTime, Reason, delivery::NoticeKind},
     sandbox::{
         enclosed::{self, Item},
         pdf,
     },
-    seal::{Notice, OpenError, Opening, Own, Verified, open, read_key},
+    seal::{OpenError, Opening, Own, Verified, open, read_key},
+    track,
     trust::{Anchors, Certificate, Crls, Policy, Revocation},
 };
 
@@ -69,9 +70,28 @@ struct Judgement<'a> {
     reason: Option<Reason>,
     from: Option<&'a DirectAddress>,
     message_id: Option<&'a MessageId>,
-    notice: Option<Notice>,
+    notice: Option<Shown>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     documents: Vec<Item>,
+}
+
+/// What an accepted message says about an earlier one, when it is a notice that says yes or no.
+#[derive(serde::Serialize)]
+struct Shown {
+    kind: NoticeKind,
+    original_message_id: Option<String>,
+    final_recipient: Option<String>,
+}
+
+impl Shown {
+    fn of(verified: &Verified) -> Option<Self> {
+        let about = track::Notice::read(verified.inner())?.about.into_iter().find(|about| about.kind.is_some())?;
+        Some(Self {
+            kind: about.kind?,
+            original_message_id: about.message_ids.first().map(ToString::to_string),
+            final_recipient: about.recipients.into_iter().next(),
+        })
+    }
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -130,7 +150,7 @@ fn print_json(opened: Result<&Verified, &OpenError>) -> anyhow::Result<()> {
             reason: None,
             from: Some(verified.from()),
             message_id: verified.message_id(),
-            notice: Notice::of(verified),
+            notice: Shown::of(verified),
             documents: enclosed::list(verified.inner()),
         },
         Err(error) => Judgement {
@@ -160,7 +180,7 @@ fn print_words(opened: Result<&Verified, &OpenError>) -> anyhow::Result<()> {
     if !verified.is_wrapped() {
         words += "its headers were not protected (not wrapped as message/rfc822)\n";
     }
-    if let Some(notice) = Notice::of(verified) {
+    if let Some(notice) = Shown::of(verified) {
         let about = notice.original_message_id.as_deref().unwrap_or("an unnamed message");
         words.extend(["notice: ", notice.kind.as_str(), " for ", about]);
         if let Some(recipient) = &notice.final_recipient {

@@ -34,11 +34,14 @@ enum Only {
     Web,
     /// Watched folders and feeds
     Source,
+    /// Notices, their clocks, and what follows from them
+    Track,
 }
 
 /// Run the gateway until it is told to stop (Ctrl-C, SIGTERM)
 ///
-/// Without --only everything runs in this process: the HTTP door, watched folders and feeds, routing and sending.
+/// Without --only everything runs in this process: the HTTP door, watched folders and feeds, routing and sending,
+/// and following what comes back.
 /// On PostgreSQL any number of processes on any number of machines can share the work.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
@@ -72,12 +75,14 @@ pub(crate) struct Doors {
     pub(crate) web: bool,
     /// Folders and feeds.
     pub(crate) source: bool,
+    /// What comes back.
+    pub(crate) track: bool,
 }
 
 impl Doors {
     fn of(only: Option<Only>) -> Self {
         let runs = |part| only.is_none_or(|only| only == part);
-        Self { worker: runs(Only::Worker), web: runs(Only::Web), source: runs(Only::Source) }
+        Self { worker: runs(Only::Worker), web: runs(Only::Web), source: runs(Only::Source), track: runs(Only::Track) }
     }
 }
 
@@ -133,6 +138,11 @@ pub(crate) async fn serve_until(
         let gateway = std::sync::Arc::clone(&gateway);
         let stopped = stop.clone();
         tasks.spawn(async move { gateway.work_until(&stopped).await });
+    }
+    if doors.track {
+        let gateway = std::sync::Arc::clone(&gateway);
+        let stopped = stop.clone();
+        tasks.spawn(async move { gateway.track_until(&stopped).await });
     }
     tasks.close();
     stop.cancelled().await;

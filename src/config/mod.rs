@@ -40,6 +40,8 @@ pub mod store;
 pub mod test;
 /// `[token]`.
 pub mod token;
+/// `[track]`.
+pub mod track;
 /// `[web]`.
 pub mod web;
 /// `[worker]`.
@@ -73,6 +75,8 @@ pub struct Config {
     pub web: web::WebSection,
     /// The work of sending.
     pub worker: worker::WorkerSection,
+    /// Following what comes back.
+    pub track: track::TrackSection,
     /// How large things may be.
     pub limits: limits::LimitsSection,
     /// The directory of addresses.
@@ -106,6 +110,7 @@ const SECTIONS: &[&section::Description] = &[
     &token::TokenSection::DESCRIPTION,
     &web::WebSection::DESCRIPTION,
     &worker::WorkerSection::DESCRIPTION,
+    &track::TrackSection::DESCRIPTION,
     &limits::LimitsSection::DESCRIPTION,
     &directory::DirectorySection::DESCRIPTION,
     &discovery::DiscoverySection::DESCRIPTION,
@@ -143,6 +148,8 @@ impl Config {
         must(!self.worker.retry_min.0.is_zero(), "worker.retry_min must be longer than nothing");
         must(self.worker.retry_min <= self.worker.retry_max, "worker.retry_min must not be longer than worker.retry_max");
         must(!self.worker.poll.0.is_zero(), "worker.poll must be longer than nothing");
+        must(!self.track.poll.0.is_zero() && self.track.poll.0.as_secs() <= 60, "track.poll must be between 1ms and 60s");
+        must(self.track.batch > 0, "track.batch must be at least 1");
         must(self.limits.pdf_bytes > 0, "limits.pdf_bytes must be at least 1");
         must(!self.revocation.refresh.0.is_zero(), "revocation.refresh must be longer than nothing");
         must(self.revocation.list_bytes > 0, "revocation.list_bytes must be at least 1");

@@ -202,6 +202,17 @@ impl Delivery {
         matches!(self.state, State::Accepted | State::Refused | State::Cancelled | State::Superseded | State::Held)
     }
 
+    /// Whether a notice could still move it, so that its clock runs.
+    #[must_use]
+    pub const fn awaits_notice(&self) -> bool {
+        matches!(self.state, State::Accepted)
+            && match self.disposition {
+                Some(Disposition::Awaited) => true,
+                Some(Disposition::Processed) => self.wants_dispatched,
+                _ => false,
+            }
+    }
+
     /// Why no charge stands against it; `None` when one does.
     #[must_use]
     pub const fn no_charge_reason(&self) -> Option<&'static str> {
@@ -306,9 +317,14 @@ impl Delivery {
             (S::Accepted, E::DeadlinePassed) => match self.disposition {
                 Some(Disposition::Awaited) => {
                     next.disposition = Some(Disposition::Expired);
-                    effects.push(Effect::Fallback);
+                    next.reason = Some(Reason::NoProcessed);
+                    next.fall_back(&mut effects);
                 }
-                Some(Disposition::Processed) if self.wants_dispatched => next.disposition = Some(Disposition::Unconfirmed),
+                // It counts as delivered, so it never falls back: that would be a second disclosure.
+                Some(Disposition::Processed) if self.wants_dispatched => {
+                    next.disposition = Some(Disposition::Unconfirmed);
+                    next.reason = Some(Reason::NoDispatched);
+                }
                 _ => return Err(illegal),
             },
             (S::Accepted, E::CreditDue) if self.fee == Fee::Charged => {
@@ -346,7 +362,13 @@ impl Delivery {
 
     fn refuse(&mut self, reason: Reason, effects: &mut Effects) {
         self.end(State::Refused, reason);
-        // Nobody wants it delivered any more, by another way either.
+        // What was said about this attempt must not be taken for the answer to a later one.
+        self.early_notice = None;
+        self.fall_back(effects);
+    }
+
+    fn fall_back(&self, effects: &mut Effects) {
+        // Nobody wants what was stopped delivered any more, by another way either.
         if !self.stopped {
             effects.push(Effect::Fallback);
         }
@@ -390,7 +412,7 @@ impl Delivery {
             (false, NoticeKind::Failed) => {
                 self.disposition = Some(Disposition::Failed);
                 self.reason = Some(Reason::RemoteFailed);
-                effects.push(Effect::Fallback);
+                self.fall_back(effects);
             }
         }
     }
@@ -411,5 +433,7 @@ fn stronger(before: Option<NoticeKind>, now: NoticeKind) -> NoticeKind {
     }
 }
 
+#[cfg(test)]
+mod after;
 #[cfg(test)]
 mod tests;

@@ -53,6 +53,14 @@ ids! {
     LedgerLineId,
     /// An item of a feed that could not be taken.
     ParkedId,
+    /// One message that came for one of our addresses.
+    InboundId,
+    /// One statement of a notice about one recipient.
+    NoticeId,
+    /// One message for people, in the inbox of an organization.
+    LetterId,
+    /// A notice we send back.
+    ReplyId,
     /// One start of one process: the owner of its leases.
     ProcessId,
 }

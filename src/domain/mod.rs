@@ -5,6 +5,8 @@
 
 /// Direct addresses: `local@Health-Domain`.
 pub mod address;
+/// The shapes of codes that others assign.
+pub mod codes;
 /// The three axes of a delivery and the one function that moves them.
 pub mod delivery;
 /// Every reason code: its class, what it means and what to do next.
@@ -13,6 +15,8 @@ pub mod failure;
 pub mod id;
 /// Our own certificates and keys: what they are for, which signs, when to warn.
 pub mod identity;
+/// Mail that came for one of our addresses.
+pub mod inbound;
 /// How a result is enclosed in its message.
 pub mod message;
 /// Money in micro-units, and prices.
@@ -39,11 +43,14 @@ pub mod strictness;
 pub mod text;
 /// Instants, calendar dates and the clock that is handed in.
 pub mod time;
+/// How what comes back is waited for and asked for.
+pub mod tracking;
 
 pub use address::DirectAddress;
 pub use delivery::Delivery;
 pub use failure::{Class, Reason};
 pub use id::{DeliveryId, IdentityId, MessageId, OrderKey, OrgId, OrgScope, ResultId, SiteId};
+pub use inbound::Inbound;
 pub use money::{Currency, Money};
 pub use network::Network;
 pub use npi::Npi;

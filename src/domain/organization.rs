@@ -12,8 +12,11 @@ use super::{
     profile::{self, Cipher, KeyTransport, Profile, Shown, Standard},
     strictness::TrustRules,
     time::{Date, Span, TimeZone},
+    tracking::{AskDispatched, TrackingRules},
     words,
 };
+
+pub use super::codes::{is_loinc, is_oid};
 
 words! {
     /// Whether an organization or site sends for real.
@@ -138,6 +141,9 @@ pub struct OrganizationFile {
     /// How strictly certificates are judged.
     #[serde(default)]
     pub trust: TrustRules,
+    /// How what comes back is followed.
+    #[serde(default)]
+    pub tracking: TrackingRules,
     /// The organization's configured addresses.
     #[serde(default, rename = "target", skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<ConfiguredTarget>,
@@ -150,7 +156,7 @@ pub struct OrganizationFile {
     /// With what a peer is met that has shown nothing yet: `direct` (default) or `fips` (RSA-OAEP).
     #[serde(default = "direct", skip_serializing_if = "is_direct")]
     pub profile: Standard,
-    /// What single recipient domains can open, where that is known.
+    /// What single recipient domains can open and how they answer, where that is known.
     #[serde(default, rename = "peer", skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<PeerFile>,
     /// Its price list.
@@ -183,6 +189,12 @@ pub struct PeerFile {
     /// `pkcs1`, `oaep-sha1` or `oaep-sha256`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_transport: Option<KeyTransport>,
+    /// How long this domain has to answer; without it as in `[tracking]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice_within: Option<Span>,
+    /// Whether this domain is asked for `dispatched`; without it as in `[tracking]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispatched: Option<AskDispatched>,
 }
 
 /// A site: a clinic of an organization.
@@ -329,6 +341,14 @@ pub struct PriceList {
     /// Rates; for one fee code the latest `from` that has begun is in force.
     #[serde(rename = "rate", default)]
     pub rates: Vec<Rate>,
+    /// Whether a charge is given back when it is proven afterwards that the message was not delivered for reasons of trust or
+    /// certificates.
+    #[serde(default = "yes")]
+    pub credit_trust_failures: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// One price from one day on.
@@ -372,10 +392,27 @@ impl OrganizationFile {
     /// With which algorithms messages to `address` are sealed, when its domain has shown `shown`.
     #[must_use]
     pub fn profile(&self, address: &DirectAddress, shown: Shown) -> Profile {
-        let peer = self.peers.iter().find(|peer| peer.domain.eq_ignore_ascii_case(address.domain()));
+        let peer = self.peer(address);
         let set = peer
             .map_or_else(profile::Set::default, |peer| profile::Set { cipher: peer.cipher, key_transport: peer.key_transport });
         profile::merge(set, shown, self.profile)
+    }
+
+    /// How long a message to `address`, sent in `mode`, waits for its notices.
+    #[must_use]
+    pub fn notice_within(&self, address: &DirectAddress, mode: SendMode) -> std::time::Duration {
+        let own = self.peer(address).and_then(|peer| peer.notice_within);
+        own.map_or_else(|| self.tracking.within(mode), |within| within.0)
+    }
+
+    /// Whether `address` is asked for `dispatched`.
+    #[must_use]
+    pub fn ask_dispatched(&self, address: &DirectAddress) -> AskDispatched {
+        self.peer(address).and_then(|peer| peer.dispatched).unwrap_or(self.tracking.dispatched)
+    }
+
+    fn peer(&self, address: &DirectAddress) -> Option<&PeerFile> {
+        self.peers.iter().find(|peer| peer.domain.eq_ignore_ascii_case(address.domain()))
     }
 
     /// Checks what the shape alone cannot say.
@@ -440,11 +477,18 @@ impl OrganizationFile {
                 );
             }
         }
-        if self.routing.fallback != [Fallback::Hold] {
-            bad(
-                "routing.fallback".into(),
-                "can only be [\"hold\"] in this version: nothing else is done yet when a delivery fails",
-            );
+        let tiers = &self.routing.fallback;
+        if tiers.iter().enumerate().any(|(i, tier)| tiers[..i].contains(tier)) {
+            bad("routing.fallback".into(), "names the same twice");
+        } else if tiers.iter().position(|tier| *tier == Fallback::Hold).is_some_and(|at| at + 1 < tiers.len()) {
+            bad("routing.fallback".into(), "must end with \"hold\": a person has it then, and nothing else is tried");
+        }
+        let waits = [
+            ("tracking.notice_within", self.tracking.notice_within),
+            ("tracking.notice_within_edge", self.tracking.notice_within_edge),
+        ];
+        for (field, _) in waits.iter().filter(|(_, wait)| wait.0.is_zero()) {
+            bad((*field).into(), "must be longer than nothing");
         }
         for (field, problem) in self.trust.problems() {
             bad(field, problem);
@@ -452,6 +496,9 @@ impl OrganizationFile {
         for (i, peer) in self.peers.iter().enumerate() {
             if !super::address::is_host_name(&peer.domain) {
                 bad(format!("peer[{i}].domain"), "is not a domain like direct.example.org");
+            }
+            if peer.notice_within.is_some_and(|within| within.0.is_zero()) {
+                bad(format!("peer[{i}].notice_within"), "must be longer than nothing");
             }
             if self.peers[..i].iter().any(|earlier| earlier.domain.eq_ignore_ascii_case(&peer.domain)) {
                 bad(format!("peer[{i}].domain"), "is used twice");
@@ -480,37 +527,6 @@ impl OrganizationFile {
     }
 }
 
-/// Whether `text` is a dotted OID: numbers without leading zeros, the first 0, 1 or 2.
-#[must_use]
-pub fn is_oid(text: &str) -> bool {
-    let number = |arc: &str| !arc.is_empty() && arc.bytes().all(|b| b.is_ascii_digit()) && (arc == "0" || !arc.starts_with('0'));
-    let mut arcs = text.split('.');
-    text.len() <= 128
-        && arcs.next().is_some_and(|first| matches!(first, "0" | "1" | "2"))
-        && text.contains('.')
-        && arcs.all(number)
-}
-
-/// Whether `text` is a LOINC code: digits, a dash, and a Luhn (mod 10) check digit.
-#[must_use]
-pub fn is_loinc(text: &str) -> bool {
-    let Some((number, check)) = text.split_once('-') else { return false };
-    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-    if !digits(number) || number.len() > 8 || check.len() != 1 || !digits(check) {
-        return false;
-    }
-    let sum: u32 = number
-        .bytes()
-        .rev()
-        .enumerate()
-        .map(|(place, b)| {
-            let d = u32::from(b - b'0');
-            if place % 2 == 0 { (2 * d) / 10 + (2 * d) % 10 } else { d }
-        })
-        .sum();
-    (10 - sum % 10) % 10 == u32::from(check.as_bytes()[0] - b'0')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -528,6 +544,7 @@ mod tests {
             message: MessageRules::default(),
             routing: RoutingRules::default(),
             trust: TrustRules::default(),
+            tracking: TrackingRules::default(),
             targets: vec![],
             sites: vec![],
             identities: vec![],
@@ -555,24 +572,6 @@ mod tests {
     }
 
     #[test]
-    fn loinc_codes_have_a_check_digit() {
-        for good in ["103592-2", "18748-4", "11502-2", "34807-8", "78657-4", "11488-4"] {
-            assert!(is_loinc(good), "{good}");
-        }
-        for bad in ["28619-8", "18748-5", "18748", "-4", "18748-44", "a-1"] {
-            assert!(!is_loinc(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn oids_are_dotted_numbers() {
-        assert!(is_oid("2.16.840.1.113883.19.5"));
-        for bad in ["ORDERS", "2", "3.1", "2.016", "2..1", "", "2.16."] {
-            assert!(!is_oid(bad), "{bad}");
-        }
-    }
-
-    #[test]
     fn the_latest_rate_that_has_begun_is_in_force() {
         let rate = |from: &str, amount: &str| Rate {
             from: from.parse().unwrap(),
@@ -580,8 +579,11 @@ mod tests {
             amount: amount.parse().unwrap(),
             billable: Billable::Accepted,
         };
-        let prices =
-            PriceList { currency: Currency::default(), rates: vec![rate("2026-11-01", "0.30"), rate("2026-01-01", "0.25")] };
+        let prices = PriceList {
+            currency: Currency::default(),
+            rates: vec![rate("2026-11-01", "0.30"), rate("2026-01-01", "0.25")],
+            credit_trust_failures: true,
+        };
         let on = |day: &str| prices.rate("direct", day.parse().unwrap()).map(|r| r.amount.to_string());
         assert_eq!(on("2025-12-31"), None);
         assert_eq!(on("2026-10-31").as_deref(), Some("0.25"));

@@ -7,8 +7,13 @@ use std::time::Duration;
 use super::facts::{Configured, Door, Fact, Host, Lookup, Word};
 use crate::domain::{
     Reason,
-    id::{BundleId, CertificateId, DeliveryId, OrderKey, OrgId, ParkedId, ProcessId, ResultId, SnapshotId},
+    delivery::NoticeKind,
+    id::{
+        BundleId, CertificateId, DeliveryId, InboundId, LetterId, OrderKey, OrgId, ParkedId, ProcessId, ReplyId, ResultId,
+        SnapshotId,
+    },
     identity::Nearness,
+    inbound::NoticeVerdict,
     order::Action,
     organization::SendMode,
     report::ResultStatus,
@@ -109,6 +114,39 @@ events! {
     INFO DeliveryRetried = "delivery_retried" { org: OrgId, delivery: DeliveryId }
     /// A charge is on record.
     INFO ChargeMade = "charge_made" { org: OrgId, delivery: DeliveryId }
+
+    /// A charge is given back.
+    INFO CreditMade = "credit_made" { org: OrgId, delivery: DeliveryId }
+
+    /// A notice moved a delivery.
+    INFO NoticeApplied = "notice_applied" { org: OrgId, delivery: DeliveryId } by { kind: NoticeKind }
+    /// What a notice says changes nothing: it is recorded.
+    INFO NoticeIgnored = "notice_ignored" { org: OrgId, inbound: InboundId, delivery: Option<DeliveryId> } by { verdict: NoticeVerdict }
+    /// The receiving side never said that it opened a message.
+    WARN DeliveryExpired = "delivery_expired" { org: OrgId, delivery: DeliveryId }
+    /// A message was opened, and its final place never confirmed: it counts as delivered.
+    INFO DeliveryUnconfirmed = "delivery_unconfirmed" { org: OrgId, delivery: DeliveryId }
+    /// A failed delivery goes another way instead.
+    WARN DeliveryFellBack = "delivery_fell_back" { org: OrgId, delivery: DeliveryId, made: usize }
+    /// A failed delivery has no other way left: a person must look.
+    WARN FallbackHeld = "fallback_held" { org: OrgId, delivery: DeliveryId }
+    /// The wall clock jumped: nothing expires until it is back, or the gateway is started again.
+    ERROR ClockParted = "clock_parted" { apart: Duration }
+    /// The wall clock is back: deliveries expire again.
+    INFO ClockTogether = "clock_together" { process: ProcessId }
+
+    /// A message for people came in.
+    INFO LetterReceived = "letter_received" { org: OrgId, letter: LetterId }
+    /// Somebody read the content of a message: it is about a patient.
+    INFO LetterRead = "letter_read" { org: OrgId, letter: LetterId }
+    /// A message that came in was not opened or not trusted: nothing was done, and nobody was told.
+    INFO MailRejected = "mail_rejected" { inbound: InboundId } by { reason: Reason }
+    /// A message that came in could not be looked at, however often it was tried.
+    ERROR MailFailed = "mail_failed" { inbound: InboundId }
+    /// A notice that we owed was handed over.
+    INFO ReplySent = "reply_sent" { org: OrgId, reply: ReplyId } by { kind: NoticeKind }
+    /// A notice that we owed could not be sent.
+    WARN ReplyRefused = "reply_refused" { org: OrgId, reply: ReplyId } by { kind: NoticeKind }
 
     /// A relay cannot be reached: nothing is tried there for a while, and no delivery loses an attempt.
     ERROR RelayBreakerOpened<'a> = "relay_breaker_opened" { relay: Configured<'a>, wait: Duration }

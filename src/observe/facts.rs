@@ -9,10 +9,11 @@ use crate::domain::{
     Reason,
     delivery::{Disposition, NoticeKind, State},
     id::{
-        BundleId, CertificateId, DeliveryId, IdentityId, LedgerLineId, OrderKey, OrgId, ParkedId, ProcessId, ResultId, SiteId,
-        SnapshotId,
+        BundleId, CertificateId, DeliveryId, IdentityId, InboundId, LedgerLineId, LetterId, NoticeId, OrderKey, OrgId, ParkedId,
+        ProcessId, ReplyId, ResultId, SiteId, SnapshotId,
     },
     identity::Nearness,
+    inbound::{NoticeVerdict, Verdict, Way},
     order::{Action, Priority},
     organization::{Mode, SendMode},
     report::{ResultState, ResultStatus},
@@ -88,10 +89,17 @@ opaque!(
     SnapshotId,
     LedgerLineId,
     ParkedId,
-    ProcessId
+    ProcessId,
+    InboundId,
+    NoticeId,
+    LetterId,
+    ReplyId
 );
 closed!(
     Nearness,
+    NoticeVerdict,
+    Verdict,
+    Way,
     Reason,
     State,
     Disposition,

@@ -16,6 +16,9 @@ pub const NAMES: &[&str] = &[
     "delivery_on_wire",
     "delivery_answered",
     "delivery_settled",
+    "inbound_claimed",
+    "notice_before_commit",
+    "notice_after_commit",
 ];
 
 /// Dies here if the environment names this point. `POSTERN_FAILPOINT=name` dies at once, `name:3` at the third time.

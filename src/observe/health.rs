@@ -21,6 +21,8 @@ words! {
         Worker = "worker",
         /// The loops that bring results in.
         Source = "source",
+        /// The loop that follows what comes back.
+        Track = "track",
     }
 }
 

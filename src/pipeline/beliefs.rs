@@ -16,6 +16,7 @@ use crate::{
         identity::{Term, signs_at},
         organization::SendMode,
         profile::Shown,
+        tracking::Habit,
     },
     observe::{chain, events},
     seal::{self, KeySigner, Own, OwnKey, Signer, TokenSigner},
@@ -47,8 +48,9 @@ pub(super) struct Beliefs {
     own: Known<(OrgId, String), Vec<Own>>,
     shown: Known<String, Shown>,
     tokens: tokens::TokenKeys,
-    anchors: Known<OrgId, Believed>,
+    anchors: Known<(OrgId, AnchorUse), Believed>,
     recipients: Mutex<HashMap<(OrgId, String), Judged>>,
+    habits: Known<(OrgId, String), Habit>,
 }
 
 /// A certificate judged: when, and what was known about revocation then.
@@ -70,9 +72,9 @@ pub(super) enum Credential {
 }
 
 /// The authorities an organization believes.
-struct Believed {
-    anchors: Anchors,
-    intermediates: Vec<Certificate>,
+pub(super) struct Believed {
+    pub(super) anchors: Anchors,
+    pub(super) intermediates: Vec<Certificate>,
 }
 
 /// Why a credential cannot be used.
@@ -171,9 +173,27 @@ impl Gateway {
                 }
             }
         }
+        match self.first_key(org, address).await {
+            Ok(found) => own.extend(found),
+            Err(error) => tracing::error!(%org, error = chain(&error), "one of our own keys cannot be used"),
+        }
         let own = Arc::new(own);
         self.beliefs.own.lock().await.insert(place, (now, Arc::clone(&own)));
         Ok(own)
+    }
+
+    /// The certificate and key that lie with the identity itself, where nobody has imported generations.
+    async fn first_key(&self, org: OrgId, address: &DirectAddress) -> Result<Option<Own>, CredentialError> {
+        let organization = self.organization(org).await?;
+        let identity = organization.identities.iter().find(|identity| identity.address == *address);
+        let Some((identity, pem)) = identity.and_then(|identity| Some((identity, identity.certificate.as_ref()?))) else {
+            return Ok(None);
+        };
+        let Some(key) = self.store.identity_secret(org, identity.id).await? else { return Ok(None) };
+        let all = Certificate::read_all(pem.as_bytes()).map_err(|error| CredentialError::Unusable(error.into()))?;
+        let key = seal::read_key(&key).map_err(CredentialError::Unusable)?.into();
+        // The first is its own; the others are its chain.
+        Ok(all.into_iter().next().map(|certificate| Own { certificate, key }))
     }
 
     async fn opener(&self, generation: &StoredKey) -> Result<Own, CredentialError> {
@@ -241,7 +261,7 @@ impl Gateway {
 
     async fn judged(&self, org: OrgId, address: &DirectAddress) -> Result<Arc<Trusted>, TrustError> {
         let now = self.clock.now();
-        let believed = self.believed(org, now).await?;
+        let believed = self.believed(org, AnchorUse::Send, now).await?;
         let organization = self.organization(org).await.map_err(|error| TrustError::Unavailable(error.to_string()))?;
         let strictness = organization.file.trust.sending();
         let policy = Policy::under(&strictness, &believed.anchors, &believed.intermediates);
@@ -266,16 +286,38 @@ impl Gateway {
         }
     }
 
-    async fn believed(&self, org: OrgId, now: Timestamp) -> Result<Arc<Believed>, TrustError> {
+    /// How a recipient's domain answers.
+    pub(super) async fn habit(&self, org: OrgId, address: &DirectAddress) -> Result<Arc<Habit>, StoreError> {
+        let (now, key) = (self.clock.now(), (org, address.domain_key()));
+        if let Some((at, habit)) = self.beliefs.habits.lock().await.get(&key)
+            && now.since(*at) < LASTS
+        {
+            return Ok(Arc::clone(habit));
+        }
+        let habit = Arc::new(self.store.habit(org, address).await?);
+        let mut known = self.beliefs.habits.lock().await;
+        if known.len() >= MOST_RECIPIENTS {
+            known.clear();
+        }
+        known.insert(key, (now, Arc::clone(&habit)));
+        Ok(habit)
+    }
+
+    /// The authorities by which what comes in is believed.
+    pub(super) async fn receiving(&self, org: OrgId) -> Result<Arc<Believed>, TrustError> {
+        self.believed(org, AnchorUse::Receive, self.clock.now()).await
+    }
+
+    async fn believed(&self, org: OrgId, direction: AnchorUse, now: Timestamp) -> Result<Arc<Believed>, TrustError> {
         let mut known = self.beliefs.anchors.lock().await;
-        if let Some((at, believed)) = known.get(&org)
+        if let Some((at, believed)) = known.get(&(org, direction))
             && now.since(*at) < LASTS
         {
             return Ok(Arc::clone(believed));
         }
         let stored = self
             .store
-            .anchors_for(OrgScope::One(org), AnchorUse::Send)
+            .anchors_for(OrgScope::One(org), direction)
             .await
             .map_err(|error| TrustError::Unavailable(error.to_string()))?;
         let (mut anchors, mut intermediates) = (Vec::new(), Vec::new());
@@ -284,7 +326,7 @@ impl Gateway {
             if row.name == AnchorKind::Anchor.as_str() { anchors.push(certificate) } else { intermediates.push(certificate) }
         }
         let believed = Arc::new(Believed { anchors: Anchors::new(anchors), intermediates });
-        known.insert(org, (now, Arc::clone(&believed)));
+        known.insert((org, direction), (now, Arc::clone(&believed)));
         Ok(believed)
     }
 }

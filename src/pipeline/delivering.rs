@@ -130,11 +130,13 @@ impl Gateway {
         let key = self.store.key(work.org).await?;
         let pdf = self.blobs.fetch(work.org, &key, &work.pdf_sha256).await?;
 
+        let asks_dispatched = work.wants_dispatched || self.asks_dispatched(&organization, identity.mode, work).await?;
         let head = Letterhead {
             organization: Arc::clone(&organization),
             identity: identity.clone(),
             at: self.clock.now(),
             shown: self.shown(&work.target.address).await?,
+            asks_dispatched,
         };
         let letter = self.write_letter(head, work, pdf, &credential, trusted.clone()).await?;
         failpoint::reach("delivery_sealed");
@@ -145,6 +147,8 @@ impl Gateway {
             profile: letter.profile,
             relay: Some(super::PostOffice::way(identity)),
             reply: None,
+            from: Some(identity.address.clone()),
+            mode: Some(identity.mode),
         };
         let job = Job::new(&identity.address, &work.target.address, letter.message())
             .map_err(|error| Obstacle::Hold(Reason::Malformed, error.to_string()))?;
@@ -154,7 +158,9 @@ impl Gateway {
         };
         let outcome = self
             .post
-            .send(identity, password, &job, || self.go_ahead(claimed, work, trusted.as_deref(), &evidence, &organization))
+            .send(identity, password, &job, || {
+                self.go_ahead(claimed, work, trusted.as_deref(), &evidence, &organization, asks_dispatched)
+            })
             .await;
         failpoint::reach("delivery_answered");
         drop(letter);
@@ -172,6 +178,7 @@ impl Gateway {
         trusted: Option<&Trusted>,
         evidence: &Evidence,
         organization: &Organization,
+        asks_dispatched: bool,
     ) -> GoAhead {
         failpoint::reach("delivery_before_on_wire");
         if let Some(trusted) = trusted
@@ -181,6 +188,7 @@ impl Gateway {
         }
         let mut change = by(claimed, Event::WireStarted);
         change.evidence = evidence.clone();
+        change.asks_dispatched = asks_dispatched;
         change.zone = organization.file.time_zone.clone();
         match self.committer.apply(change).await {
             Ok(_) => {
@@ -255,12 +263,16 @@ impl Gateway {
         change.backoff = backoff;
         change.counts = counts;
         change.unknown_wait = unknown_wait(organization, work.priority);
+        change.notice_within = organization.file.notice_within(&work.target.address, identity.mode);
         change.zone = organization.file.time_zone.clone();
         change.evidence.reply = outcome.reply().map(ToString::to_string);
         change.note = Some(outcome.why().to_owned()).filter(|why| !why.is_empty());
         if matches!(outcome, Outcome::Refused { reason: Reason::Rejected5xx, .. }) {
             // The receiving side may have renewed its certificate and no longer open what is sealed to the old one.
             self.forget_recipient(&work.target.address).await;
+        }
+        if let (SendMode::Edge, Some(reply)) = (identity.mode, outcome.reply()) {
+            self.learn_from_reply(work, reply.text()).await;
         }
         if let Some(moved) = self.settle(change, Some(work), outcome.reason()).await
             && moved.delivery.state == State::Accepted

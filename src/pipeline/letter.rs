@@ -86,6 +86,8 @@ pub(super) struct Letterhead {
     pub(super) at: Timestamp,
     /// What the recipient's domain has shown it understands.
     pub(super) shown: Shown,
+    /// Whether the message asks to be told of the final place.
+    pub(super) asks_dispatched: bool,
 }
 
 impl Gateway {
@@ -165,7 +167,7 @@ fn write(
         message_id: &work.message_id,
         date: made_at,
         status: work.report.status,
-        wants_dispatched: false,
+        wants_dispatched: head.asks_dispatched,
         facts: seal::Facts {
             organization: &sender.organization.name,
             phone: sender.site.phone.as_deref(),

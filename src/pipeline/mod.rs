@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use crate::{
     config::{
         Config, directory::DirectorySection, discovery::DiscoverySection, limits::LimitsSection, revocation::RevocationSection,
-        test::TestSection, token::TokenSection, worker::WorkerSection,
+        test::TestSection, token::TokenSection, track::TrackSection, worker::WorkerSection,
     },
     domain::{Clock, id::ProcessId},
     observe::health::Health,
@@ -25,12 +25,18 @@ pub mod backoff;
 mod beliefs;
 /// One delivery, from claim to a durable answer.
 pub mod delivering;
+/// What follows when a delivery has failed for good.
+mod fallback;
+/// One message that came in, from claim to its verdict.
+pub mod inbound;
 /// One letter: document, message, seal.
 pub mod letter;
 /// Relays and mail exchangers, by name.
 pub mod post;
 /// What dead workers left behind.
 pub mod recovery;
+/// The notices we owe to others.
+mod replying;
 /// One result, from claim to its deliveries.
 pub mod routing;
 /// Keeping revocation lists fresh.
@@ -39,6 +45,8 @@ mod statements;
 pub mod tidying;
 /// Keys on a token, opened once.
 pub(crate) mod tokens;
+/// The loop that follows what comes back.
+pub mod tracking;
 /// The loop.
 pub mod worker;
 
@@ -49,6 +57,8 @@ pub use post::PostOffice;
 pub struct Settings {
     /// The work of sending.
     pub worker: WorkerSection,
+    /// Following what comes back.
+    pub track: TrackSection,
     /// Size limits.
     pub limits: LimitsSection,
     /// The directory of addresses.
@@ -73,6 +83,7 @@ impl From<&Config> for Settings {
             test: config.test.clone(),
             revocation: config.revocation.clone(),
             token: config.token.clone(),
+            track: config.track.clone(),
         }
     }
 }

@@ -43,6 +43,7 @@ impl Gateway {
             let organization = self.organization(change.org).await?;
             change.unknown_wait = unknown_wait(&organization, priority);
             change.zone = organization.file.time_zone.clone();
+            change.notice_within = organization.file.tracking.notice_within.0;
             if change.event != Event::UnknownWaitOver {
                 change.note = Some("the worker that held it stopped without an answer".into());
             }

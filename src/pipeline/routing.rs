@@ -82,7 +82,6 @@ impl Gateway {
         }
         let waiting = matches!(route.decision, Decision::Waiting(_));
         let rules = &organization.file.routing;
-        let patience = if work.priority == Priority::Urgent { rules.retry_for.0.min(URGENT_PATIENCE) } else { rules.retry_for.0 };
         let fee_code = if resend { "direct_resend" } else { "direct" };
         Ok(Routing {
             org: work.org,
@@ -96,7 +95,7 @@ impl Gateway {
                 test: organization.mode(&order.site) == Mode::Test,
                 billable: billable(organization, fee_code, now),
                 when_unknown: rules.unknown,
-                retry_until: now.plus(patience),
+                retry_until: now.plus(patience(organization, work.priority)),
             },
             next_attempt_at: if waiting { now.plus(DIRECTORY_AGAIN) } else { now },
             wait_until: waiting.then_some(began),
@@ -204,8 +203,14 @@ fn include_earlier(route: &mut Route, earlier: &[Target]) {
     }
 }
 
+/// How long transport errors are retried.
+pub(super) fn patience(organization: &Organization, priority: Priority) -> Duration {
+    let patience = organization.file.routing.retry_for.0;
+    if priority == Priority::Urgent { patience.min(URGENT_PATIENCE) } else { patience }
+}
+
 /// The billable moment of the rate in force; acceptance without one.
-fn billable(organization: &Organization, fee_code: &str, now: Timestamp) -> Billable {
+pub(super) fn billable(organization: &Organization, fee_code: &str, now: Timestamp) -> Billable {
     let day = organization.file.time_zone.date_at(now);
     organization
         .file

@@ -158,7 +158,7 @@ impl Gateway {
     }
 
     /// Renews the leases of what is at work, every third of their length, and looks after what others left.
-    async fn keep_leases(self: Arc<Self>) {
+    pub(super) async fn keep_leases(self: Arc<Self>) {
         let third = self.settings.worker.lease.0 / 3;
         let mut every = tokio::time::interval(third.clamp(Duration::from_millis(50), Duration::from_secs(20)));
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

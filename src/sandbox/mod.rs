@@ -13,8 +13,13 @@
 //! are opened and verified by the [`Opener`] it is given; the result is kept beside what arrived.
 //!
 //! Any address works. Some local parts choose a failure, see [`mishap`]: `slow`, `450`, `550`, `full`, `tarpit`,
-//! `dropdata`, `lostreply`, `latereply` ...
+//! `dropdata`, `lostreply`, `latereply` ... With a [`Desk`] it answers with notices, which the address chooses too, see
+//! [`answers`]: `nomdn`, `processedonly`, `failed`, `delayed` ...
 
+/// What the receiving side says, chosen by the address.
+pub mod answers;
+/// Where the notices are written.
+pub mod desk;
 /// What an opened message encloses.
 pub mod enclosed;
 /// Bytes in: command lines with limits, and the end of DATA.
@@ -37,6 +42,7 @@ pub mod sink;
 /// The made-up organizations, orders and results of the demo.
 pub mod story;
 
+pub use desk::Desk;
 pub use mailbox::Mailboxes;
 pub use server::{Hisp, HispSettings, Ports};
 

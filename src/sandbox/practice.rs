@@ -154,13 +154,34 @@ impl Practice {
     }
 }
 
-impl Opener for Practice {
-    fn open(&self, recipient: &DirectAddress, message: &[u8]) -> Result<Vec<u8>, String> {
+impl Practice {
+    /// Opens a message for `recipient`, and says who signed it.
+    ///
+    /// # Errors
+    /// Why not, in one sentence.
+    pub fn verified(&self, recipient: &DirectAddress, message: &[u8]) -> Result<seal::Verified, String> {
         let own = self.domain(&recipient.domain_key()).map_err(|error| error.to_string())?;
         let anchors = Anchors::new(vec![self.anchor().clone()]);
         let policy = Policy::new(&anchors, &[]);
         let opening = Opening { own: &[own], policy, at: self.clock.now(), rcpt: Some(recipient) };
-        seal::open(message, opening).map(|verified| verified.inner().to_vec()).map_err(|error| error.to_string())
+        seal::open(message, opening).map_err(|error| error.to_string())
+    }
+
+    /// A certificate and key for `address` under an authority that nobody knows.
+    ///
+    /// # Errors
+    /// [`PracticeError`].
+    pub fn stranger(address: &DirectAddress, clock: &dyn Clock) -> Result<Own, PracticeError> {
+        let (from, until) = (clock.now().minus(Duration::from_hours(1)), clock.now().plus(LASTS));
+        let authority = Authority::new("An authority that nobody knows", KeyKind::Rsa(2048), from, until)?;
+        let issued = authority.issue(&Order::new(Binding::Domain(address.domain_key()), from, until))?;
+        Ok(Own { certificate: issued.certificate, key: issued.key.into() })
+    }
+}
+
+impl Opener for Practice {
+    fn open(&self, recipient: &DirectAddress, message: &[u8]) -> Result<Vec<u8>, String> {
+        self.verified(recipient, message).map(|verified| verified.inner().to_vec())
     }
 }
 

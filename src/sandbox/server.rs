@@ -21,7 +21,7 @@ use crate::net::{
 };
 
 use super::{
-    Mailboxes, Opener,
+    Desk, Mailboxes, Opener,
     mailbox::Door,
     session::{Host, converse},
 };
@@ -57,6 +57,8 @@ pub struct HispSettings {
     pub mailboxes: Mailboxes,
     /// Opens what arrives sealed.
     pub opener: Arc<dyn Opener>,
+    /// Writes notices back; without it nothing comes back.
+    pub desk: Option<Arc<Desk>>,
     /// Largest message taken, as advertised in SIZE.
     pub max_message: usize,
     /// Connections served at the same time, over all doors.
@@ -83,6 +85,7 @@ impl HispSettings {
             edge_password: None,
             mailboxes,
             opener,
+            desk: None,
             max_message: 25_000_000,
             max_connections: 200,
             idle: Duration::from_mins(5),

@@ -13,6 +13,7 @@ use crate::{
 
 use super::{
     HispSettings,
+    desk::Question,
     input::{Input, Line, Message},
     mailbox::{Arrival, Door},
     mishap::Mishap,
@@ -315,13 +316,25 @@ impl Session {
     async fn keep(&self, sender: DirectAddress, recipient: DirectAddress, message: Vec<u8>) -> String {
         let (settings, door) = (self.host.settings.clone(), self.host.door);
         let tls = self.stream.tls_version();
+        let desk = self.host.settings.desk.clone();
+        let question = desk.is_some().then(|| Question {
+            door,
+            sender: sender.clone(),
+            recipient: recipient.clone(),
+            message: message.clone(),
+        });
         let kept = tokio::task::spawn_blocking(move || {
             let opened = if door == Door::Edge { Ok(message.clone()) } else { settings.opener.open(&recipient, &message) };
             let opened = opened.as_deref().map_err(String::as_str);
             settings.mailboxes.keep(Arrival { sender: &sender, recipient: &recipient, door, tls, message: &message, opened })
         });
         match kept.await {
-            Ok(Ok(entry)) => format!("250 2.0.0 Accepted as {}", entry.id),
+            Ok(Ok(entry)) => {
+                if let (Some(desk), Some(question)) = (desk, question) {
+                    desk.answer(question);
+                }
+                format!("250 2.0.0 Accepted as {}", entry.id)
+            }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the practice HISP could not keep a message");
                 "451 4.3.0 It could not be stored".to_owned()

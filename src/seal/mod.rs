@@ -19,8 +19,6 @@ pub mod floor;
 /// The inner message composed for a result.
 pub mod letter;
 mod mime;
-/// MDNs and DSNs.
-pub mod notice;
 mod oid;
 /// Decrypt, verify, unwrap.
 pub mod open;
@@ -38,7 +36,6 @@ pub use describe::{describe_cms, describe_message};
 pub use envelope::{Seal, Sealed, Sealer};
 pub use error::{OpenError, SealError};
 pub use letter::{Enclosed, Letter};
-pub use notice::Notice;
 pub use open::{Opening, Presented, Verified, open, presented};
 pub use outer::{Inner, Outer};
 pub use shown::shown;

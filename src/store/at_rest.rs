@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use tokio::sync::RwLock;
+use tokio::sync::{OnceCell, RwLock};
 
 use super::{Doing as _, Result, Store, StoreError};
 use crate::{
@@ -14,11 +14,12 @@ use crate::{
 pub struct KeyRing {
     master: MasterKey,
     open: RwLock<HashMap<OrgId, Arc<DataKey>>>,
+    installation: OnceCell<Arc<DataKey>>,
 }
 
 impl KeyRing {
     pub(super) fn new(master: MasterKey) -> Self {
-        Self { master, open: RwLock::default() }
+        Self { master, open: RwLock::default(), installation: OnceCell::new() }
     }
 
     /// A new key for a new organization, and its wrapped form for the database.
@@ -46,6 +47,28 @@ impl Store {
         let key = Arc::new(key);
         self.keys.open.write().await.insert(org, Arc::clone(&key));
         Ok(key)
+    }
+
+    /// The data key of what belongs to no organization; made when it is first needed.
+    pub(super) async fn installation_key(&self) -> Result<Arc<DataKey>> {
+        self.keys.installation.get_or_try_init(|| self.open_installation_key()).await.cloned()
+    }
+
+    async fn open_installation_key(&self) -> Result<Arc<DataKey>> {
+        // Stands where an organization's id would: no organization has it.
+        let nobody = OrgId(uuid::Uuid::nil());
+        let (_, wrapped) = self.keys.generate(nobody)?;
+        let now = self.clock.now().micros();
+        // Whoever is first makes it; everybody then reads the same one.
+        on!(&self.db, pool => sqlx::query(
+            "INSERT INTO installation_key (id, data_key, created_at) VALUES ('installation', $1, $2) ON CONFLICT (id) DO NOTHING")
+            .bind(&wrapped).bind(now).execute(pool).await.map(drop))
+        .doing("make the installation's data key")?;
+        let wrapped: Vec<u8> =
+            on!(&self.db, pool => sqlx::query_scalar("SELECT data_key FROM installation_key").fetch_one(pool).await)
+                .doing("read the installation's data key")?;
+        let key = DataKey::unwrap(&self.keys.master, nobody, &wrapped).map_err(|_| StoreError::Sealed("data key"))?;
+        Ok(Arc::new(key))
     }
 }
 

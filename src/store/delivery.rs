@@ -8,6 +8,7 @@ use crate::domain::{
     delivery::{Effect, Event},
     id::ProcessId,
     order::Priority,
+    organization::{Billable, SendMode},
     profile::SealedWith,
     report::ResultStatus,
     route::Target,
@@ -60,6 +61,10 @@ pub struct Work {
     pub unknown_attempts: u8,
     /// When it was queued first.
     pub created_at: Timestamp,
+    /// When it becomes billable.
+    pub billable: Billable,
+    /// Whether an earlier attempt asked for `dispatched`.
+    pub wants_dispatched: bool,
 }
 
 /// An earlier document of the same order that the same target has.
@@ -86,6 +91,10 @@ pub struct Evidence {
     pub relay: Option<String>,
     /// The server's answer, verbatim.
     pub reply: Option<String>,
+    /// From which of our addresses.
+    pub from: Option<DirectAddress>,
+    /// In which mode.
+    pub mode: Option<SendMode>,
 }
 
 /// One thing that happened to one delivery.
@@ -114,6 +123,10 @@ pub struct Move {
     pub note: Option<String>,
     /// The organization's zone: the price of a charge is that of the day there.
     pub zone: TimeZone,
+    /// How long the receiving side has to answer, from acceptance on.
+    pub notice_within: Duration,
+    /// Whether the message that goes on the wire asks for `dispatched`. Once asked it stays asked.
+    pub asks_dispatched: bool,
 }
 
 impl Move {
@@ -132,6 +145,8 @@ impl Move {
             evidence: Evidence::default(),
             note: None,
             zone: TimeZone::utc(),
+            notice_within: Duration::from_hours(1),
+            asks_dispatched: false,
         }
     }
 }
@@ -207,6 +222,8 @@ impl Store {
             rechecks: u32::try_from(row.rechecks).unwrap_or(u32::MAX),
             unknown_attempts: u8::try_from(row.unknown_attempts).unwrap_or(u8::MAX),
             created_at: Timestamp(row.created_at),
+            billable: read("billable moment", &row.billable)?,
+            wants_dispatched: row.wants_dispatched,
         })
     }
 
@@ -262,7 +279,7 @@ const KEYS: &str = "WITH k (org_id, id) AS (";
 /// What is read for the deliveries named in `k`.
 const WORK: &str =
     ") SELECT d.id, d.target, d.message_id, d.document_id, d.version, d.priority, d.retry_until, d.attempts, d.rechecks,
-        d.unknown_attempts, d.created_at, d.order_key, d.address_key, r.id AS result_id, r.sealed AS report, r.pdf, r.pdf_sha256,
+        d.unknown_attempts, d.created_at, d.billable, d.wants_dispatched, d.order_key, d.address_key, r.id AS result_id, r.sealed AS report, r.pdf, r.pdf_sha256,
         r.received_at, o.sealed AS order_, o.set_id
     FROM k JOIN delivery d ON d.org_id = k.org_id AND d.id = k.id JOIN result r ON r.org_id = d.org_id AND r.id = d.result_id
     JOIN order_ o ON o.org_id = d.org_id AND o.id = d.order_key";
@@ -280,6 +297,8 @@ struct WorkRow {
     rechecks: i64,
     unknown_attempts: i64,
     created_at: i64,
+    billable: String,
+    wants_dispatched: bool,
     order_key: String,
     address_key: String,
     result_id: String,

@@ -99,8 +99,12 @@ impl Store {
         }
         let now = self.now().await?;
         let (owner, until) = (lease.owner.to_string(), now.plus(lease.length).micros());
-        for (sqlite, postgres) in [renewal!("delivery", "('claimed', 'on_wire')"), renewal!("result", "('received', 'waiting')")]
-        {
+        for (sqlite, postgres) in [
+            renewal!("delivery", "('claimed', 'on_wire')"),
+            renewal!("result", "('received', 'waiting')"),
+            renewal!("inbound", "('received')"),
+            renewal!("reply", "('queued')"),
+        ] {
             match &self.db {
                 Db::Sqlite(pool) => {
                     let rows = serde_json::Value::from(rows.clone()).to_string();

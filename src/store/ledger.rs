@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
     Doing as _, Result, Store, StoreError, Tx,
+    habit::Lessons,
     organization::{Price, price_in_force},
     read,
     rows::{self, Cell},
 };
 use crate::{
     crypto::{self, Hex},
-    domain::{Currency, DeliveryId, Money, OrgId, OrgScope, Timestamp, id::LedgerLineId, time::TimeZone, words},
+    domain::{
+        Currency, DeliveryId, Money, OrgId, OrgScope, Timestamp, delivery::Disposition, id::LedgerLineId, time::TimeZone, words,
+    },
 };
 
 words! {
@@ -25,9 +28,10 @@ words! {
     }
 }
 
-/// What a charge is about.
+/// What a charge, or the credit of one, is about.
 pub(super) struct Charge {
     pub(super) delivery: DeliveryId,
+    pub(super) entry_type: EntryType,
     pub(super) site: String,
     pub(super) fee_code: String,
     pub(super) test: bool,
@@ -35,41 +39,57 @@ pub(super) struct Charge {
     pub(super) zone: TimeZone,
 }
 
-/// The charges of one transaction. They are written at its end, each organization's chain taken once and in the order
-/// of their ids, so that two transactions with many charges never wait for each other.
+/// The charges and credits of one transaction, and what it learnt. They are written at its end, each organization's chain
+/// taken once and in the order of their ids, so that two transactions with many charges never wait for each other.
 #[derive(Default)]
-pub(super) struct Charges(BTreeMap<OrgId, Vec<Charge>>);
+pub(super) struct Charges {
+    lines: BTreeMap<OrgId, Vec<Charge>>,
+    lessons: Lessons,
+}
 
 impl Charges {
     /// Notes one charge.
     pub(super) fn add(&mut self, org: OrgId, charge: Charge) {
-        self.0.entry(org).or_default().push(charge);
+        self.lines.entry(org).or_default().push(charge);
+    }
+
+    /// Notes how a recipient domain answered.
+    pub(super) fn learn(&mut self, org: OrgId, address: &str, disposition: Disposition) {
+        self.lessons.add(org, address, disposition);
     }
 
     /// Writes them. A second one for the same delivery and fee code changes nothing.
     pub(super) async fn write(self, tx: &mut Tx, now: Timestamp) -> Result<()> {
-        if self.0.is_empty() {
+        self.lessons.write(tx, now).await?;
+        if self.lines.is_empty() {
             return Ok(());
         }
-        let mut heads = lock_heads(tx, self.0.keys()).await?;
+        let mut heads = lock_heads(tx, self.lines.keys()).await?;
         // Whoever charges holds the head, so what is not there now will not be there later either.
-        let mut charged = charged(tx, &self.0).await?;
+        let mut known = recorded(tx, &self.lines).await?;
         let mut prices = HashMap::new();
         let (mut lines, mut moved) = (Vec::new(), BTreeSet::new());
-        for (org, charges) in self.0 {
+        for (org, charges) in self.lines {
             let (seq, previous) = heads.get_mut(&org.to_string()).ok_or(StoreError::NoOrganization)?;
             for charge in charges {
-                if !charged.insert((org.to_string(), charge.delivery.to_string(), charge.fee_code.clone())) {
+                if known.contains_key(&charge.key(org, charge.entry_type)) {
                     continue;
                 }
-                let key = (org, charge.fee_code.clone(), charge.zone.date_at(now).to_string());
-                let price = match prices.get(&key) {
-                    Some(price) => price,
-                    None => &*prices.entry(key.clone()).or_insert(price_in_force(tx, org, &key.1, &key.2).await?),
+                let line = if charge.entry_type == EntryType::Credit {
+                    // What was never charged is not given back.
+                    let Some(charged) = known.get(&charge.key(org, EntryType::Charge)) else { continue };
+                    charged.clone().given_back(*seq + 1, previous.clone(), now)
+                } else {
+                    let key = (org, charge.fee_code.clone(), charge.zone.date_at(now).to_string());
+                    let price = match prices.get(&key) {
+                        Some(price) => price,
+                        None => &*prices.entry(key.clone()).or_insert(price_in_force(tx, org, &key.1, &key.2).await?),
+                    };
+                    priced(price.as_ref(), org, charge, *seq + 1, previous.clone(), now)
                 };
-                let line = priced(price.as_ref(), org, charge, *seq + 1, previous.clone(), now);
                 (*seq, *previous) = (line.seq, line.hash.clone());
                 moved.insert(line.org_id.clone());
+                known.insert(line.key(), line.clone());
                 lines.push(line);
             }
         }
@@ -113,7 +133,7 @@ pub struct LedgerLine {
 }
 
 /// A line as it lies in the database.
-#[derive(sqlx::FromRow)]
+#[derive(Clone, sqlx::FromRow)]
 struct StoredLine {
     org_id: String,
     seq: i64,
@@ -158,6 +178,12 @@ impl StoredLine {
     }
 }
 
+impl Charge {
+    fn key(&self, org: OrgId, entry_type: EntryType) -> Key {
+        (org.to_string(), self.delivery.to_string(), self.fee_code.clone(), entry_type.as_str().to_owned())
+    }
+}
+
 /// The line of a charge at the price in force.
 fn priced(price: Option<&Price>, org: OrgId, charge: Charge, seq: i64, previous: String, now: Timestamp) -> StoredLine {
     // Test traffic is priced at zero, visibly; without a price the line says so and the delivery goes on.
@@ -195,6 +221,29 @@ const LINE: &str =
         amount, currency, price_id, note, occurred_at, recorded_at, previous, hash) ";
 
 impl StoredLine {
+    fn key(&self) -> Key {
+        (self.org_id.clone(), self.delivery_id.clone(), self.fee_code.clone(), self.entry_type.clone())
+    }
+
+    /// The line that gives this charge back, at the price it was charged at. The charge stays where it is; the credit
+    /// belongs to the day it is given.
+    fn given_back(self, seq: i64, previous: String, now: Timestamp) -> Self {
+        let mut line = Self {
+            seq,
+            id: LedgerLineId::new().to_string(),
+            entry_type: EntryType::Credit.as_str().to_owned(),
+            unit_price: -self.unit_price,
+            amount: -self.amount,
+            occurred_at: now.micros(),
+            recorded_at: now.micros(),
+            previous,
+            hash: String::new(),
+            ..self
+        };
+        line.hash = line.expected_hash();
+        line
+    }
+
     /// As [`LINE`] names it.
     fn row(self) -> [Cell; 18] {
         [
@@ -241,17 +290,22 @@ async fn move_heads(tx: &mut Tx, heads: Heads) -> Result<()> {
     rows::execute(tx, "WITH n (org_id, seq, hash) AS (", heads, set).await.doing("move the ledgers' heads")
 }
 
-/// Which of these charges are on record already: organization, delivery and fee code.
-async fn charged(tx: &mut Tx, charges: &BTreeMap<OrgId, Vec<Charge>>) -> Result<HashSet<(String, String, String)>> {
-    let keys = charges.iter().flat_map(|(org, charges)| {
-        charges.iter().map(move |charge| [org.to_string().into(), charge.delivery.to_string().into()])
-    });
-    let lines = ") SELECT l.org_id, l.delivery_id, l.fee_code FROM k JOIN ledger_line l ON l.org_id = k.org_id
-        AND l.delivery_id = k.delivery_id WHERE l.entry_type = 'charge'";
-    let found: Vec<(String, String, String)> = rows::fetch(tx, "WITH k (org_id, delivery_id) AS (", keys.collect(), lines, "")
-        .await
-        .doing("look for charges made before")?;
-    Ok(found.into_iter().collect())
+/// What stands at most once: organization, delivery, fee code and entry type.
+type Key = (String, String, String, String);
+
+/// The lines that are on record already about these deliveries.
+async fn recorded(tx: &mut Tx, charges: &BTreeMap<OrgId, Vec<Charge>>) -> Result<HashMap<Key, StoredLine>> {
+    let keys: HashSet<(String, String)> = charges
+        .iter()
+        .flat_map(|(org, charges)| charges.iter().map(|charge| (org.to_string(), charge.delivery.to_string())))
+        .collect();
+    let keys = keys.into_iter().map(|(org, delivery)| [org.into(), delivery.into()]).collect();
+    let lines = ") SELECT l.org_id, l.seq, l.id, l.bill_to_org, l.delivery_id, l.site, l.entry_type, l.fee_code, l.quantity,
+            l.unit_price, l.amount, l.currency, l.price_id, l.note, l.occurred_at, l.recorded_at, l.previous, l.hash
+        FROM k JOIN ledger_line l ON l.org_id = k.org_id AND l.delivery_id = k.delivery_id";
+    let found: Vec<StoredLine> =
+        rows::fetch(tx, "WITH k (org_id, delivery_id) AS (", keys, lines, "").await.doing("look for lines written before")?;
+    Ok(found.into_iter().map(|line| (line.key(), line)).collect())
 }
 
 type LineRow = (i64, String, String, String, String, String, i64, i64, i64, String, String, i64);

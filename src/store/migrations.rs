@@ -28,6 +28,7 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("migrations/sqlite/0004_identities.sql"),
         include_str!("migrations/postgres/0004_identities.sql"),
     ),
+    (5, "tracking", include_str!("migrations/sqlite/0005_tracking.sql"), include_str!("migrations/postgres/0005_tracking.sql")),
 ];
 
 /// How many there are.

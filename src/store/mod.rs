@@ -81,10 +81,16 @@ pub mod commit;
 pub mod delivery;
 /// Directory snapshots and look-ups.
 pub mod directory;
+/// What follows when a delivery has failed for good.
+pub mod fallback;
 /// Where a feed stands, and what could not be taken from it.
 pub mod feed;
+/// How recipient domains answer.
+pub mod habit;
 /// Generations of our own certificates and keys.
 pub mod identity_key;
+/// Mail that came for us: kept before it is acknowledged.
+pub mod inbound;
 /// Orders and results come in.
 pub mod intake;
 /// Leases of the queue and of periodic tasks.
@@ -93,8 +99,12 @@ pub mod lease;
 pub mod ledger;
 /// What crashes and refusals leave behind.
 pub mod leftover;
+/// Messages for people.
+pub mod letter;
 mod migrations;
 mod moves;
+/// Notices: what they said, what counted, and whose clock has run out.
+pub mod notice;
 /// Organizations, sites, identities and prices.
 pub mod organization;
 /// What recipient domains have shown they understand.
@@ -103,6 +113,8 @@ pub mod peer;
 pub mod queue;
 /// Whether a database answers, without changing anything in it.
 pub mod reach;
+/// Notices we owe to others.
+pub mod reply;
 /// Results and their routes.
 pub mod result;
 mod rows;

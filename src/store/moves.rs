@@ -5,13 +5,14 @@ use std::collections::{HashMap, HashSet};
 use super::{
     Doing as _, Result, StoreError, Tx,
     delivery::{Move, Moved},
-    ledger::{Charge, Charges},
+    ledger::{Charge, Charges, EntryType},
     read,
     rows::{self, Cell},
 };
 use crate::domain::{
-    Delivery, Reason, Timestamp,
+    Delivery, DirectAddress, Reason, Timestamp,
     delivery::{Disposition, Effect, Event, NoticeKind, State},
+    organization::SendMode,
 };
 
 /// What a move goes by, as the row has it.
@@ -34,6 +35,8 @@ struct AxesRow {
     site: String,
     fee_code: String,
     test: bool,
+    address: String,
+    notice_at: Option<i64>,
 }
 
 impl AxesRow {
@@ -62,6 +65,8 @@ impl AxesRow {
             Some(owner) => held && self.lease_owner.as_deref() == Some(owner.to_string().as_str()),
             // Recovery speaks for workers that are gone. By now somebody else may have recovered the row, and a third be at work.
             None if matches!(change.event, Event::Released | Event::Lost) => !held,
+            // Its clock may have been set anew since somebody looked.
+            None if change.event == Event::DeadlinePassed => self.notice_at.is_none_or(|at| at <= now.micros()),
             None => true,
         }
     }
@@ -106,7 +111,9 @@ pub(super) async fn apply_moves(
                 Err(broken) => return Err(broken),
                 Ok(write) => {
                     let moved = Moved { delivery: write.after.clone(), effects: write.effects.clone() };
-                    if write.after != write.before || !write.effects.is_empty() {
+                    // What comes late is recorded as a notice and moves nothing.
+                    let late = write.effects.is_empty() || write.effects == [Effect::RecordLate];
+                    if write.after != write.before || !late {
                         writes.push(write);
                     }
                     Ok(moved)
@@ -126,11 +133,19 @@ fn decide<'a>(change: &'a Move, row: Option<AxesRow>, charges: &mut Charges, now
     if !row.may(change, now) {
         return Err(StoreError::Lost);
     }
-    let before = row.delivery()?;
+    let mut before = row.delivery()?;
+    before.wants_dispatched |= change.event == Event::WireStarted && change.asks_dispatched;
     let (after, effects) = before.apply(change.event)?;
-    if effects.contains(&Effect::Charge) {
-        let AxesRow { site, fee_code, test, .. } = row;
-        charges.add(change.org, Charge { delivery: change.id, site, fee_code, test, zone: change.zone.clone() });
+    if after.disposition != before.disposition
+        && let Some(disposition) = after.disposition
+    {
+        charges.learn(change.org, &row.address, disposition);
+    }
+    for (effect, entry_type) in [(Effect::Charge, EntryType::Charge), (Effect::Credit, EntryType::Credit)] {
+        if effects.contains(&effect) {
+            let (site, fee_code, zone) = (row.site.clone(), row.fee_code.clone(), change.zone.clone());
+            charges.add(change.org, Charge { delivery: change.id, entry_type, site, fee_code, test: row.test, zone });
+        }
     }
     Ok(Write { change, org: row.org_id, id: row.id, before, after, effects })
 }
@@ -138,7 +153,8 @@ fn decide<'a>(change: &'a Move, row: Option<AxesRow>, charges: &mut Charges, now
 const KEYS: &str = "WITH k (org_id, id) AS (";
 const AXES: &str =
     ") SELECT d.org_id, d.id, d.state, d.reason, d.disposition, d.fee, d.unknown_attempts, d.stopped, d.early_notice,
-        d.billable, d.when_unknown, d.wants_dispatched, d.lease_owner, d.lease_until, d.site, d.fee_code, d.test
+        d.billable, d.when_unknown, d.wants_dispatched, d.lease_owner, d.lease_until, d.site, d.fee_code, d.test,
+        d.address, d.notice_at
     FROM k JOIN delivery d ON d.org_id = k.org_id AND d.id = k.id";
 /// Everybody locks in one order, so that nobody waits in a circle. What is read is the row once its lock is had.
 const LOCKED: &str = " ORDER BY d.org_id, d.id FOR UPDATE OF d";
@@ -157,7 +173,8 @@ fn storable(text: Option<&str>) -> Option<String> {
 
 const MOVED: &str =
     "WITH n (org_id, id, state, reason, disposition, fee, unknown_attempts, stopped, early_notice, next_attempt_at, counts,
-        rechecked, patience, released, at, accepted_at, sealed_sha256, sealed_bytes, certificate, relay, reply, profile) AS (";
+        rechecked, patience, released, at, accepted_at, sealed_sha256, sealed_bytes, certificate, relay, reply, profile, sent_from,
+        sent_mode, wants_dispatched, awaits, notice_at, anew, fallback) AS (";
 const MOVE: &str = ") UPDATE delivery AS d SET state = n.state, reason = n.reason, disposition = n.disposition, fee = n.fee,
         unknown_attempts = n.unknown_attempts, stopped = n.stopped, early_notice = n.early_notice,
         next_attempt_at = COALESCE(n.next_attempt_at, d.next_attempt_at), attempts = d.attempts + n.counts,
@@ -166,7 +183,11 @@ const MOVE: &str = ") UPDATE delivery AS d SET state = n.state, reason = n.reaso
         lease_until = CASE WHEN n.released THEN NULL ELSE d.lease_until END, updated_at = n.at,
         accepted_at = COALESCE(n.accepted_at, d.accepted_at), sealed_sha256 = COALESCE(n.sealed_sha256, d.sealed_sha256),
         sealed_bytes = COALESCE(n.sealed_bytes, d.sealed_bytes), certificate = COALESCE(n.certificate, d.certificate),
-        relay = COALESCE(n.relay, d.relay), reply = COALESCE(n.reply, d.reply), profile = COALESCE(n.profile, d.profile)
+        relay = COALESCE(n.relay, d.relay), reply = COALESCE(n.reply, d.reply), profile = COALESCE(n.profile, d.profile),
+        sent_from = COALESCE(n.sent_from, d.sent_from), sent_mode = COALESCE(n.sent_mode, d.sent_mode),
+        wants_dispatched = n.wants_dispatched,
+        notice_at = CASE WHEN n.awaits THEN COALESCE(n.notice_at, d.notice_at) ELSE NULL END,
+        fallback = CASE WHEN n.anew THEN NULL ELSE COALESCE(n.fallback, d.fallback) END
     FROM n WHERE d.org_id = n.org_id AND d.id = n.id";
 const HAPPENED: &str = "WITH n (org_id, id, at, event, state, detail) AS (";
 const APPEND: &str = ") INSERT INTO delivery_event (org_id, delivery_id, seq, at, event, state, detail) SELECT n.org_id, n.id,
@@ -182,7 +203,7 @@ async fn write_all(tx: &mut Tx, writes: &[Write<'_>], now: Timestamp) -> Result<
 
 impl Write<'_> {
     /// As [`MOVED`] names it.
-    fn row(&self, now: Timestamp) -> [Cell; 22] {
+    fn row(&self, now: Timestamp) -> [Cell; 29] {
         let Self { change, before, after, effects, .. } = self;
         let next_attempt = if effects.contains(&Effect::StartUnknownWait) {
             Some(now.plus(change.unknown_wait).micros())
@@ -194,6 +215,7 @@ impl Write<'_> {
         // A relay that cannot be reached costs no patience: what was waited for it is added to the time allowed.
         let free = change.event == Event::Deferred && !change.counts;
         let patience = if free { i64::try_from(change.backoff.as_micros()).unwrap_or(0) } else { 0 };
+        let accepted = effects.contains(&Effect::StartNoticeClock);
         let evidence = &change.evidence;
         [
             self.org.clone().into(),
@@ -211,13 +233,21 @@ impl Write<'_> {
             patience.into(),
             (!matches!(after.state, State::Claimed | State::OnWire)).into(),
             now.micros().into(),
-            effects.contains(&Effect::StartNoticeClock).then_some(now.micros()).into(),
+            accepted.then_some(now.micros()).into(),
             evidence.sealed_sha256.into(),
             evidence.sealed_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)).into(),
             evidence.certificate.as_deref().into(),
             storable(evidence.relay.as_deref()).into(),
             storable(evidence.reply.as_deref()).into(),
             evidence.profile.map(|profile| profile.to_string()).into(),
+            evidence.from.as_ref().map(DirectAddress::as_str).into(),
+            evidence.mode.map(SendMode::as_str).into(),
+            after.wants_dispatched.into(),
+            after.awaits_notice().into(),
+            // Both clocks, for `processed` and for `dispatched`, start at acceptance.
+            accepted.then(|| now.plus(change.notice_within).micros()).into(),
+            (change.event == Event::Retry).into(),
+            effects.contains(&Effect::Fallback).then_some("due").into(),
         ]
     }
 

@@ -278,7 +278,11 @@ impl Store {
                 WHERE p.verdict = 'held' AND r.state = 'routed' AND ($1 IS NULL OR p.org_id = $1)
              UNION ALL SELECT d.org_id, 'delivery', d.id, o.order_id, d.reason, d.updated_at FROM delivery d
                 JOIN order_ o ON o.org_id = d.org_id AND o.id = d.order_key
-                WHERE d.state IN ('held', 'refused') AND d.stopped = FALSE AND ($1 IS NULL OR d.org_id = $1)
+                WHERE d.state IN ('held', 'refused') AND d.stopped = FALSE AND COALESCE(d.fallback, 'due') IN ('due', 'held')
+                    AND ($1 IS NULL OR d.org_id = $1)
+             UNION ALL SELECT d.org_id, 'delivery', d.id, o.order_id, d.reason, d.updated_at FROM delivery d
+                JOIN order_ o ON o.org_id = d.org_id AND o.id = d.order_key
+                WHERE d.state = 'accepted' AND d.fallback = 'held' AND ($1 IS NULL OR d.org_id = $1)
              UNION ALL SELECT org_id, 'parked', id, source || ' ' || cursor, NULL, parked_at FROM parked WHERE ($1 IS NULL OR org_id = $1)
              ORDER BY since, id LIMIT 10000")
             .bind(scope.org().map(|org| org.to_string())).fetch_all(pool).await)
@@ -341,7 +345,11 @@ impl Store {
         let untied: i64 = within!(&mut tx, c => sqlx::query_scalar(
             "SELECT COUNT(*) FROM delivery d LEFT JOIN ledger_line l ON l.org_id = d.org_id AND l.delivery_id = d.id AND l.entry_type = 'charge'
              WHERE ($1 IS NULL OR d.org_id = $1) AND ((d.fee <> 'none') <> (l.id IS NOT NULL)
-                OR (d.state = 'accepted' AND d.billable = 'accepted' AND d.fee = 'none') OR (d.state <> 'accepted' AND d.fee <> 'none'))")
+                OR (d.state = 'accepted' AND d.billable = 'accepted' AND d.fee = 'none') OR (d.state <> 'accepted' AND d.fee <> 'none')
+                OR (d.billable = 'processed' AND d.disposition IN ('processed', 'dispatched', 'unconfirmed') AND d.fee = 'none')
+                OR (d.billable = 'dispatched' AND d.disposition = 'dispatched' AND d.fee = 'none')
+                OR (d.fee = 'credited') <> EXISTS (SELECT 1 FROM ledger_line c
+                    WHERE c.org_id = d.org_id AND c.delivery_id = d.id AND c.entry_type = 'credit'))")
             .bind(&org).fetch_one(c).await)
         .doing("tie deliveries to charges")?;
         counts.charge_lines = u64::try_from(lines).unwrap_or(0);

@@ -60,7 +60,7 @@ macro_rules! dies_at {
 
         #[test]
         fn every_failpoint_has_its_test() {
-            assert_eq!([$($point),+], failpoint::NAMES);
+            assert_eq!([&[$($point),+][..], NOTICES].concat(), failpoint::NAMES);
         }
     };
 }
@@ -78,6 +78,67 @@ dies_at! {
     death_on_the_wire_sends_it_once_more_under_its_message_id: "delivery_on_wire", (0..=2);
     death_with_the_answer_in_hand_sends_it_once_more_and_charges_once: "delivery_answered", (1..=3);
     death_after_the_answer_is_recorded_sends_nothing_twice: "delivery_settled", (0..=2);
+}
+
+/// What can be died at while a notice is dealt with.
+const NOTICES: &[&str] = &["inbound_claimed", "notice_before_commit", "notice_after_commit"];
+
+/// Dies while it deals with the second of six notices, starts again, and has done each once.
+async fn dies_with_a_notice_at(point: &str) {
+    let installation = Installation::open(WORKER, None).await;
+    let mut serving = installation.serve(None, None);
+    let (mut results, mut died) = (BTreeSet::new(), true);
+    for number in 0..3 {
+        results.insert(submit(&installation, &mut serving, number, &mut died).await);
+    }
+    installation.settled(3);
+    serving.terminate();
+    serving.end();
+    // `processed` and `dispatched` of each.
+    installation.bring_notices(6).await;
+    let mut serving = installation.serve(None, Some(&format!("{point}:2")));
+    serving.aborts();
+    let _serving = installation.serve(None, None);
+    let began = Instant::now();
+    loop {
+        let deliveries = installation.deliveries();
+        if deliveries.iter().all(|delivery| delivery["disposition"] == "dispatched") {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_mins(1), "{deliveries:?}\n{}", installation.logs());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    for delivery in installation.deliveries() {
+        let shown = installation.json(&["delivery", "show", delivery["id"].as_str().unwrap()]);
+        let said: Vec<(&str, &str)> = shown["notices"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|n| (n["stated"].as_str().unwrap(), n["verdict"].as_str().unwrap()))
+            .collect();
+        let applied = said.iter().filter(|(_, verdict)| *verdict == "applied").count();
+        // Two read together may be committed in either order: `processed` after `dispatched` is late.
+        assert!(
+            said.len() == 2 && (1..=2).contains(&applied) && said.iter().all(|(_, v)| ["applied", "late"].contains(v)),
+            "{said:?}"
+        );
+    }
+    installation.ties(&results);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn death_with_a_notice_claimed_does_it_later() {
+    dies_with_a_notice_at(NOTICES[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn death_before_a_notice_is_committed_does_it_later_and_once() {
+    dies_with_a_notice_at(NOTICES[1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn death_after_a_notice_is_committed_does_it_no_second_time() {
+    dies_with_a_notice_at(NOTICES[2]).await;
 }
 
 /// Twice: a gateway under load is killed at a moment nobody chose.

@@ -45,6 +45,9 @@ fn the_demo_ties_out_as_often_as_it_is_played_and_leaves_nothing_behind() {
         // Everything that could be routed was handed over and is charged; the rest is held with its reason.
         assert_eq!(summary["deliveries"]["accepted"].as_u64(), summary["charges"].as_u64(), "{summary}");
         assert_eq!(sum(&summary["deliveries"]), summary["charges"].as_u64().unwrap(), "{summary}");
+        let said = &summary["dispositions"];
+        assert_eq!(sum(said), summary["charges"].as_u64().unwrap(), "the receiving side has said something about each: {said}");
+        assert!(said.get("awaited").is_none() && said["dispatched"].as_u64() > said["processed"].as_u64(), "{said}");
         let charged: f64 = summary["charged"]["USD"].as_str().unwrap().parse().unwrap();
         assert!(charged > 0.0 && sum(&summary["held"]) > 0, "{summary}");
         told.push(summary);

@@ -20,8 +20,10 @@ mod rooms;
 mod routing;
 mod seal;
 mod send;
+#[macro_use]
 mod store;
 mod support;
+mod track;
 mod uploads;
 mod workers;
 mod xdm;

@@ -16,9 +16,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::Folder;
 use crate::{
     cli::{Exit, block_on, print, say},
+    config::relay::RelaySettings,
     net::tls::PemPair,
     observe::SystemClock,
-    sandbox::{Hisp, HispSettings, Mailboxes, Ports, mailbox::Door, practice::Practice},
+    sandbox::{Desk, Hisp, HispSettings, Mailboxes, Ports, mailbox::Door, practice::Practice},
+    send::Relay,
 };
 
 /// The user of the relay door.
@@ -52,6 +54,10 @@ pub(crate) struct Serve {
     /// The relay door behind a certificate for another name
     #[arg(long, value_name = "PORT", default_value_t = 2589)]
     bad_tls_port: u16,
+    /// Send the notices that the receiving side owes by SMTP to this port on this machine, in the clear; they are put into
+    /// DIR/notices in any case
+    #[arg(long, value_name = "PORT")]
+    notices_port: Option<u16>,
     /// Print where the doors are as one line of JSON, once they are open
     #[arg(long)]
     json: bool,
@@ -67,19 +73,35 @@ Failures are chosen by the part of the recipient's address before the @ (and bef
   dropdata                   the connection ends in the middle of the message
   lostreply                  the message is kept, the connection ends without an answer
   latereply, latereply2      the message is kept, the answer comes after 30 (2) seconds
-  closing                    421 to RCPT";
+  closing                    421 to RCPT
+
+So are the notices that come back (any other address: processed, and dispatched when asked for):
+  nomdn                      none
+  processedonly              processed, whatever was asked for
+  delayed, delayed9          everything 2 (9) seconds later
+  latedispatch9              processed; dispatched 9 seconds later
+  dispatchedonly, reversed   dispatched without, or before, processed
+  failed, processedfailure   a failed MDN, alone or after processed
+  bounced, distrusted        a signed DSN: no such mailbox, or not trusted
+  twice                      everything twice
+  whitespace, linebreak, extraspace, notype, nobrackets, oddcase, folded
+                             malformed, and still to be understood
+  nodisposition, othersender, otherid, otherrecipient, clear, stranger
+                             must not count";
 
 pub(super) fn run(serve: &Serve) -> anyhow::Result<Exit> {
     let clock = Arc::new(SystemClock);
     let dir = &serve.folder.dir;
     fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
     let mailboxes = Mailboxes::new(serve.folder.mail(), clock.clone()).context("making the mailboxes")?;
-    let practice = Practice::open(&dir.join("keys"), clock).context("opening the practice authority")?;
+    let practice = Practice::open(&dir.join("keys"), clock.clone()).context("opening the practice authority")?;
     let (certificate, key) = practice.server(&serve.host).context("making the server's certificate")?;
+    let desk = desk(serve, practice.clone(), clock)?;
     let tls = PemPair { certificate: certificate.into_bytes(), key: key.into_bytes() };
     let password = password(&dir.join("password"))?;
     let mut settings = HispSettings::local(mailboxes, tls, Arc::new(practice)).login(USER, password.expose_secret());
     settings.edge_password = Some(password);
+    settings.desk = Some(Arc::new(desk));
     settings.listen = serve.listen;
     settings.host.clone_from(&serve.host);
     settings.ports = Ports { relay: serve.relay_port, edge: serve.edge_port, mx: serve.mx_port, bad_tls: serve.bad_tls_port };
@@ -90,6 +112,17 @@ pub(super) fn run(serve: &Serve) -> anyhow::Result<Exit> {
         hisp.stop().await;
         Ok(Exit::Good)
     })?
+}
+
+/// Where notices are written, and where they are sent.
+fn desk(serve: &Serve, practice: Practice, clock: Arc<SystemClock>) -> anyhow::Result<Desk> {
+    let mailboxes = Mailboxes::new(serve.folder.dir.join("notices"), clock.clone()).context("making the mailboxes of notices")?;
+    let post = serve.notices_port.map(|port| {
+        let text = format!("name = \"notices\"\nhost = \"localhost\"\nport = {port}\ntls = \"none\"\n");
+        let settings: RelaySettings = toml::from_str(&text).context("setting up the way of notices")?;
+        Relay::new(settings).context("setting up the way of notices")
+    });
+    Ok(Desk::new(practice, mailboxes, post.transpose()?, clock))
 }
 
 fn announce(serve: &Serve, hisp: &Hisp) -> anyhow::Result<()> {

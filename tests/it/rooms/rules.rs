@@ -17,7 +17,7 @@ const fn room(name: &'static str, may_know: &'static [&'static [&'static str]]) 
 /// What every step may know. Never another step: what passes between them is a domain type and a row in the store.
 const TOOLS: &[&str] = &["domain", "crypto", "net", "store", "config", "observe"];
 /// The steps, in the order in which a result walks through them.
-const STEPS: &[&str] = &["source", "resolve", "document", "seal", "trust", "send", "bill"];
+const STEPS: &[&str] = &["source", "resolve", "document", "seal", "trust", "send", "track", "bill"];
 
 /// Who may know whom. Nobody knows `cli`.
 pub(crate) const ROOMS: &[Room] = &[
@@ -34,6 +34,7 @@ pub(crate) const ROOMS: &[Room] = &[
     room("seal", &[TOOLS, &["trust"]]),
     room("trust", &[TOOLS]),
     room("send", &[TOOLS]),
+    room("track", &[TOOLS]),
     room("bill", &[TOOLS]),
     room("pipeline", &[TOOLS, STEPS, &["sandbox", "web"]]),
     room("web", &[TOOLS, STEPS, &["pipeline"]]),

@@ -33,6 +33,7 @@ mod changes;
 mod directory;
 mod group_commit;
 mod identity_keys;
+mod inbound;
 mod intake;
 mod leases;
 mod ledger;

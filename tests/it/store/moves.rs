@@ -119,6 +119,8 @@ on_both_engines! {
             certificate: Some("ab:cd".into()),
             relay: Some("hisp-a".into()),
             reply: None,
+            from: None,
+            mode: None,
         };
         world.committer.apply(wire).await.unwrap();
         world.pass(Duration::from_secs(3)).await;

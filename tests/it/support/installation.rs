@@ -14,10 +14,16 @@ use std::{
 };
 
 use postern::{
-    domain::DirectAddress,
+    crypto::MasterKey,
+    domain::{
+        DirectAddress, Inbound, OrgScope,
+        id::InboundId,
+        inbound::{Channel, Way},
+    },
     net::tls::PemPair,
     observe::SystemClock,
-    sandbox::{Hisp, HispSettings, Mailboxes, mailbox::Door, practice::Practice, story::chapter},
+    sandbox::{Desk, Hisp, HispSettings, Mailboxes, mailbox::Door, practice::Practice, story::chapter},
+    store::{Store, StoreOptions},
 };
 use serde_json::{Value, json};
 
@@ -36,6 +42,7 @@ pub(crate) struct Installation {
     pub(crate) dir: tempfile::TempDir,
     token: String,
     mailboxes: Mailboxes,
+    notices: Mailboxes,
     client: reqwest::Client,
     pdf: String,
     started: AtomicU32,
@@ -59,11 +66,14 @@ impl Installation {
         let (certificate, key) = practice.server("localhost").unwrap();
         let mailboxes = Mailboxes::new(path("hisp/mail"), Arc::new(SystemClock)).unwrap();
         let tls = PemPair { certificate: certificate.into_bytes(), key: key.into_bytes() };
-        let settings = HispSettings::local(mailboxes.clone(), tls, Arc::new(practice.clone())).login("gateway", "practice");
+        let mut settings = HispSettings::local(mailboxes.clone(), tls, Arc::new(practice.clone())).login("gateway", "practice");
+        let notices = Mailboxes::new(path("hisp/notices"), Arc::new(SystemClock)).unwrap();
+        settings.desk = Some(Arc::new(Desk::new(practice.clone(), notices.clone(), None, Arc::new(SystemClock))));
         let hisp = Hisp::start(settings).await.unwrap();
         let mut installation = Self {
             token: String::new(),
             mailboxes,
+            notices,
             client: reqwest::Client::builder().timeout(PATIENCE / 2).build().unwrap(),
             pdf: base64(&chapter(0).pdf()),
             started: AtomicU32::new(0),
@@ -222,6 +232,31 @@ impl Installation {
         let cents = 25 * results.len();
         let amount = format!("{}.{:02}", cents / 100, cents % 100);
         assert!(fees["totals"].to_string().contains(&format!("\"{amount}\"")), "{amount}: {fees}\n{verified}");
+    }
+
+    /// Brings the practice HISP's notices in, once there are so many: durable, as a door would leave them.
+    pub(crate) async fn bring_notices(&self, count: usize) {
+        let entries =
+            wait_for("the notices", || Some(self.notices.list(None).unwrap()).filter(|all| all.len() >= count)).unwrap();
+        let master = MasterKey::from_file(&self.dir.path().join("keys/master.key")).unwrap();
+        let url = format!("sqlite:{}", self.dir.path().join("postern.db").display());
+        let store = Store::open(StoreOptions { url, connections: 2, master }, Arc::new(SystemClock)).await.unwrap();
+        let org = store.organization_by_slug(OrgScope::All, "north").await.unwrap().unwrap().id;
+        for entry in entries {
+            let mail = Inbound {
+                id: InboundId::new(),
+                org: Some(org),
+                identity: entry.recipient.clone(),
+                way: Way::Smtp,
+                channel: Channel::None,
+                envelope_from: None,
+                envelope_to: vec![entry.recipient.clone()],
+                received_at: entry.received_at,
+                raw: self.notices.raw(&entry).unwrap(),
+            };
+            store.keep_inbound(&mail).await.unwrap();
+        }
+        store.close().await;
     }
 
     /// What every gateway here has said, for a failure.

@@ -137,12 +137,17 @@ CREATE TABLE delivery (
     created_at       BIGINT NOT NULL,
     updated_at       BIGINT NOT NULL,
     accepted_at      BIGINT,
+    notice_at        BIGINT,                -- when silence becomes an answer; NULL when no notice can count any more
+    fallback         TEXT CHECK (fallback IN ('due', 'made', 'held', 'seen', 'needless')), -- what follows from its failure
+    fallback_of      TEXT,                  -- the failed delivery it takes the place of
     -- Evidence of what was handed over; the message itself is never stored.
     sealed_sha256    BYTEA,
     sealed_bytes     BIGINT,
     certificate      TEXT,                  -- SHA-256 fingerprint of the recipient's certificate
     profile          TEXT,                  -- with which algorithms it was sealed
     relay            TEXT,
+    sent_from        TEXT,                  -- from which of our addresses
+    sent_mode        TEXT CHECK (sent_mode IN ('sta_relay', 'sta_mx', 'edge')),
     reply            TEXT,                  -- the server's answer, verbatim
     PRIMARY KEY (org_id, id),
     FOREIGN KEY (org_id, result_id) REFERENCES result (org_id, id),
@@ -155,6 +160,9 @@ CREATE INDEX delivery_leased ON delivery (lease_until) WHERE state IN ('claimed'
 CREATE INDEX delivery_unknown ON delivery (next_attempt_at) WHERE state = 'unknown';
 CREATE INDEX delivery_order ON delivery (org_id, order_key, address_key, version);
 CREATE INDEX delivery_success ON delivery (org_id, address_key, accepted_at) WHERE accepted_at IS NOT NULL;
+CREATE INDEX delivery_notice ON delivery (notice_at) WHERE notice_at IS NOT NULL;
+CREATE INDEX delivery_fallback ON delivery (updated_at) WHERE fallback = 'due';
+CREATE INDEX delivery_failed ON delivery (org_id, updated_at) WHERE fallback = 'held';
 CREATE INDEX delivery_attention ON delivery (org_id, updated_at) WHERE state IN ('held', 'refused');
 
 -- What happened to a delivery, in order. Append-only.

@@ -1,0 +1,18 @@
+//! `[track]`: following what comes back.
+
+use super::section::section;
+use crate::domain::time::Span;
+
+section! {
+    /// Following what comes back. How long notices are waited for stands in each organization's file.
+    ["track"] TrackSection {
+        /// How often what came in, and the clocks, are looked at.
+        poll: Span = Span::seconds(1),
+        /// Most messages looked at together.
+        batch: usize = 32,
+        /// How long the octets of a message that came in are kept once it is dealt with. What it said stays.
+        keep_mail: Span = Span::seconds(90 * 24 * 3600),
+        /// How long the notices that we owe others are tried.
+        reply_for: Span = Span::seconds(24 * 3600),
+    }
+}

@@ -1,0 +1,405 @@
+//! One message that came in, from claim to its verdict: opened, believed or not, and acted upon in one transaction.
+//!
+//! Whoever sent it learns nothing from us unless it was opened and trusted: what is rejected is rejected in silence.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+
+use super::{Gateway, backoff};
+use crate::{
+    crypto::Hex,
+    domain::{
+        Class, DeliveryId, DirectAddress, Inbound, MessageId, Reason,
+        delivery::{Disposition, Effect, Event, NoticeKind, State},
+        inbound::{Channel, NoticeVerdict, Verdict, Way},
+        order::Priority,
+        organization::SendMode,
+    },
+    observe::{chain, events, failpoint},
+    seal::{self, OpenError, Opening, Verified},
+    store::{
+        StoreError,
+        inbound::{ClaimedMail, Settlement},
+        letter::{NewLetter, Owed},
+        notice::{JudgedNotice, Statement},
+        organization::{Identity, Organization},
+    },
+    track::{About, Notice, Sent, Voucher, believe, reply::Asked},
+    trust::{Certificate, Policy, checks},
+};
+
+/// A message that could not be looked at so often is left to a person.
+const MOST_ATTEMPTS: u32 = 20;
+/// Trust that cannot be checked is tried for this long.
+const TRUST_PATIENCE: Duration = Duration::from_hours(24);
+
+/// Why a message was not dealt with.
+enum Trouble {
+    /// It is tried again.
+    Later(String),
+    /// Somebody else has it now.
+    Lost,
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Lost => Self::Lost,
+            other => Self::Later(chain(&other).clone()),
+        }
+    }
+}
+
+impl Gateway {
+    /// Looks at what came in. Returns how many messages that were.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take_due_mail(self: &Arc<Self>) -> Result<usize, StoreError> {
+        let claimed = self.store.claim_inbound(&self.fresh_lease(), self.settings.track.batch).await?;
+        let count = claimed.len();
+        join_all(claimed.into_iter().map(|claimed| self.take_mail(claimed))).await;
+        Ok(count)
+    }
+
+    async fn take_mail(self: &Arc<Self>, claimed: ClaimedMail) {
+        failpoint::reach("inbound_claimed");
+        let (id, owner) = (claimed.mail.id, claimed.owner);
+        let Err(Trouble::Later(why)) = self.look_at(&claimed).await else { return };
+        let ended = if claimed.attempts + 1 >= MOST_ATTEMPTS {
+            events::MailFailed { inbound: id }.emit();
+            self.store.settle_inbound(&settlement(&claimed, Verdict::Failed, Some(why))).await
+        } else {
+            tracing::warn!(inbound = %id, why, "a message that came in could not be looked at; it is tried again");
+            let now = self.store.now().await.unwrap_or_else(|_| self.clock.now());
+            let wait = backoff::after(&self.settings.worker, claimed.attempts, Priority::Urgent);
+            self.store.put_inbound_back(id, owner, now.plus(wait)).await
+        };
+        if let Err(error) = ended {
+            // Its lease runs out by itself.
+            tracing::warn!(inbound = %id, error = chain(&error), "a message that came in could not be put back");
+        }
+    }
+
+    async fn look_at(self: &Arc<Self>, claimed: &ClaimedMail) -> Result<(), Trouble> {
+        let mail = &claimed.mail;
+        let Some(org) = mail.org else { return self.end(claimed, Verdict::Nobody, None).await };
+        let organization = self.organization(org).await?;
+        let Some(identity) = organization.identities.iter().find(|identity| identity.address == mail.identity) else {
+            return self.end(claimed, Verdict::Nobody, Some("the organization has no such address any more".into())).await;
+        };
+        if identity.mode == SendMode::Edge {
+            return self.look_at_clear(claimed, &organization, identity).await;
+        }
+        match self.open_mail(claimed, &organization, identity).await? {
+            Ok(verified) => self.look_at_opened(claimed, &organization, &verified).await,
+            Err(error) => {
+                if let Some(notice) = Notice::read(&mail.raw) {
+                    return self.take_clear_notice(claimed, &organization, identity, &notice).await;
+                }
+                self.reject(claimed, error.reason(), error.to_string()).await
+            }
+        }
+    }
+
+    /// Opens a sealed message on the CPU pool. The inner error is final.
+    async fn open_mail(
+        &self,
+        claimed: &ClaimedMail,
+        organization: &Arc<Organization>,
+        identity: &Identity,
+    ) -> Result<Result<Verified, OpenError>, Trouble> {
+        let later = |error: &dyn std::error::Error| Trouble::Later(chain(error).clone());
+        let own = self.own(organization.id, &identity.address).await?;
+        let believed = self.receiving(organization.id).await.map_err(|error| later(&error))?;
+        let strictness = organization.file.trust.receiving();
+        let (raw, rcpt, at) = (Arc::new(claimed.mail.raw.clone()), identity.address.clone(), self.clock.now());
+        // Who says to have signed it: what their issuers publish is asked for before anything is believed.
+        let (message, keys, known) = (Arc::clone(&raw), Arc::clone(&own), Arc::clone(&believed));
+        let presented = self.on_cpu(move || seal::presented(&message, &keys, &known.intermediates)).await?;
+        let presented = match presented {
+            Ok(presented) => presented,
+            Err(error) => return Ok(Err(error)),
+        };
+        let intermediates = [&believed.intermediates[..], &presented.carried].concat();
+        let policy = Policy::under(&strictness, &believed.anchors, &intermediates);
+        let gathered = Arc::new(self.inquirer.gather(&presented.signers, policy, at).await);
+        let (statements, strict) = (Arc::clone(&gathered), strictness.clone());
+        let opened = self
+            .on_cpu(move || {
+                let policy = statements.policy(Policy::under(&strict, &believed.anchors, &intermediates));
+                seal::open(&raw, Opening { own: &own, policy, at, rcpt: Some(&rcpt) })
+            })
+            .await?
+            .map_err(|error| match error {
+                OpenError::Trust(error) => OpenError::Trust(gathered.explain(error)),
+                other => other,
+            });
+        match opened {
+            // What cannot be checked now may be checked later; for how long is the same as when sending.
+            Err(OpenError::Trust(error))
+                if error.class() == Class::Retry && self.clock.now().since(claimed.mail.received_at) < TRUST_PATIENCE =>
+            {
+                Err(Trouble::Later(chain(&error).clone()))
+            }
+            opened => Ok(opened),
+        }
+    }
+
+    async fn on_cpu<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
+        let _place = self.cpu.acquire().await.map_err(|_| Trouble::Later("the gateway is stopping".into()))?;
+        tokio::task::spawn_blocking(work).await.map_err(|error| Trouble::Later(format!("opening it failed: {error}")))
+    }
+
+    async fn look_at_opened(
+        &self,
+        claimed: &ClaimedMail,
+        organization: &Organization,
+        verified: &Verified,
+    ) -> Result<(), Trouble> {
+        let source = format!("signer {}", Hex(&verified.signer().fingerprint()));
+        // Its signer is trusted and bound to the domain: what it has shown is learnt.
+        self.store.learn(&verified.from().domain_key(), seal::shown(verified)).await?;
+        if let Some(notice) = Notice::read(verified.inner()) {
+            let signer: &Certificate = verified.signer();
+            let bound = |address: &DirectAddress| checks::bound(signer, address).is_ok();
+            return self.take_notice(claimed, organization, &notice, Voucher::Signer(&bound), source).await;
+        }
+        let asked = Asked::read(verified.inner(), verified.from());
+        // A null reverse path is a machine's (RFC 5321 4.5.5): answering it would make two machines thank each other for ever.
+        let machine = claimed.mail.way == Way::Smtp && claimed.mail.envelope_from.is_none();
+        let until = self.clock.now().plus(self.settings.track.reply_for.0);
+        let kinds = [(NoticeKind::Processed, true), (NoticeKind::Dispatched, asked.dispatched)];
+        let owed = kinds.into_iter().filter(|(_, owed)| *owed && !machine);
+        let headers = verified.headers();
+        let answered: Vec<MessageId> = headers.in_reply_to.iter().chain(&headers.references).cloned().collect();
+        let letter = NewLetter {
+            org: organization.id,
+            settlement: settlement(claimed, Verdict::Letter, None),
+            identity: claimed.mail.identity.clone(),
+            sender: verified.from().clone(),
+            message_id: verified.message_id().cloned(),
+            answers: self.answered(organization, &answered).await?,
+            source,
+            inner: verified.inner().to_vec(),
+            received_at: claimed.mail.received_at,
+            owed: owed.map(|(kind, _)| Owed { kind, to: asked.to.clone(), until }).collect(),
+        };
+        self.take_letter(&letter).await
+    }
+
+    /// In edge mode the HISP has opened and judged it; who brought it is all there is to go by.
+    async fn look_at_clear(
+        &self,
+        claimed: &ClaimedMail,
+        organization: &Organization,
+        identity: &Identity,
+    ) -> Result<(), Trouble> {
+        let mail = &claimed.mail;
+        if let Some(notice) = Notice::read(&mail.raw) {
+            return self.take_clear_notice(claimed, organization, identity, &notice).await;
+        }
+        let authenticated = match &mail.channel {
+            Channel::Mailbox(mailbox) => *mailbox == identity.id,
+            Channel::Relay(name) => identity.relay.as_deref() == Some(name),
+            Channel::None => false,
+        };
+        if !authenticated {
+            return self.reject(claimed, Reason::NotSigned, "anybody could have brought it".into()).await;
+        }
+        let Some(headers) = clear::Headers::read(&mail.raw) else {
+            return self.reject(claimed, Reason::Malformed, "it has no sender that can be read".into()).await;
+        };
+        if headers.from == identity.address {
+            // Our own message, as the HISP keeps it: by which id it knows it.
+            if let (Some(ours), Some(theirs)) = (&headers.mark, &headers.message_id) {
+                for sent in self.store.sent_messages(organization.id, std::slice::from_ref(ours)).await? {
+                    self.store.learn_alias(organization.id, sent.id, theirs).await?;
+                }
+            }
+            return self.end(claimed, Verdict::OwnCopy, None).await;
+        }
+        let letter = NewLetter {
+            org: organization.id,
+            settlement: settlement(claimed, Verdict::Letter, None),
+            identity: mail.identity.clone(),
+            sender: headers.from,
+            message_id: headers.message_id,
+            answers: self.answered(organization, &headers.answers).await?,
+            source: channel_words(&mail.channel),
+            inner: mail.raw.clone(),
+            received_at: mail.received_at,
+            // The notices are the HISP's to send.
+            owed: Vec::new(),
+        };
+        self.take_letter(&letter).await
+    }
+
+    async fn take_clear_notice(
+        &self,
+        claimed: &ClaimedMail,
+        organization: &Organization,
+        identity: &Identity,
+        notice: &Notice,
+    ) -> Result<(), Trouble> {
+        let voucher = Voucher::Clear {
+            identity: &identity.address,
+            identity_id: identity.id,
+            relay: identity.relay.as_deref(),
+            channel: &claimed.mail.channel,
+        };
+        self.take_notice(claimed, organization, notice, voucher, channel_words(&claimed.mail.channel)).await
+    }
+
+    async fn take_notice(
+        &self,
+        claimed: &ClaimedMail,
+        organization: &Organization,
+        notice: &Notice,
+        voucher: Voucher<'_>,
+        source: String,
+    ) -> Result<(), Trouble> {
+        let mut statements = Vec::with_capacity(notice.about.len());
+        for about in &notice.about {
+            statements.push(self.statement(organization, notice, about, voucher, &source).await?);
+        }
+        let judged = JudgedNotice {
+            org: organization.id,
+            settlement: settlement(claimed, Verdict::Notice, notice.about.is_empty().then(|| "it says nothing".to_owned())),
+            received_at: claimed.mail.received_at,
+            form: notice.form.as_str(),
+            source,
+            statements,
+        };
+        failpoint::reach("notice_before_commit");
+        let outcomes = self.store.take_notice(&judged).await?;
+        failpoint::reach("notice_after_commit");
+        let (org, inbound) = (organization.id, claimed.mail.id);
+        for outcome in outcomes {
+            match (outcome.verdict, outcome.about, outcome.kind) {
+                (NoticeVerdict::Applied | NoticeVerdict::Early, Some(delivery), Some(kind)) => {
+                    events::NoticeApplied { org, delivery, kind }.emit();
+                }
+                (verdict, delivery, _) => events::NoticeIgnored { org, inbound, delivery, verdict }.emit(),
+            }
+            if let Some(delivery) = outcome.about {
+                if outcome.effects.contains(&Effect::Charge) {
+                    events::ChargeMade { org, delivery }.emit();
+                }
+                if outcome.effects.contains(&Effect::Credit) {
+                    events::CreditMade { org, delivery }.emit();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What one statement is about, and whether it counts.
+    async fn statement(
+        &self,
+        organization: &Organization,
+        notice: &Notice,
+        about: &About,
+        voucher: Voucher<'_>,
+        source: &str,
+    ) -> Result<Statement, StoreError> {
+        let mut statement = Statement {
+            kind: about.kind,
+            stated: about.stated.clone(),
+            original_message_id: about.message_ids.first().map(ToString::to_string),
+            final_recipient: about.recipients.first().cloned(),
+            status: about.status.clone(),
+            cause: about.cause.clone(),
+            about: None,
+            doubt: None,
+            change: None,
+            credit: false,
+        };
+        for message in self.store.sent_messages(organization.id, &about.message_ids).await? {
+            let mode = message.mode.unwrap_or(SendMode::StaRelay);
+            let sent = Sent {
+                to: &message.to,
+                from: message.from.as_ref(),
+                mode,
+                relay: message.relay.as_deref(),
+                held_by_relay: matches!(message.state, State::Accepted | State::OnWire | State::Unknown)
+                    && matches!(message.disposition, None | Some(Disposition::Awaited)),
+            };
+            match believe(notice.form, about, &sent, voucher) {
+                Ok(()) => {
+                    statement.about = Some(message.id);
+                    statement.doubt = None;
+                    statement.change = about.kind.map(|kind| {
+                        let mut change = Self::notice_move(organization, &message, mode, Event::Notice(kind));
+                        change.note = Some(match &about.cause {
+                            Some(cause) => format!("{kind}, said by {source}: {cause}"),
+                            None => format!("{kind}, said by {source}"),
+                        });
+                        change
+                    });
+                    let credits = organization.file.price.as_ref().is_none_or(|price| price.credit_trust_failures);
+                    statement.credit = credits && about.trust_failure().is_some();
+                    return Ok(statement);
+                }
+                Err(doubt) => {
+                    statement.about = statement.about.or(Some(message.id));
+                    statement.doubt = statement.doubt.or_else(|| Some(doubt.meaning().to_owned()));
+                }
+            }
+        }
+        Ok(statement)
+    }
+
+    async fn take_letter(&self, letter: &NewLetter) -> Result<(), Trouble> {
+        failpoint::reach("notice_before_commit");
+        if let Some(id) = self.store.take_letter(letter).await? {
+            events::LetterReceived { org: letter.org, letter: id }.emit();
+        }
+        failpoint::reach("notice_after_commit");
+        Ok(())
+    }
+
+    /// The delivery a letter answers, when it names one.
+    async fn answered(&self, organization: &Organization, ids: &[MessageId]) -> Result<Option<DeliveryId>, StoreError> {
+        let sent = self.store.sent_messages(organization.id, ids.get(..ids.len().min(10)).unwrap_or_default()).await?;
+        Ok(sent.first().map(|sent| sent.id))
+    }
+
+    async fn reject(&self, claimed: &ClaimedMail, reason: Reason, why: String) -> Result<(), Trouble> {
+        self.end(claimed, Verdict::Rejected, Some(format!("{reason}: {why}"))).await?;
+        events::MailRejected { inbound: claimed.mail.id, reason }.emit();
+        Ok(())
+    }
+
+    async fn end(&self, claimed: &ClaimedMail, verdict: Verdict, detail: Option<String>) -> Result<(), Trouble> {
+        Ok(self.store.settle_inbound(&settlement(claimed, verdict, detail)).await?)
+    }
+
+    /// The id a HISP gave our message, when its answer to the final dot says so.
+    pub(super) async fn learn_from_reply(&self, work: &crate::store::delivery::Work, reply: &str) {
+        for id in clear::ids_in(reply).filter(|id| *id != work.message_id) {
+            if let Err(error) = self.store.learn_alias(work.org, work.id, &id).await {
+                tracing::warn!(delivery = %work.id, error = chain(&error), "the id a HISP gave a message could not be kept");
+            }
+        }
+    }
+}
+
+fn settlement(claimed: &ClaimedMail, verdict: Verdict, detail: Option<String>) -> Settlement {
+    let mail: &Inbound = &claimed.mail;
+    // What is kept about a message for good never quotes more of it than a line.
+    let detail = detail.map(|text| text.chars().filter(|c| !c.is_control()).take(300).collect());
+    Settlement { id: mail.id, owner: claimed.owner, verdict, detail }
+}
+
+fn channel_words(channel: &Channel) -> String {
+    match channel {
+        Channel::Relay(name) => format!("relay {name}"),
+        Channel::Mailbox(_) => "the address's own mailbox".to_owned(),
+        Channel::None => "nobody".to_owned(),
+    }
+}
+
+/// Reading mail that came in the clear.
+mod clear;

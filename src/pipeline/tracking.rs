@@ -1,0 +1,189 @@
+//! The loop that follows what comes back: mail is looked at, clocks run out, failures fall back, notices that we owe leave.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
+
+use super::{Gateway, delivering::unknown_wait};
+use crate::{
+    domain::{
+        OrgScope,
+        delivery::{Disposition, Effect, Event},
+        organization::{Billable, SendMode},
+    },
+    observe::{chain, events, health::Part},
+    store::{
+        StoreError,
+        delivery::{Move, Work},
+        notice::Silent,
+        organization::Organization,
+    },
+    track::{ClockWatch, deadlines::Clocks},
+};
+
+/// How long to wait when the store does not answer.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
+/// Silent for so long, the loop is not well.
+const SILENCE: Duration = Duration::from_mins(5);
+/// Most clocks or failures looked after together.
+const TOGETHER: usize = 256;
+/// How often old mail is forgotten.
+const FORGET_EVERY: Duration = Duration::from_hours(1);
+
+impl Gateway {
+    /// Follows what comes back until `stop` is cancelled. What it is working on then is finished, or free again when its
+    /// lease runs out.
+    pub async fn track_until(self: &Arc<Self>, stop: &CancellationToken) {
+        let keeper = tokio::spawn(Arc::clone(self).keep_leases());
+        self.health.expect(Part::Track, SILENCE);
+        let began = Instant::now();
+        let mut watch: Option<ClockWatch> = None;
+        let mut forgot: Option<Instant> = None;
+        while !stop.is_cancelled() {
+            let worked = self.track_once(&mut watch, began.elapsed()).await;
+            self.health.say(Part::Track, worked.is_ok());
+            let idle = match worked {
+                Ok(0) => self.until_next_deadline().await,
+                Ok(_) => Duration::ZERO,
+                Err(error) => {
+                    tracing::error!(error = chain(&error), "what comes back cannot be followed: the store does not answer");
+                    STORE_AGAIN
+                }
+            };
+            if forgot.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
+                forgot = Some(Instant::now());
+                self.forget_old_mail().await;
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(idle) => {}
+            }
+        }
+        keeper.abort();
+    }
+
+    /// Does everything that is due now, once; returns how much that was. `watch` is the watch over the clocks, begun at the
+    /// first call; `monotonic` the time on a clock that never jumps.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn track_once(self: &Arc<Self>, watch: &mut Option<ClockWatch>, monotonic: Duration) -> Result<usize, StoreError> {
+        // Expiry goes by the store's clock, so that is the one to be watched.
+        let wall = self.store.now().await?;
+        let clocks = watch.get_or_insert_with(|| ClockWatch::begin(wall, monotonic)).look(wall, monotonic);
+        match clocks {
+            Clocks::Parted(apart) => events::ClockParted { apart }.emit(),
+            Clocks::Together => events::ClockTogether { process: self.process }.emit(),
+            Clocks::Agree | Clocks::Apart => {}
+        }
+        // Mail first: it may hold the answer whose clock is about to run out.
+        let mut worked = self.take_due_mail().await?;
+        if clocks.may_expire() {
+            worked += self.expire_due().await?;
+        }
+        worked += self.fall_back_due(TOGETHER).await?;
+        worked += self.send_due_replies().await?;
+        Ok(worked)
+    }
+
+    async fn until_next_deadline(&self) -> Duration {
+        let poll = self.settings.track.poll.0;
+        let (Ok(Some(next)), Ok(now)) = (self.store.next_deadline().await, self.store.now().await) else { return poll };
+        // One that is past waits for mail to be looked at, or for the clock.
+        if next <= now { poll } else { next.since(now).min(poll) }
+    }
+
+    /// Ends the waiting of deliveries whose clock has run out. Returns how many moved.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn expire_due(self: &Arc<Self>) -> Result<usize, StoreError> {
+        let silent = self.store.silent_deliveries(TOGETHER).await?;
+        // Together, so that they share commits; each by itself, so that one that fails holds nobody else.
+        let expired = join_all(silent.into_iter().map(|silent| self.expire(silent))).await;
+        Ok(expired.into_iter().sum())
+    }
+
+    async fn expire(&self, silent: Silent) -> usize {
+        let (org, delivery) = (silent.org, silent.id);
+        let moved = async {
+            let organization = self.organization(org).await?;
+            let mut change = Move::new(org, delivery, Event::DeadlinePassed);
+            change.zone = organization.file.time_zone.clone();
+            change.note = Some(self.why_expired(&silent).await?);
+            self.committer.apply(change).await
+        };
+        match moved.await {
+            Ok(moved) => {
+                match moved.delivery.disposition {
+                    Some(Disposition::Unconfirmed) => events::DeliveryUnconfirmed { org, delivery }.emit(),
+                    _ => events::DeliveryExpired { org, delivery }.emit(),
+                }
+                if moved.effects.contains(&Effect::Charge) {
+                    events::ChargeMade { org, delivery }.emit();
+                }
+                1
+            }
+            // The answer came at the last moment, or another process was first.
+            Err(StoreError::Lost | StoreError::Illegal(_)) => 0,
+            Err(error) => {
+                tracing::error!(%delivery, error = chain(&error), "a clock ran out and could not be recorded; it is tried again");
+                0
+            }
+        }
+    }
+
+    /// For the delivery's history. A domain that has never answered anything may not be able to open what we send: then the
+    /// way it was sealed is the first thing to look at.
+    async fn why_expired(&self, silent: &Silent) -> Result<String, StoreError> {
+        if silent.disposition == Disposition::Processed {
+            return Ok("it was opened, and its final place never confirmed".to_owned());
+        }
+        let domain = silent.to.domain_key();
+        if !self.store.habit(silent.org, &silent.to).await?.never_answered() {
+            return Ok(format!("no answer in time; {domain} has answered other messages"));
+        }
+        let sealed_with = self.store.sealed_with(OrgScope::One(silent.org), silent.id).await?;
+        Ok(sealed_with.map_or_else(
+            || format!("no answer in time; {domain} has never answered anything"),
+            |with| format!("no answer in time; {}", with.never_answered(&domain)),
+        ))
+    }
+
+    async fn forget_old_mail(&self) {
+        let before = self.clock.now().minus(self.settings.track.keep_mail.0);
+        if let Err(error) = self.store.forget_inbound(before).await {
+            tracing::warn!(error = chain(&error), "old mail could not be forgotten; it is tried again");
+        }
+    }
+
+    /// Whether a message asks to be told of its final place.
+    pub(super) async fn asks_dispatched(
+        &self,
+        organization: &Organization,
+        mode: SendMode,
+        work: &Work,
+    ) -> Result<bool, StoreError> {
+        let habit = self.habit(work.org, &work.target.address).await?;
+        let billable: Billable = work.billable;
+        Ok(habit.asks_dispatched(organization.file.ask_dispatched(&work.target.address), mode, billable))
+    }
+
+    /// What a notice about something sent to `to` in `mode` needs to move it.
+    pub(super) fn notice_move(
+        organization: &Organization,
+        sent: &crate::store::notice::SentMessage,
+        mode: SendMode,
+        event: Event,
+    ) -> Move {
+        let mut change = Move::new(organization.id, sent.id, event);
+        change.zone = organization.file.time_zone.clone();
+        change.notice_within = organization.file.notice_within(&sent.to, mode);
+        change.unknown_wait = unknown_wait(organization, sent.priority);
+        change
+    }
+}

@@ -1,0 +1,220 @@
+//! What follows when a delivery has failed for good: the next tier of the organization's fallback, or a person.
+//!
+//! The failure itself only leaves a mark, in its own transaction; whoever takes the mark away does it in one transaction
+//! with what follows, so that it follows once.
+
+use super::{Doing as _, Result, Store, StoreError, Tx, delivery::record_event, read, read_json};
+use crate::domain::{
+    DeliveryId, MessageId, OrgId, OrgScope, Reason, ResultId, Timestamp,
+    delivery::State,
+    order::Priority,
+    organization::{Billable, WhenUnknown},
+    route::{Candidate, Target, Verdict},
+};
+
+/// A delivery that has failed, and whose fallback is due.
+#[derive(Debug, Clone)]
+pub struct FailedDelivery {
+    /// Whose.
+    pub org: OrgId,
+    /// Which.
+    pub id: DeliveryId,
+    /// Of which result.
+    pub result: ResultId,
+    /// The site the result is of.
+    pub site: String,
+    /// Where it did not arrive.
+    pub target: Target,
+    /// What is charged for.
+    pub fee_code: String,
+    /// Routine or urgent.
+    pub priority: Priority,
+    /// Why it failed.
+    pub reason: Option<Reason>,
+    /// Where else the result went: each address in lower case, and whether it failed there too.
+    pub elsewhere: Vec<(String, bool)>,
+}
+
+/// What follows.
+#[derive(Debug, Clone)]
+pub enum Following {
+    /// Deliveries to these addresses, each with the line of the trace that says why.
+    Deliveries(Vec<(Target, Candidate)>, NewTerms),
+    /// A person has to look.
+    Hold(String),
+    /// Nothing: who is meant has the result, or will have it.
+    Needless(String),
+}
+
+/// What the new deliveries are made of, beside what they have in common with the failed one.
+#[derive(Debug, Clone)]
+pub struct NewTerms {
+    /// The domain Message-IDs are made under.
+    pub from_domain: String,
+    /// When they become billable.
+    pub billable: Billable,
+    /// What an unknown outcome does.
+    pub when_unknown: WhenUnknown,
+    /// How long transport errors are retried.
+    pub retry_until: Timestamp,
+}
+
+/// Asked every second, so along its index.
+pub(super) const DUE: &str =
+    "SELECT org_id, id, result_id, site, target, fee_code, priority, reason FROM delivery WHERE fallback = 'due'
+    ORDER BY updated_at LIMIT $1";
+
+type FailedRow = (String, String, String, String, String, String, String, Option<String>);
+
+impl Store {
+    /// Deliveries whose fallback is due, the oldest failure first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn due_fallbacks(&self, most: usize) -> Result<Vec<FailedDelivery>> {
+        let rows: Vec<FailedRow> = on!(&self.db, pool => sqlx::query_as(
+            DUE).bind(i64::try_from(most).unwrap_or(i64::MAX)).fetch_all(pool).await)
+        .doing("look for deliveries that fall back")?;
+        let mut due = Vec::with_capacity(rows.len());
+        for (org, id, result, site, target, fee_code, priority, reason) in rows {
+            let elsewhere: Vec<(String, bool)> = on!(&self.db, pool => sqlx::query_as(
+                "SELECT address_key, (state IN ('refused', 'cancelled') OR COALESCE(disposition, '') IN ('failed', 'expired'))
+                 FROM delivery WHERE org_id = $1 AND result_id = $2 ORDER BY created_at")
+                .bind(&org).bind(&result).fetch_all(pool).await)
+            .doing("look where else a result went")?;
+            due.push(FailedDelivery {
+                org: read("organization id", &org)?,
+                id: read("delivery id", &id)?,
+                result: read("result id", &result)?,
+                site,
+                target: read_json("target", target.as_bytes())?,
+                fee_code,
+                priority: read("priority", &priority)?,
+                reason: reason.as_deref().map(|reason| read("reason", reason)).transpose()?,
+                elsewhere,
+            });
+        }
+        Ok(due)
+    }
+
+    /// Lets follow what follows from a failure: once. What a newer version has taken the place of falls back no more.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`] when it has followed already.
+    pub async fn fall_back(&self, failed: &FailedDelivery, following: &Following) -> Result<Vec<DeliveryId>> {
+        let made = insist!(self.fall_back_once(failed, following))?;
+        if !made.is_empty() {
+            self.wake();
+        }
+        Ok(made)
+    }
+
+    async fn fall_back_once(&self, failed: &FailedDelivery, following: &Following) -> Result<Vec<DeliveryId>> {
+        let mut tx = self.begin().await?;
+        let now = self.now_within(&mut tx).await?;
+        let (org, id) = (failed.org.to_string(), failed.id.to_string());
+        let row: Option<(Option<String>, String)> = locked!(
+            &mut tx,
+            query_as("SELECT fallback, state FROM delivery WHERE org_id = $1 AND id = $2").bind(&org).bind(&id).fetch_optional
+        )
+        .doing("read a failed delivery")?;
+        let Some((_, state)) = row.filter(|(mark, _)| mark.as_deref() == Some("due")) else { return Err(StoreError::Lost) };
+        let state: State = read("state", &state)?;
+        let mut made = Vec::new();
+        let (mark, note) = if superseded(&mut tx, &org, failed).await? {
+            ("needless", "a newer version of the result takes its own way".to_owned())
+        } else {
+            match following {
+                Following::Hold(why) => ("held", why.clone()),
+                Following::Needless(why) => ("needless", why.clone()),
+                Following::Deliveries(targets, terms) => {
+                    for (target, candidate) in targets {
+                        made.extend(make(&mut tx, failed, target, candidate, terms, now).await?);
+                    }
+                    // Everybody meant has it by another delivery made meanwhile.
+                    let mark = if made.is_empty() { "needless" } else { "made" };
+                    let addresses: Vec<&str> = targets.iter().map(|(target, _)| target.address.as_str()).collect();
+                    (mark, format!("goes to {} instead", addresses.join(", ")))
+                }
+            }
+        };
+        within!(&mut tx, c => sqlx::query("UPDATE delivery SET fallback = $1, updated_at = $2 WHERE org_id = $3 AND id = $4")
+            .bind(mark).bind(now.micros()).bind(&org).bind(&id).execute(c).await.map(drop))
+        .doing("take a fallback's mark away")?;
+        record_event(&mut tx, &org, &id, now, "fallback", state, Some(&note)).await?;
+        if !made.is_empty() {
+            self.announce(&mut tx).await?;
+        }
+        tx.commit().await?;
+        Ok(made)
+    }
+
+    /// A person has seen to a failed delivery: it leaves the worklist. `false` when it is not on it as such.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn seen_to(&self, scope: OrgScope, id: DeliveryId, note: &str) -> Result<bool> {
+        let Some((view, _)) = self.delivery_view(scope, id).await? else { return Err(StoreError::Lost) };
+        let mut tx = self.begin().await?;
+        let now = self.now_within(&mut tx).await?;
+        let (org, id) = (view.org.to_string(), id.to_string());
+        let marked = within!(&mut tx, c => sqlx::query(
+            "UPDATE delivery SET fallback = 'seen', updated_at = $1 WHERE org_id = $2 AND id = $3 AND fallback = 'held'")
+            .bind(now.micros()).bind(&org).bind(&id).execute(c).await.map(|done| done.rows_affected()))
+        .doing("note that somebody has seen to a delivery")?;
+        if marked == 1 {
+            record_event(&mut tx, &org, &id, now, "seen_to", view.state, Some(note)).await?;
+        }
+        tx.commit().await?;
+        Ok(marked == 1)
+    }
+}
+
+/// Whether a later version that replaces the result has come in.
+async fn superseded(tx: &mut Tx, org: &str, failed: &FailedDelivery) -> Result<bool> {
+    let later: Option<i64> = within!(tx, c => sqlx::query_scalar(
+        "SELECT n.version FROM result r JOIN result n ON n.org_id = r.org_id AND n.order_id = r.order_id AND n.version > r.version
+         WHERE r.org_id = $1 AND r.id = $2 AND n.status <> 'addendum' LIMIT 1")
+        .bind(org).bind(failed.result.to_string()).fetch_optional(c).await)
+    .doing("look for a later version")?;
+    Ok(later.is_some())
+}
+
+/// One delivery in the place of the failed one, with its line in the trace. `None` when the address has one already.
+async fn make(
+    tx: &mut Tx,
+    failed: &FailedDelivery,
+    target: &Target,
+    candidate: &Candidate,
+    terms: &NewTerms,
+    now: Timestamp,
+) -> Result<Option<DeliveryId>> {
+    let (org, id) = (failed.org.to_string(), DeliveryId::new());
+    let json = String::from_utf8(super::write_json("target", target)?).unwrap_or_default();
+    let made = within!(tx, c => sqlx::query(
+        "INSERT INTO delivery (org_id, id, result_id, order_key, version, site, address, address_key, target, message_id, document_id,
+            fee_code, test, priority, state, fee, unknown_attempts, stopped, billable, when_unknown, wants_dispatched, attempts,
+            next_attempt_at, retry_until, rechecks, created_at, updated_at, fallback_of)
+         SELECT d.org_id, $1, d.result_id, d.order_key, d.version, d.site, $2, $3, $4, $5, $6, d.fee_code, d.test, d.priority, 'queued', 'none',
+            0, FALSE, $7, $8, FALSE, 0, CAST($9 AS BIGINT), CAST($10 AS BIGINT), 0, CAST($9 AS BIGINT), CAST($9 AS BIGINT), d.id
+         FROM delivery d WHERE d.org_id = $11 AND d.id = $12
+            AND NOT EXISTS (SELECT 1 FROM delivery e WHERE e.org_id = d.org_id AND e.result_id = d.result_id AND e.address_key = $3)")
+        .bind(id.to_string()).bind(target.address.as_str()).bind(target.address.key()).bind(json)
+        .bind(MessageId::of(id, &terms.from_domain).as_str()).bind(uuid::Uuid::now_v7().to_string()).bind(terms.billable.as_str())
+        .bind(terms.when_unknown.as_str()).bind(now.micros()).bind(terms.retry_until.micros()).bind(&org).bind(failed.id.to_string())
+        .execute(c).await.map(|done| done.rows_affected()))
+    .doing("make a delivery in the place of a failed one")?;
+    let json = String::from_utf8(super::write_json("candidate", candidate)?).unwrap_or_default();
+    within!(tx, c => sqlx::query(
+        "INSERT INTO route_recipient (org_id, result_id, position, verdict, rule, reason, candidate)
+         VALUES ($1, $2, (SELECT COALESCE(MAX(position), -1) + 1 FROM route_recipient WHERE org_id = $1 AND result_id = $2), $3, $4, $5, $6)")
+        .bind(&org).bind(failed.result.to_string()).bind(if made == 1 { Verdict::Taken } else { Verdict::Dropped }.as_str())
+        .bind(candidate.rule.as_str()).bind(candidate.reason.map(Reason::as_str)).bind(json).execute(c).await.map(drop))
+    .doing("record a fallback in the trace")?;
+    if made == 0 {
+        return Ok(None);
+    }
+    let note = format!("in the place of {}, which failed", failed.id);
+    record_event(tx, &org, &id.to_string(), now, "routed", State::Queued, Some(&note)).await?;
+    Ok(Some(id))
+}

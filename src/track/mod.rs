@@ -1,0 +1,21 @@
+//! Step 6: what became of every message.
+//!
+//! A [`Notice`] is read tolerantly ([`mdn`], [`dsn`]), because peers fold, space and capitalize as they like; and believed
+//! strictly ([`matching`]): it must name our message and its recipient, and come from where it must. [`deadlines`] watches
+//! the clock by which silence is judged; [`reply`] writes the notices that we owe to others.
+
+/// Whether the clock by which silence is judged can be believed.
+pub mod deadlines;
+mod dsn;
+mod fields;
+/// Whether a notice counts for a delivery.
+pub mod matching;
+mod mdn;
+/// MDNs and DSNs.
+pub mod notice;
+/// The notices that we send back.
+pub mod reply;
+
+pub use deadlines::ClockWatch;
+pub use matching::{Doubt, Sent, Voucher, believe};
+pub use notice::{About, Form, Notice};

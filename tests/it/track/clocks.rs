@@ -1,0 +1,124 @@
+//! Silence: exact to the second, across restarts, and never by a clock that jumped.
+
+use std::time::Duration;
+
+use postern::domain::{OrgScope, organization::SendMode};
+
+use super::world::{DOMAIN, Tracking};
+use crate::store::world::World;
+
+const STA: SendMode = SendMode::StaRelay;
+
+on_both_engines! {
+    async fn mt_4_no_processed_in_time_has_expired_to_the_second_and_after_a_restart_too(world: &World) {
+        let t = Tracking::open(world, STA, "").await;
+        let id = t.send("A1", "nomdn").await;
+        world.pass(Duration::from_hours(1) - Duration::from_micros(1)).await;
+        assert_eq!(t.gateway.expire_due().await.unwrap(), 0, "not a moment too early");
+        let after = t.restarted().await;
+        world.pass(Duration::from_micros(1)).await;
+        assert_eq!(after.expire_due().await.unwrap(), 1);
+        assert_eq!(t.stands(id).await, "accepted expired no_processed charged");
+        assert_eq!(after.expire_due().await.unwrap(), 0, "once");
+        let (_, history) = world.store.delivery_view(OrgScope::All, id).await.unwrap().unwrap();
+        let note = history.last().unwrap().detail.clone().unwrap();
+        assert!(note.contains("has never answered") && note.contains("aes-256-cbc") && note.contains("pkcs1"), "{note}");
+    }
+
+    async fn mt_27_processed_without_dispatched_is_unconfirmed_and_never_falls_back(world: &World) {
+        let t = Tracking::open(world, STA, "[routing]\nfallback = [\"organization\", \"hold\"]\n[[target]]\ndirect = \"all@direct.example.org\"\nwhen = \"only_if_none\"\n").await;
+        let id = t.send("A1", "processedonly").await;
+        world.pass(Duration::from_mins(59)).await;
+        t.bring(1).await;
+        assert_eq!(t.gateway.expire_due().await.unwrap(), 0);
+        world.pass(Duration::from_mins(1)).await;
+        assert_eq!(t.gateway.expire_due().await.unwrap(), 1, "both clocks started at acceptance");
+        assert_eq!(t.stands(id).await, "accepted unconfirmed no_dispatched charged");
+        t.gateway.track_once(&mut None, Duration::ZERO).await.unwrap();
+        assert_eq!((t.deliveries("A1").await.len(), world.column(id, "fallback").await.as_str()), (1, ""));
+    }
+
+    async fn mt_28_a_dispatched_that_comes_late_is_recorded_and_changes_nothing(world: &World) {
+        let t = Tracking::open(world, STA, "").await;
+        let id = t.send("A1", "pcp").await;
+        let both = t.written(2).await;
+        t.take(t.mail(both[0].clone())).await;
+        world.pass(Duration::from_hours(1)).await;
+        t.gateway.expire_due().await.unwrap();
+        world.pass(Duration::from_mins(5)).await;
+        t.take(t.mail(both[1].clone())).await;
+        assert_eq!(t.stands(id).await, "accepted unconfirmed no_dispatched charged");
+        assert_eq!(t.recorded(id).await, ["processed:applied", "dispatched:late"]);
+    }
+
+    async fn each_mode_organization_and_domain_has_its_own_time(world: &World) {
+        let more = "[tracking]\nnotice_within = \"10m\"\n[[peer]]\ndomain = \"direct.elsewhere.example\"\nnotice_within = \"4h\"\n";
+        let t = Tracking::open(world, STA, more).await;
+        let ids = t.submit("A1", &[&format!("nomdn@{DOMAIN}"), "nomdn@direct.elsewhere.example"]).await;
+        let mut waits = Vec::new();
+        for id in ids {
+            waits.push(world.column(id, "address || ' ' || CAST((notice_at - accepted_at) / 60000000 AS TEXT)").await);
+        }
+        waits.sort();
+        assert_eq!(waits, ["nomdn@direct.elsewhere.example 240".to_owned(), format!("nomdn@{DOMAIN} 10")]);
+    }
+
+    async fn mail_that_came_in_time_and_was_not_looked_at_yet_is_looked_at_first(world: &World) {
+        let t = Tracking::open(world, STA, "[tracking]\ndispatched = \"never\"\n").await;
+        let id = t.send("A1", "pcp").await;
+        let notice = t.written(1).await.remove(0);
+        world.pass(Duration::from_mins(59)).await;
+        world.store.keep_inbound(&t.mail(notice)).await.unwrap();
+        world.pass(Duration::from_mins(5)).await;
+        assert_eq!(t.gateway.expire_due().await.unwrap(), 0, "the answer may lie there");
+        t.gateway.track_once(&mut None, Duration::ZERO).await.unwrap();
+        assert_eq!(t.stands(id).await, "accepted processed - charged");
+    }
+
+    async fn nothing_expires_by_a_clock_that_jumped(world: &World) {
+        let t = Tracking::open(world, STA, "").await;
+        let id = t.send("A1", "nomdn").await;
+        let (mut watch, mut monotonic) = (None, Duration::ZERO);
+        let mut look = async |wall: Duration, passes: Duration| {
+            world.pass(wall).await;
+            monotonic += passes;
+            t.gateway.track_once(&mut watch, monotonic).await.unwrap();
+            world.column(id, "disposition").await
+        };
+        assert_eq!(look(Duration::ZERO, Duration::ZERO).await, "awaited");
+        let second = Duration::from_secs(1);
+        assert_eq!(look(Duration::from_hours(2), second).await, "awaited", "two hours in a second");
+        assert_eq!(look(second, second).await, "awaited", "and time does not heal it");
+        // Somebody has looked, and started the gateway again.
+        let again = t.restarted().await;
+        again.track_once(&mut None, Duration::ZERO).await.unwrap();
+        assert_eq!(world.column(id, "disposition").await, "expired");
+    }
+
+    async fn a_thousand_clocks_run_out_together(world: &World) {
+        let t = Tracking::open(world, STA, "").await;
+        let id = t.send("A1", "nomdn").await;
+        let hex = world.either("printf('%012x', n.i)", "lpad(to_hex(n.i), 12, '0')");
+        world.run(&format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
+             INSERT INTO delivery (org_id, id, result_id, order_key, version, site, address, address_key, target, message_id, document_id,
+                fee_code, test, priority, state, disposition, fee, unknown_attempts, stopped, billable, when_unknown, wants_dispatched, attempts,
+                next_attempt_at, retry_until, rechecks, created_at, updated_at, accepted_at, notice_at)
+             SELECT d.org_id, substr(d.id, 1, 24) || {hex}, d.result_id, d.order_key, d.version, d.site, {hex} || '@d.example',
+                {hex} || '@d.example', d.target, '<' || {hex} || substr(d.message_id, 2), d.document_id, d.fee_code, d.test, d.priority, d.state,
+                d.disposition, 'none', d.unknown_attempts, d.stopped, 'processed', d.when_unknown, d.wants_dispatched, d.attempts,
+                d.next_attempt_at, d.retry_until, d.rechecks, d.created_at, d.updated_at, d.accepted_at, d.notice_at
+             FROM delivery d, n WHERE d.id = '{id}'"
+        )).await;
+        world.pass(Duration::from_hours(1)).await;
+        let mut expired = 0;
+        loop {
+            match t.gateway.expire_due().await.unwrap() {
+                0 => break,
+                more => expired += more,
+            }
+        }
+        assert_eq!(expired, 1000);
+        assert_eq!(world.number("SELECT COUNT(*) FROM delivery WHERE disposition = 'expired' AND notice_at IS NULL").await, 1000);
+    }
+}

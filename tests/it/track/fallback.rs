@@ -1,0 +1,87 @@
+//! A terminal failure goes the organization's next way, once, and leaves its line in the trace.
+
+use std::time::Duration;
+
+use postern::domain::{OrgScope, ResultId, organization::SendMode};
+
+use super::world::{DOMAIN, Tracking};
+use crate::store::world::World;
+
+const STA: SendMode = SendMode::StaRelay;
+const TIERS: &str = "[routing]\nfallback = [\"site\", \"organization\", \"hold\"]\n[[target]]\ndirect = \"all@direct.example.org\"\nwhen = \"only_if_none\"\n\
+    [[site]]\nlocal_id = \"RIVERSIDE01\"\ntarget = [{ direct = \"failed+site@direct.example.org\", when = \"only_if_none\" }]\n";
+
+on_both_engines! {
+    async fn each_tier_is_tried_in_turn_and_the_trace_tells_the_chain(world: &World) {
+        let t = Tracking::open(world, STA, TIERS).await;
+        let first = t.send("A1", "failed").await;
+        t.bring(1).await;
+        let mut watch = None;
+        // The site's address, which fails too; then the organization's.
+        for tier in 1..=2 {
+            t.gateway.track_once(&mut watch, Duration::ZERO).await.unwrap();
+            t.gateway.drain().await.unwrap();
+            assert_eq!(t.deliveries("A1").await.len(), tier + 1);
+            t.bring(if tier == 1 { 1 } else { 2 }).await;
+        }
+        t.gateway.track_once(&mut watch, Duration::ZERO).await.unwrap();
+        let all = t.deliveries("A1").await;
+        let mut stands = Vec::new();
+        for id in &all {
+            stands.push(format!("{} {} {}", world.column(*id, "address").await, t.stands(*id).await, world.column(*id, "fallback").await));
+        }
+        assert_eq!(
+            stands,
+            [
+                format!("failed@{DOMAIN} accepted failed remote_failed charged made"),
+                format!("failed+site@{DOMAIN} accepted failed remote_failed charged made"),
+                format!("all@{DOMAIN} accepted dispatched - charged "),
+            ]
+        );
+        assert_eq!(world.column(all[1], "fallback_of").await, first.to_string());
+        let result: ResultId = world.column(first, "result_id").await.parse().unwrap();
+        let trace = world.store.trace(t.org, result).await.unwrap();
+        let chain: Vec<String> = trace.iter().map(|line| format!("{} {}", line.origin, line.rule)).collect();
+        assert_eq!(chain[chain.len() - 2..], ["fallback[0] site".to_owned(), "fallback[1] organization".into()]);
+        assert!(trace.last().unwrap().note.contains("remote_failed"), "{trace:?}");
+        assert!(world.store.worklist(OrgScope::All).await.unwrap().is_empty(), "it has arrived: nobody has to look");
+        t.ties().await;
+    }
+
+    async fn what_has_no_way_left_is_before_a_person_until_they_have_seen_to_it(world: &World) {
+        let t = Tracking::open(world, STA, "").await;
+        let id = t.send("A1", "nomdn").await;
+        world.pass(Duration::from_hours(1)).await;
+        t.gateway.track_once(&mut None, Duration::ZERO).await.unwrap();
+        assert_eq!(world.column(id, "fallback").await, "held");
+        let items = world.store.worklist(OrgScope::All).await.unwrap();
+        assert_eq!((items.len(), items[0].id.as_str(), items[0].reason.unwrap().as_str()), (1, id.to_string().as_str(), "no_processed"));
+        assert!(world.store.seen_to(OrgScope::All, id, "rang them up").await.unwrap());
+        assert!(world.store.worklist(OrgScope::All).await.unwrap().is_empty());
+        assert!(!world.store.seen_to(OrgScope::All, id, "again").await.unwrap());
+    }
+
+    async fn a_refusal_falls_back_like_a_failure_and_two_processes_make_one_delivery(world: &World) {
+        let t = Tracking::open(world, STA, TIERS).await;
+        let id = t.send("A1", "550").await;
+        assert_eq!(t.stands(id).await, "refused - rejected_5xx none");
+        let due = world.store.due_fallbacks(10).await.unwrap();
+        assert_eq!(due.len(), 1);
+        let other = t.restarted().await;
+        let (mut one, mut two) = (None, None);
+        let (a, b) = tokio::join!(t.gateway.track_once(&mut one, Duration::ZERO), other.track_once(&mut two, Duration::ZERO));
+        a.unwrap();
+        b.unwrap();
+        assert_eq!(t.deliveries("A1").await.len(), 2);
+        assert_eq!(world.column(id, "fallback").await, "made");
+    }
+
+    async fn what_a_newer_version_replaces_falls_back_no_more(world: &World) {
+        let t = Tracking::open(world, STA, TIERS).await;
+        let id = t.send("A1", "nomdn").await;
+        world.take(t.org, "A1", postern::domain::report::ResultStatus::Corrected, 9).await;
+        world.pass(Duration::from_hours(1)).await;
+        t.gateway.track_once(&mut None, Duration::ZERO).await.unwrap();
+        assert_eq!((world.column(id, "disposition").await.as_str(), world.column(id, "fallback").await.as_str()), ("expired", "needless"));
+    }
+}

@@ -1,0 +1,122 @@
+//! Other mail: a clinician's reply is opened, kept and answered; what is not trusted meets silence.
+
+use std::time::Duration;
+
+use postern::{
+    domain::{Clock as _, DirectAddress, OrgScope, organization::SendMode},
+    sandbox::practice::Practice,
+    seal::{Inner, KeySigner, Own, OwnKey, Profile, Seal, Sealer},
+    track::Notice,
+    trust::{Certificate, RecipientCertificate},
+};
+
+use super::world::{DOMAIN, Tracking, US};
+use crate::store::world::World;
+
+const STA: SendMode = SendMode::StaRelay;
+
+/// A letter from `pcp@DOMAIN` with these further headers, sealed to us by `own`.
+async fn letter(t: &Tracking<'_>, id: &str, headers: &str, own: Own) -> Vec<u8> {
+    let text = format!(
+        "Date: Mon, 02 Mar 2026 15:00:00 +0000\r\nFrom: pcp@{DOMAIN}\r\nTo: {US}\r\nMessage-ID: <{id}@{DOMAIN}>\r\n{headers}Subject: About Testriver\r\n\r\nThe patient was seen.\r\n"
+    );
+    let us: DirectAddress = US.parse().unwrap();
+    let organization = t.world.store.organization(t.org).await.unwrap().unwrap();
+    let certificate =
+        Certificate::read_all(organization.identities[0].certificate.as_ref().unwrap().as_bytes()).unwrap().remove(0);
+    let at = t.world.clock.now();
+    let OwnKey::Memory(key) = own.key else { panic!("the practice keys are in memory") };
+    let signer = KeySigner::new(own.certificate, vec![], key).unwrap();
+    let with = Seal {
+        signer: &signer,
+        recipient: &RecipientCertificate::checked(certificate, &us, at).unwrap(),
+        profile: Profile::default(),
+        at,
+    };
+    let mut sealed = Vec::new();
+    Sealer::new().seal_inner(&Inner::parse(text.as_bytes()).unwrap(), with, &mut sealed).unwrap();
+    sealed
+}
+
+/// What a door brings when a person writes.
+async fn written(t: &Tracking<'_>, raw: Vec<u8>) {
+    let mut mail = t.mail(raw);
+    mail.envelope_from = Some(format!("pcp@{DOMAIN}").parse().unwrap());
+    t.take(mail).await;
+}
+
+/// The notices that have reached `pcp@DOMAIN`, opened: `stated extension`.
+async fn answers(t: &Tracking<'_>) -> Vec<String> {
+    while t.gateway.track_once(&mut None, Duration::ZERO).await.unwrap() > 0 {}
+    let pcp = format!("pcp@{DOMAIN}").parse().unwrap();
+    let mut said = Vec::new();
+    for entry in t.mailboxes.list(Some(&pcp)).unwrap() {
+        assert!(entry.opened, "signed and encrypted: {:?}", entry.problem);
+        let inner = t.mailboxes.inner(&entry).unwrap();
+        if let Some(notice) = Notice::read(&inner) {
+            let about = &notice.about[0];
+            assert_eq!(about.recipients[0], US);
+            said.push(format!("{} {} {}", about.stated, about.message_ids[0], about.final_delivery));
+        }
+    }
+    said
+}
+
+on_both_engines! {
+    async fn mt_21_a_letter_that_asks_well_is_answered_with_processed_and_dispatched(world: &World) {
+        let t = Tracking::open(world, STA, "").await;
+        let id = t.send("A1", "pcp").await;
+        let ours = world.column(id, "message_id").await;
+        let headers = format!("In-Reply-To: {ours}\r\nDisposition-Notification-Options: X-DIRECT-FINAL-DESTINATION-DELIVERY=optional,true\r\n");
+        written(&t, letter(&t, "l1", &headers, t.practice.domain(DOMAIN).unwrap()).await).await;
+        let kept = world.store.letters(OrgScope::All, 10).await.unwrap();
+        assert_eq!((kept.len(), kept[0].answers, kept[0].sender.as_str()), (1, Some(id), "pcp@direct.example.org"));
+        let content = world.store.open_letter(t.org, kept[0].id).await.unwrap();
+        assert!(String::from_utf8_lossy(&content).contains("The patient was seen."));
+        let said = answers(&t).await;
+        assert_eq!(said, [format!("processed <l1@{DOMAIN}> false"), format!("dispatched <l1@{DOMAIN}> true")]);
+        assert_eq!(world.number("SELECT COUNT(*) FROM ledger_line").await, 1, "what we owe costs nobody a fee");
+        assert_eq!(answers(&t).await.len(), 2, "once");
+    }
+
+    async fn mt_40_one_that_asks_badly_is_answered_with_processed_alone(world: &World) {
+        let t = Tracking::open(world, STA, "").await;
+        let headers = "Disposition-Notification-Options: X-DIRECT-FINAL-DESTINATION-DELIVERY=yes\r\n";
+        written(&t, letter(&t, "l1", headers, t.practice.domain(DOMAIN).unwrap()).await).await;
+        assert_eq!(answers(&t).await, [format!("processed <l1@{DOMAIN}> false")]);
+    }
+
+    async fn what_is_not_trusted_not_readable_or_no_letter_is_met_with_silence(world: &World) {
+        let t = Tracking::open(world, STA, "").await;
+        let pcp = format!("pcp@{DOMAIN}").parse().unwrap();
+        let stranger = Practice::stranger(&pcp, &*world.clock).unwrap();
+        written(&t, letter(&t, "l1", "", stranger).await).await;
+        // Signed by a certificate of another domain.
+        written(&t, letter(&t, "l2", "", t.practice.domain("direct.elsewhere.example").unwrap()).await).await;
+        let mut broken = letter(&t, "l3", "", t.practice.domain(DOMAIN).unwrap()).await;
+        let middle = broken.len() / 2;
+        broken[middle] = if broken[middle] == b'A' { b'B' } else { b'A' };
+        written(&t, broken).await;
+        written(&t, format!("From: pcp@{DOMAIN}\r\nTo: {US}\r\n\r\nin the clear\r\n").into_bytes()).await;
+        assert!(world.store.letters(OrgScope::All, 10).await.unwrap().is_empty());
+        assert_eq!(world.texts("SELECT verdict FROM inbound").await, ["rejected"; 4]);
+        assert!(answers(&t).await.is_empty());
+        // A machine's letter (null reverse path) is kept and not answered.
+        t.take(t.mail(letter(&t, "l4", "", t.practice.domain(DOMAIN).unwrap()).await)).await;
+        assert_eq!(world.store.letters(OrgScope::All, 10).await.unwrap().len(), 1);
+        assert!(answers(&t).await.is_empty());
+    }
+
+    async fn a_letter_that_comes_twice_is_kept_and_answered_once(world: &World) {
+        let t = Tracking::open(world, STA, "").await;
+        for _ in 0..2 {
+            // Sealed anew each time: other octets, the same message.
+            written(&t, letter(&t, "l1", "", t.practice.domain(DOMAIN).unwrap()).await).await;
+        }
+        assert_eq!(world.store.letters(OrgScope::All, 10).await.unwrap().len(), 1);
+        assert_eq!(answers(&t).await.len(), 1);
+        let hex = world.texts(world.either("SELECT lower(hex(sealed)) FROM letter", "SELECT encode(sealed, 'hex') FROM letter")).await;
+        let plain = postern::crypto::Hex(b"Testriver").to_string();
+        assert!(!hex[0].contains(&plain), "it can be read in the database");
+    }
+}
