@@ -11,6 +11,8 @@ pub mod directory;
 pub mod environment;
 /// What can be wrong with a configuration.
 pub mod error;
+/// `[[identity]]`.
+pub mod identity;
 /// `[keys]`.
 pub mod keys;
 /// `[limits]`.
@@ -48,7 +50,7 @@ pub use load::{Loaded, load};
 pub use secret::Secret;
 use section::Section;
 
-use crate::domain::address::is_host_name;
+use crate::domain::{address::is_host_name, organization::IdentityFile};
 
 /// Everything that can be set. A section or setting that is absent has its default; one that is not known is an error.
 /// Serialized, it shows no secrets.
@@ -76,6 +78,9 @@ pub struct Config {
     /// Relays that identities name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub relay: Vec<relay::RelaySettings>,
+    /// The addresses the installation itself sends from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub identity: Vec<IdentityFile>,
     /// Direct delivery to mail exchangers.
     pub mx: relay::MxSettings,
     /// Watched folders.
@@ -110,6 +115,7 @@ impl Config {
         for relay in &mut self.relay {
             relay.paths_from(folder);
         }
+        self.identity.iter_mut().for_each(|own| identity::paths_from(own, folder));
     }
 
     /// What no single setting can know: every problem, each with the name of its setting.
@@ -134,6 +140,7 @@ impl Config {
         let body = self.limits.pdf_bytes.saturating_mul(4).div_ceil(3);
         must(self.web.body_bytes > body, "web.body_bytes must have room for limits.pdf_bytes in base64 (a third more)");
         problems.extend(source::problems(&self.folder, &self.feed));
+        problems.extend(identity::problems(&self.identity, &self.relay));
         for (i, relay) in self.relay.iter().enumerate() {
             problems.extend(relay.check().err().map(|problem| problem.to_string()));
             if self.relay[..i].iter().any(|other| other.name == relay.name) {

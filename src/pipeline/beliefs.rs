@@ -74,7 +74,9 @@ impl Gateway {
         {
             return Ok(Arc::clone(organization));
         }
-        let organization = Arc::new(self.store.organization(id).await?.ok_or(StoreError::NoOrganization)?);
+        let mut organization = self.store.organization(id).await?.ok_or(StoreError::NoOrganization)?;
+        organization.installation = self.post.identities();
+        let organization = Arc::new(organization);
         known.insert(id, (now, Arc::clone(&organization)));
         Ok(organization)
     }
@@ -88,7 +90,10 @@ impl Gateway {
         {
             return Ok(Arc::clone(credential));
         }
-        let secret = self.store.identity_secret(org, identity.id).await?;
+        let secret = match self.post.own_secret(identity.id) {
+            Some(own) => own,
+            None => self.store.identity_secret(org, identity.id).await?,
+        };
         let credential = match (&identity.certificate, secret) {
             (Some(certificate), Some(key)) => {
                 Credential::Signer(KeySigner::read(certificate.as_bytes(), &key).map_err(CredentialError::Unusable)?)

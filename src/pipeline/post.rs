@@ -3,24 +3,53 @@
 use std::{collections::HashMap, sync::Arc};
 
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use crate::{
-    domain::organization::SendMode,
+    domain::{IdentityId, organization::SendMode},
     send::{GoAhead, Job, Login, Mx, Outcome, Relay},
-    store::organization::Identity,
+    store::organization::{Identity, NewIdentity},
 };
 
 /// Every way out.
 pub struct PostOffice {
     relays: HashMap<String, Arc<Relay>>,
     mx: Option<Mx>,
+    own: Vec<(Identity, Option<Zeroizing<Vec<u8>>>)>,
 }
 
 impl PostOffice {
     /// The configured relays, and direct delivery if it is possible here.
     #[must_use]
     pub fn new(relays: Vec<Relay>, mx: Option<Mx>) -> Self {
-        Self { relays: relays.into_iter().map(|relay| (relay.name().to_owned(), Arc::new(relay))).collect(), mx }
+        Self { relays: relays.into_iter().map(|relay| (relay.name().to_owned(), Arc::new(relay))).collect(), mx, own: Vec::new() }
+    }
+
+    /// With the addresses the installation itself sends from, for organizations that have none. The first is the default.
+    #[must_use]
+    pub fn with_identities(mut self, identities: Vec<NewIdentity>) -> Self {
+        let own = identities.into_iter().map(|new| {
+            let NewIdentity { address, mode, relay, certificate, secret } = new;
+            (Identity { id: IdentityId::new(), address, mode, relay, certificate, has_secret: secret.is_some() }, secret)
+        });
+        self.own = own.collect();
+        self
+    }
+
+    /// The addresses the installation itself sends from.
+    #[must_use]
+    pub fn identities(&self) -> Vec<Identity> {
+        self.own.iter().map(|(identity, _)| identity.clone()).collect()
+    }
+
+    /// The key or password of one of the installation's identities; the outer `None`: it is not one of them.
+    pub(super) fn own_secret(&self, id: IdentityId) -> Option<Option<Zeroizing<Vec<u8>>>> {
+        self.own.iter().find(|(identity, _)| identity.id == id).map(|(_, secret)| secret.clone())
+    }
+
+    /// How many messages each lane carries at a time.
+    pub(super) fn limits(&self) -> HashMap<String, usize> {
+        self.relays.iter().map(|(name, relay)| (name.clone(), relay.max_connections())).collect()
     }
 
     /// The relay with this name.
@@ -29,7 +58,7 @@ impl PostOffice {
         self.relays.get(name)
     }
 
-    /// The name to keep as evidence of the way taken.
+    /// The name of the way an identity's mail takes: the lane it is queued in, and the evidence kept of it.
     #[must_use]
     pub fn way(identity: &Identity) -> String {
         identity.relay.clone().unwrap_or_else(|| "mx".to_owned())

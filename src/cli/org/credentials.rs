@@ -28,19 +28,24 @@ use crate::{
 
 /// What was read.
 #[derive(Default)]
-pub(super) struct Credentials {
+pub(in crate::cli) struct Credentials {
     /// Ready to be stored, in the order of the file.
-    pub(super) identities: Vec<NewIdentity>,
+    pub(in crate::cli) identities: Vec<NewIdentity>,
     /// What works and should not stay so.
-    pub(super) warnings: Vec<String>,
+    pub(in crate::cli) warnings: Vec<String>,
     /// What cannot be used, each with the path of its field.
-    pub(super) problems: Vec<String>,
+    pub(in crate::cli) problems: Vec<String>,
 }
 
 /// Reads what every identity of `file` needs, relative to `folder`.
 pub(super) fn read(file: &OrganizationFile, folder: &Path, now: Timestamp) -> Credentials {
+    read_identities(&file.identities, folder, now)
+}
+
+/// Reads what every one of `identities` needs, an organization's or the installation's, relative to `folder`.
+pub(in crate::cli) fn read_identities(identities: &[IdentityFile], folder: &Path, now: Timestamp) -> Credentials {
     let mut credentials = Credentials::default();
-    for (i, identity) in file.identities.iter().enumerate() {
+    for (i, identity) in identities.iter().enumerate() {
         let new = match identity.mode {
             SendMode::StaRelay | SendMode::StaMx => credentials.signing(i, identity, folder, now),
             SendMode::Edge => credentials.mailbox(i, identity, folder),
