@@ -1,14 +1,15 @@
 //! Deliveries: the queue, the moves and the evidence.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     Doing as _, Result, Store, StoreError, Tx, at_rest,
+    doubt::{DoubtRow, write_doubt},
     ledger::{Charge, Charges},
     read, read_json,
 };
 use crate::domain::{
-    Delivery, DeliveryId, DirectAddress, MessageId, Order, OrderKey, OrgId, Reason, Report, ResultId, Timestamp,
+    Delivery, DeliveryId, DirectAddress, Doubt, MessageId, Order, OrderKey, OrgId, Reason, Report, ResultId, Timestamp,
     delivery::{Disposition, Effect, Event, NoticeKind, State},
     id::ProcessId,
     order::Priority,
@@ -56,8 +57,8 @@ pub struct Work {
     pub retry_until: Timestamp,
     /// Failed attempts so far.
     pub attempts: u32,
-    /// How often trust was looked at again.
-    pub rechecks: u32,
+    /// What stood between it and a certificate to believe when it was last looked at.
+    pub doubt: Doubt,
     /// Whether it may have been handed over before.
     pub unknown_attempts: u8,
     /// When it was queued first.
@@ -106,8 +107,8 @@ pub struct Move {
     pub unknown_wait: Duration,
     /// Whether it counts as an attempt. An unreachable relay costs a delivery none.
     pub counts: bool,
-    /// Whether this was one more look at trust.
-    pub rechecked: bool,
+    /// What stands between it and a certificate to believe, when that has changed.
+    pub doubt: Option<Doubt>,
     /// For the record.
     pub evidence: Evidence,
     /// One sentence for the delivery's history; never about the patient.
@@ -128,7 +129,7 @@ impl Move {
             backoff: Duration::ZERO,
             unknown_wait: Duration::from_hours(1),
             counts: false,
-            rechecked: false,
+            doubt: None,
             evidence: Evidence::default(),
             note: None,
             zone: TimeZone::utc(),
@@ -188,7 +189,7 @@ impl Store {
     /// When it cannot be read or its sealed parts cannot be opened.
     pub async fn work(&self, org: OrgId, id: DeliveryId) -> Result<Work> {
         let row: Option<WorkRow> = on!(&self.db, pool => sqlx::query_as(
-            "SELECT d.target, d.message_id, d.document_id, d.version, d.priority, d.retry_until, d.attempts, d.rechecks, d.unknown_attempts,
+            "SELECT d.target, d.message_id, d.document_id, d.version, d.priority, d.retry_until, d.attempts, d.waiting_for, d.distrusted_since, d.rechecks, d.unchecked_since, d.unknown_attempts,
                 d.created_at, d.order_key, d.address_key, r.id AS result_id, r.sealed AS report, r.pdf, r.pdf_sha256, r.received_at,
                 o.sealed AS order_, o.set_id
              FROM delivery d JOIN result r ON r.org_id = d.org_id AND r.id = d.result_id
@@ -224,7 +225,7 @@ impl Store {
             priority: read("priority", &row.priority)?,
             retry_until: Timestamp(row.retry_until),
             attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
-            rechecks: u32::try_from(row.rechecks).unwrap_or(u32::MAX),
+            doubt: row.doubt.doubt()?,
             unknown_attempts: u8::try_from(row.unknown_attempts).unwrap_or(u8::MAX),
             created_at: Timestamp(row.created_at),
         })
@@ -287,7 +288,8 @@ struct WorkRow {
     priority: String,
     retry_until: i64,
     attempts: i64,
-    rechecks: i64,
+    #[sqlx(flatten)]
+    doubt: DoubtRow,
     unknown_attempts: i64,
     created_at: i64,
     order_key: String,
@@ -299,6 +301,27 @@ struct WorkRow {
     received_at: i64,
     order_: Vec<u8>,
     set_id: String,
+}
+
+/// The addresses of [`Store::earlier_targets`] inside the transaction that goes by them. Every delivery of the order is locked:
+/// none of them leaves before it is committed.
+pub(super) async fn earlier_addresses(tx: &mut Tx, org: &str, order_key: &str, version: i64) -> Result<BTreeSet<String>> {
+    let rows: Vec<(String, String, i64)> = locked!(
+        tx,
+        query_as(
+            "SELECT address_key, state, unknown_attempts FROM delivery WHERE org_id = $1 AND order_key = $2 AND version <= $3
+             ORDER BY created_at, id"
+        )
+        .bind(org)
+        .bind(order_key)
+        .bind(version)
+        .fetch_all
+    )
+    .doing("look for earlier recipients")?;
+    let may_have_it = |(_, state, unknown): &(String, String, i64)| {
+        *unknown > 0 || matches!(state.as_str(), "accepted" | "on_wire" | "unknown")
+    };
+    Ok(rows.into_iter().filter(may_have_it).map(|(address, ..)| address).collect())
 }
 
 /// Moves one delivery inside a transaction. What it charges is noted, to be written at the transaction's end. A move that
@@ -329,6 +352,9 @@ pub(super) async fn apply_move(tx: &mut Tx, charges: &mut Charges, change: &Move
         return Ok(Moved { delivery: after, effects });
     }
     write_move(tx, change, &before, &after, &effects, now).await?;
+    if let Some(doubt) = &change.doubt {
+        write_doubt(tx, &change.org.to_string(), &change.id.to_string(), doubt).await?;
+    }
     if effects.contains(&Effect::Charge) {
         let AxesRow { site, fee_code, test, .. } = row;
         charges.add(change.org, Charge { delivery: change.id, site, fee_code, test, zone: change.zone.clone() });
@@ -369,15 +395,15 @@ async fn write_move(
     let evidence = &change.evidence;
     within!(tx, c => sqlx::query(
         "UPDATE delivery SET state = $1, reason = $2, disposition = $3, fee = $4, unknown_attempts = $5, stopped = $6, early_notice = $7,
-            next_attempt_at = COALESCE($8, next_attempt_at), attempts = attempts + $9, rechecks = rechecks + $10, retry_until = retry_until + $11,
-            lease_owner = CASE WHEN $12 THEN NULL ELSE lease_owner END, lease_until = CASE WHEN $12 THEN NULL ELSE lease_until END,
-            updated_at = $13, accepted_at = COALESCE($14, accepted_at), sealed_sha256 = COALESCE($15, sealed_sha256),
-            sealed_bytes = COALESCE($16, sealed_bytes), certificate = COALESCE($17, certificate), relay = COALESCE($18, relay),
-            reply = COALESCE($19, reply)
-         WHERE org_id = $20 AND id = $21")
+            next_attempt_at = COALESCE($8, next_attempt_at), attempts = attempts + $9, retry_until = retry_until + $10,
+            lease_owner = CASE WHEN $11 THEN NULL ELSE lease_owner END, lease_until = CASE WHEN $11 THEN NULL ELSE lease_until END,
+            updated_at = $12, accepted_at = COALESCE($13, accepted_at), sealed_sha256 = COALESCE($14, sealed_sha256),
+            sealed_bytes = COALESCE($15, sealed_bytes), certificate = COALESCE($16, certificate), relay = COALESCE($17, relay),
+            reply = COALESCE($18, reply)
+         WHERE org_id = $19 AND id = $20")
         .bind(after.state.as_str()).bind(after.reason.map(Reason::as_str)).bind(after.disposition.map(Disposition::as_str))
         .bind(after.fee.as_str()).bind(i64::from(after.unknown_attempts)).bind(after.stopped).bind(after.early_notice.map(NoticeKind::as_str))
-        .bind(next_attempt).bind(i64::from(change.counts)).bind(i64::from(change.rechecked)).bind(patience).bind(released)
+        .bind(next_attempt).bind(i64::from(change.counts)).bind(patience).bind(released)
         .bind(now.micros()).bind(accepted_at).bind(evidence.sealed_sha256.map(|hash| hash.to_vec()))
         .bind(evidence.sealed_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX))).bind(evidence.certificate.as_deref())
         .bind(storable(evidence.relay.as_deref())).bind(storable(evidence.reply.as_deref())).bind(&org).bind(&id)

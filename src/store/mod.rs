@@ -75,8 +75,12 @@ pub mod blobs;
 pub mod commit;
 /// Deliveries: queue, work and evidence.
 pub mod delivery;
+/// How deep the queue is.
+pub mod depth;
 /// Directory snapshots and look-ups.
 pub mod directory;
+/// What stands between a delivery and a certificate to believe.
+mod doubt;
 /// Where a feed stands, and what could not be taken from it.
 pub mod feed;
 /// Orders and results come in.
@@ -94,6 +98,8 @@ pub mod queue;
 pub mod reach;
 /// Results and their routes.
 pub mod result;
+/// Who gets the next place: a pure rule.
+pub mod shares;
 /// What people look at: lists, counts, the worklist.
 pub mod survey;
 /// API tokens.

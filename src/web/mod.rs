@@ -47,6 +47,7 @@ pub struct Web {
     pub health: Health,
     /// What it has counted, if it counts.
     pub metrics: Option<Metrics>,
+    gauge: Arc<status::Gauge>,
     body_bytes: usize,
     upload_timeout: Duration,
     uploads: Arc<Semaphore>,
@@ -60,6 +61,7 @@ impl Web {
             intake,
             health,
             metrics,
+            gauge: Arc::default(),
             body_bytes: settings.body_bytes,
             upload_timeout: settings.request_timeout.0,
             uploads: Arc::new(Semaphore::new(UPLOADS)),
