@@ -22,6 +22,8 @@ pub struct Claimed {
     pub owner: ProcessId,
     /// The lane it was queued in.
     pub lane: String,
+    /// Routine or urgent.
+    pub priority: Priority,
     _hold: Hold,
 }
 
@@ -160,7 +162,7 @@ impl Store {
             let (id, priority): (DeliveryId, Priority) = (read("delivery id", &id)?, read("priority", &priority)?);
             let seat = Seat { org: org.clone(), lane: lane.clone(), priority };
             let hold = self.hands.take_seat(id.0, lease.owner, seat);
-            claimed.push(Claimed { org: read("organization id", &org)?, id, owner: lease.owner, lane, _hold: hold });
+            claimed.push(Claimed { org: read("organization id", &org)?, id, owner: lease.owner, lane, priority, _hold: hold });
         }
         Ok(Batch { claimed, more })
     }

@@ -181,9 +181,9 @@ impl Shares {
     /// Whether urgent work has its three quarters already, and routine work waits for the rest.
     fn is_urgent_enough(&self, lane: usize, any_routine: bool, routine_in_lane: bool) -> bool {
         let (taken, limit) = self.lanes[lane];
-        let full = |urgent: usize, places: usize| urgent >= places - quarter(places);
-        (any_routine && full(self.total.urgent, self.all))
-            || (routine_in_lane && limit.is_some_and(|limit| full(taken.urgent, limit)))
+        // The reserve is for newcomers: what is kept for routine work is kept of the rest.
+        (any_routine && self.total.urgent >= self.all.saturating_sub(self.reserve + quarter(self.all)))
+            || (routine_in_lane && limit.is_some_and(|limit| taken.urgent >= limit - quarter(limit)))
     }
 
     fn fits(&self, ask: &Ask) -> bool {
@@ -284,7 +284,7 @@ mod tests {
     fn a_quarter_of_the_places_and_of_each_lane_is_kept_from_urgent_work_while_routine_work_waits() {
         let (urgent, routine) = (seat("a", "r", Urgent), seat("b", "r", Routine));
         let house = places(16, &[]);
-        assert_eq!(granted(&house, &[urgent.clone(), routine.clone()], &[]), [12, 3], "and the reserve is nobody's");
+        assert_eq!(granted(&house, &[urgent.clone(), routine.clone()], &[]), [10, 5], "the reserve is kept besides");
         // One place at a time: the next one is routine's until it has its quarter.
         let taken = [vec![urgent.clone(); 12], vec![routine.clone(); 1]].concat();
         assert_eq!(granted(&places(15, &[]), &[urgent.clone(), routine.clone()], &taken), [0, 1]);

@@ -12,6 +12,7 @@ mod docs;
 mod document;
 mod feed;
 mod folder;
+mod pipeline;
 mod rooms;
 mod routing;
 mod seal;

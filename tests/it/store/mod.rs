@@ -36,6 +36,7 @@ mod leases;
 mod ledger;
 mod load;
 mod moves;
+mod places;
 mod prices;
 mod queue;
 mod records;
