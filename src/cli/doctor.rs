@@ -120,9 +120,12 @@ fn identities(context: &Context) -> Option<Finding> {
     let read = read_identities(own, Path::new(""), context.clock.now());
     let wrong: Vec<String> = [read.problems, read.warnings].concat();
     let fix = "correct [[identity]] in the configuration, or the files it names";
-    (!own.is_empty()).then(|| match wrong.is_empty() {
-        true => Finding::good("own identities", format!("{addresses}: can be used")),
-        false => Finding::bad("own identities", anyhow::anyhow!("{}", wrong.join("; ")), fix),
+    (!own.is_empty()).then(|| {
+        if wrong.is_empty() {
+            Finding::good("own identities", format!("{addresses}: can be used"))
+        } else {
+            Finding::bad("own identities", anyhow::anyhow!("{}", wrong.join("; ")), fix)
+        }
     })
 }
 

@@ -15,8 +15,8 @@ use crate::{domain::Reason, store::survey::WorkItem};
 
 /// Show everything that needs a person, oldest first, and what to do about it
 ///
-/// Results that are held or wait, recipients of a routed result that could not be decided, and deliveries that are held or
-/// were refused.
+/// Results that are held or wait, recipients of a routed result that could not be decided, and deliveries that are held, were
+/// refused, or wait in the queue for a certificate to believe.
 #[derive(Debug, Args)]
 pub(crate) struct Worklist {
     #[command(flatten)]

@@ -152,8 +152,12 @@ mod tests {
     fn what_cannot_be_checked_is_held_24_hours_after_that_began_and_not_a_moment_earlier() {
         let moment = Duration::from_micros(1);
         let unavailable = |at: Duration| (at, Reason::TrustUnavailable);
-        let (_, next) =
-            looks(&[unavailable(hours(0)), unavailable(hours(23)), unavailable(hours(24) - moment), unavailable(hours(24))]);
+        let (_, next) = looks(&[
+            unavailable(hours(0)),
+            unavailable(hours(23)),
+            unavailable(hours(24).saturating_sub(moment)),
+            unavailable(hours(24)),
+        ]);
         assert_eq!(next, [Ok(PAUSE), Ok(hours(23) + PAUSE), Ok(hours(24)), Err(Verdict::Hold)]);
         // Once something could be checked, a later failure of a source begins its own 24 hours.
         let (doubt, next) = looks(&[

@@ -29,6 +29,7 @@ pub fn reach(name: &str) {
     if point == Some(name) && TIMES.fetch_add(1, Ordering::SeqCst) + 1 == times.parse().unwrap_or(1) {
         tracing::error!(name, "failpoint reached");
         if how == Some("panic") {
+            #[expect(clippy::panic, reason = "that is what it is for, and no release build has it")]
             std::panic::panic_any("a failpoint");
         }
         std::process::abort();

@@ -90,8 +90,8 @@ impl Gateway {
         {
             return Ok(Arc::clone(credential));
         }
-        let secret = match self.post.own_secret(identity.id) {
-            Some(own) => own,
+        let secret = match self.post.own(identity.id) {
+            Some(own) => own.secret.clone(),
             None => self.store.identity_secret(org, identity.id).await?,
         };
         let credential = match (&identity.certificate, secret) {

@@ -15,7 +15,14 @@ use crate::{
 pub struct PostOffice {
     relays: HashMap<String, Arc<Relay>>,
     mx: Option<Mx>,
-    own: Vec<(Identity, Option<Zeroizing<Vec<u8>>>)>,
+    own: Vec<OwnIdentity>,
+}
+
+/// An address the installation itself sends from.
+pub(super) struct OwnIdentity {
+    identity: Identity,
+    /// Its private key (PEM) or mailbox password.
+    pub(super) secret: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl PostOffice {
@@ -30,7 +37,8 @@ impl PostOffice {
     pub fn with_identities(mut self, identities: Vec<NewIdentity>) -> Self {
         let own = identities.into_iter().map(|new| {
             let NewIdentity { address, mode, relay, certificate, secret } = new;
-            (Identity { id: IdentityId::new(), address, mode, relay, certificate, has_secret: secret.is_some() }, secret)
+            let identity = Identity { id: IdentityId::new(), address, mode, relay, certificate, has_secret: secret.is_some() };
+            OwnIdentity { identity, secret }
         });
         self.own = own.collect();
         self
@@ -39,12 +47,12 @@ impl PostOffice {
     /// The addresses the installation itself sends from.
     #[must_use]
     pub fn identities(&self) -> Vec<Identity> {
-        self.own.iter().map(|(identity, _)| identity.clone()).collect()
+        self.own.iter().map(|own| own.identity.clone()).collect()
     }
 
-    /// The key or password of one of the installation's identities; the outer `None`: it is not one of them.
-    pub(super) fn own_secret(&self, id: IdentityId) -> Option<Option<Zeroizing<Vec<u8>>>> {
-        self.own.iter().find(|(identity, _)| identity.id == id).map(|(_, secret)| secret.clone())
+    /// The installation's identity with this id, if it is one of them.
+    pub(super) fn own(&self, id: IdentityId) -> Option<&OwnIdentity> {
+        self.own.iter().find(|own| own.identity.id == id)
     }
 
     /// How many messages each lane carries at a time.

@@ -133,7 +133,7 @@ on_both_engines! {
         world.lead(org, ids[4], &[Event::Claimed, Event::Refused(Reason::Rejected5xx)]).await;
         world.result(org, "R1").await;
         // The ids were made by the machine's clock.
-        let made = uuid::Uuid::from(ids[0].0).get_timestamp().unwrap().to_unix();
+        let made = ids[0].0.get_timestamp().unwrap().to_unix();
         let made = postern::domain::Timestamp(i64::try_from(made.0 * 1_000_000 + u64::from(made.1) / 1_000).unwrap());
         world.set_time(made.plus(Duration::from_mins(5))).await;
         let depth = world.store.depth().await.unwrap();
