@@ -1,8 +1,15 @@
 //! Puts an installation together from its configuration: what `serve`, `demo` and `bench` run.
 
-use std::{fs::File, os::fd::AsFd as _, path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
+
+use super::org::credentials::{Credentials, read_identities};
 
 use crate::{
     config::Config,
@@ -14,7 +21,7 @@ use crate::{
     pipeline::{Gateway, PostOffice, Settings},
     send::{Mx, Relay},
     source::accept::Intake,
-    store::{Store, StoreOptions, blobs::Blobs},
+    store::{Store, StoreOptions, blobs::Blobs, identity_key::KeyPlace, organization::NewIdentity},
 };
 
 /// A gateway and its way in, over one store.
@@ -33,7 +40,7 @@ pub(crate) async fn open_store(config: &Config, master: MasterKey, clock: Arc<dy
 
 /// Opens everything. Connects to no relay yet.
 pub(crate) async fn assemble(config: &Config, master: MasterKey, clock: Arc<dyn Clock>) -> anyhow::Result<Installation> {
-    let store = open_store(config, master, clock).await?;
+    let store = open_store(config, master, Arc::clone(&clock)).await?;
     let blobs = Blobs::in_folder(&config.blobs.folder).context("opening the file store")?;
     let relays = config.relay.iter().cloned().map(Relay::new).collect::<Result<Vec<_>, _>>().context("setting up a relay")?;
     // Only sta_mx needs a name server; a machine without one can still relay.
@@ -44,12 +51,41 @@ pub(crate) async fn assemble(config: &Config, master: MasterKey, clock: Arc<dyn 
             None
         }
     };
+    let own = own_identities(config, &*clock)?;
     let settings = Settings::from(config);
     let limit = config.limits.pdf_bytes;
     let check =
         Arc::new(move |bytes: &[u8]| pdf::check(bytes, limit).map(drop).map_err(|problem| (problem.code(), problem.to_string())));
     let intake = Intake::new(store.clone(), blobs.clone(), check, limit);
-    Ok(Installation { gateway: Gateway::new(store, blobs, PostOffice::new(relays, mx), settings, Health::default()), intake })
+    Ok(Installation {
+        gateway: Gateway::new(store, blobs, PostOffice::new(relays, mx).with_identities(own), settings, Health::default()),
+        intake,
+    })
+}
+
+/// The addresses the installation itself sends from, with their keys and passwords.
+fn own_identities(config: &Config, clock: &dyn Clock) -> anyhow::Result<Vec<NewIdentity>> {
+    // The configuration has made the paths absolute.
+    let read = read_identities(&config.identity, Path::new(""), &config.token, clock.now());
+    let Credentials { mut identities, keys, warnings, mut problems } = read;
+    for key in keys {
+        match key.key {
+            KeyPlace::Stored(pem) => {
+                if let Some(identity) = identities.iter_mut().find(|identity| identity.address == key.address) {
+                    identity.secret = Some(pem);
+                }
+            }
+            KeyPlace::Token(_) => problems.push(format!(
+                "identity {}: a key on a token belongs to an organization: name it in the organization's file",
+                key.address
+            )),
+        }
+    }
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    ensure!(problems.is_empty(), "the installation's own identities cannot be used:\n  {}", problems.join("\n  "));
+    Ok(identities)
 }
 
 /// On SQLite exactly one gateway runs: whoever holds this file's lock. PostgreSQL needs none.

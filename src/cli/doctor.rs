@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::{
     Exit, block_on,
     context::{Context, Global, Output},
+    org::credentials::read_identities,
     print,
 };
 use crate::{
@@ -102,6 +103,7 @@ async fn examine(context: &Context) -> Vec<Finding> {
         findings.push(space(&folder));
         findings.push(writable("data folder", &folder, context.clock.now()));
     }
+    findings.extend(identities(context));
     for folder in &config.folder {
         findings.push(watched(&folder.path, context.clock.now()));
     }
@@ -120,6 +122,22 @@ fn key(context: &Context) -> Finding {
         Ok(key) => Finding::good("master key", format!("can be read, and nobody else can ({})", key.id())),
         Err(error) => Finding::bad("master key", error, "put the key where [keys] says, readable by its owner alone"),
     }
+}
+
+/// The installation's own identities: whether their certificates, keys and passwords can be used.
+fn identities(context: &Context) -> Option<Finding> {
+    let own = &context.config().identity;
+    let addresses = own.iter().map(|identity| identity.address.as_str()).collect::<Vec<_>>().join(", ");
+    let read = read_identities(own, Path::new(""), &context.config().token, context.clock.now());
+    let wrong: Vec<String> = [read.problems, read.warnings].concat();
+    let fix = "correct [[identity]] in the configuration, or the files it names";
+    (!own.is_empty()).then(|| {
+        if wrong.is_empty() {
+            Finding::good("own identities", format!("{addresses}: can be used"))
+        } else {
+            Finding::bad("own identities", anyhow::anyhow!("{}", wrong.join("; ")), fix)
+        }
+    })
 }
 
 async fn store(context: &Context) -> Vec<Finding> {

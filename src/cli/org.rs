@@ -5,7 +5,7 @@ mod apply;
 /// What an applied file would change.
 mod changes;
 /// Certificates, keys and passwords an organization file names.
-mod credentials;
+pub(super) mod credentials;
 
 use clap::{Args, Subcommand};
 use serde_json::json;

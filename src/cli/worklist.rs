@@ -15,8 +15,8 @@ use crate::{domain::Reason, store::survey::WorkItem};
 
 /// Show everything that needs a person, oldest first, and what to do about it
 ///
-/// Results that are held or wait, recipients of a routed result that could not be decided, deliveries that are held or
-/// were refused, and items of a feed that could not be taken.
+/// Results that are held or wait, recipients of a routed result that could not be decided, deliveries that are held, were
+/// refused, or wait in the queue for a certificate to believe, and items of a feed that could not be taken.
 #[derive(Debug, Args)]
 pub(crate) struct Worklist {
     #[command(flatten)]

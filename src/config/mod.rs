@@ -13,6 +13,8 @@ pub mod discovery;
 pub mod environment;
 /// What can be wrong with a configuration.
 pub mod error;
+/// `[[identity]]`.
+pub mod identity;
 /// `[keys]`.
 pub mod keys;
 /// `[limits]`.
@@ -56,7 +58,7 @@ pub use load::{Loaded, load};
 pub use secret::Secret;
 use section::Section;
 
-use crate::domain::address::is_host_name;
+use crate::domain::{address::is_host_name, organization::IdentityFile};
 
 /// Everything that can be set. A section or setting that is absent has its default; one that is not known is an error.
 /// Serialized, it shows no secrets.
@@ -92,6 +94,9 @@ pub struct Config {
     /// Relays that identities name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub relay: Vec<relay::RelaySettings>,
+    /// The addresses the installation itself sends from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub identity: Vec<IdentityFile>,
     /// Direct delivery to mail exchangers.
     pub mx: relay::MxSettings,
     /// Watched folders.
@@ -131,6 +136,7 @@ impl Config {
         for relay in &mut self.relay {
             relay.paths_from(folder);
         }
+        self.identity.iter_mut().for_each(|own| identity::paths_from(own, folder));
     }
 
     /// What no single setting can know: every problem, each with the name of its setting.
@@ -161,6 +167,7 @@ impl Config {
         problems.extend(discovery::problems(&self.discovery));
         problems.extend(self.web.problems());
         problems.extend(source::problems(&self.folder, &self.feed));
+        problems.extend(identity::problems(&self.identity, &self.relay));
         for (i, relay) in self.relay.iter().enumerate() {
             problems.extend(relay.check().err().map(|problem| problem.to_string()));
             if self.relay[..i].iter().any(|other| other.name == relay.name) {

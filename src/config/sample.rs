@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    SECTIONS, environment, relay,
+    SECTIONS, environment, identity, relay,
     section::{Description, Setting},
     source,
 };
@@ -33,7 +33,7 @@ pub fn sample() -> String {
             let _ = writeln!(text, "#{} = {}", setting.name, value(section, setting));
         }
     }
-    for part in [relay::SAMPLE, source::SAMPLE].into_iter().filter(|part| !part.is_empty()) {
+    for part in [relay::SAMPLE, identity::SAMPLE, source::SAMPLE].into_iter().filter(|part| !part.is_empty()) {
         let _ = write!(text, "\n{part}");
     }
     text

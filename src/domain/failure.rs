@@ -92,7 +92,9 @@ impl Reason {
             Self::TestAddress => "the address is in a test domain and the organization is in production",
             Self::WaitingForOrder => "the order this result belongs to has not arrived",
             Self::DocumentUnavailable => "the stored PDF is missing or does not match its fingerprint",
-            Self::NoIdentity => "the organization has no Direct address to send from",
+            Self::NoIdentity => {
+                "there is no Direct address to send from, or its relay, key or password is missing or cannot be used"
+            }
             Self::NoCert => "no certificate was found for the address or its domain",
             Self::Untrusted => "the certificate does not lead to a trust anchor of the organization",
             Self::Revoked => "the certificate has been revoked",
@@ -139,7 +141,9 @@ impl Reason {
             Self::TestAddress => "correct the address, or set the organization to test mode",
             Self::WaitingForOrder => "nothing: it goes on when the order arrives; if it is held, send the order",
             Self::DocumentUnavailable => "restore the file store from backup, or send the result again",
-            Self::NoIdentity => "add an [[identity]] to the organization's file",
+            Self::NoIdentity => {
+                "see the delivery's history; put an [[identity]] into the organization's file, or one for all into the configuration"
+            }
             Self::NoCert => "check that this is a Direct address; import the certificate if the peer gave it to you",
             Self::Untrusted => "add the peer's anchor if your policy allows, or ask the peer which community it belongs to",
             Self::Revoked | Self::ExpiredCert | Self::NotBound | Self::KeyUsage | Self::KeyAlgorithm => {

@@ -9,6 +9,8 @@ pub mod address;
 pub mod codes;
 /// The three axes of a delivery and the one function that moves them.
 pub mod delivery;
+/// How long a certificate that cannot be believed is looked at again.
+pub mod doubt;
 /// Every reason code: its class, what it means and what to do next.
 pub mod failure;
 /// Typed identifiers and whose rows a call may touch.
@@ -48,6 +50,7 @@ pub mod tracking;
 
 pub use address::DirectAddress;
 pub use delivery::Delivery;
+pub use doubt::Doubt;
 pub use failure::{Class, Reason};
 pub use id::{DeliveryId, IdentityId, MessageId, OrderKey, OrgId, OrgScope, ResultId, SiteId};
 pub use inbound::Inbound;

@@ -221,7 +221,8 @@ pub struct SiteFile {
     /// The site's configured addresses. When it has any, the organization's are not used for it.
     #[serde(default, rename = "target", skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<ConfiguredTarget>,
-    /// The address this site sends from; the organization's first identity otherwise.
+    /// The address this site sends from: one of the organization's identities or of the installation's. The organization's
+    /// first otherwise, or the installation's when the organization has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<DirectAddress>,
 }
@@ -453,30 +454,8 @@ impl OrganizationFile {
                 bad(format!("site[{i}].identity"), "names an address with no [[identity]] of its own");
             }
         }
-        for (i, identity) in self.identities.iter().enumerate() {
-            if self.identities[..i].iter().any(|earlier| earlier.address == identity.address) {
-                bad(format!("identity[{i}].address"), "is used twice");
-            }
-            if identity.mode == SendMode::StaMx {
-                if identity.relay.is_some() {
-                    bad(format!("identity[{i}].relay"), "has no meaning in sta_mx mode: the recipient's MX is used");
-                }
-            } else if identity.relay.is_none() {
-                bad(format!("identity[{i}].relay"), "is needed: name a [[relay]] of the installation's configuration");
-            }
-            if identity.mode == SendMode::Edge {
-                if identity.key_file.is_some() || identity.key.is_some() || identity.certificate_file.is_some() {
-                    bad(format!("identity[{i}].key_file"), "has no meaning in edge mode: the HISP signs");
-                }
-            } else if identity.key_file.is_some() && identity.key.is_some() {
-                bad(format!("identity[{i}].key"), "and key_file exclude each other: the key is on the token or in the file");
-            } else if identity.certificate_file.is_some() != (identity.key_file.is_some() || identity.key.is_some()) {
-                bad(
-                    format!("identity[{i}].certificate_file"),
-                    "and key_file (or key, on a token) go together; without both, postern trust identities import brings them",
-                );
-            }
-        }
+        problems.extend(identity_problems(&self.identities));
+        let mut bad = |field: String, problem: &str| problems.push(BadOrganization { field, problem: problem.to_owned() });
         let tiers = &self.routing.fallback;
         if tiers.iter().enumerate().any(|(i, tier)| tiers[..i].contains(tier)) {
             bad("routing.fallback".into(), "names the same twice");
@@ -525,6 +504,38 @@ impl OrganizationFile {
         problems.extend(self.message.problems());
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
+}
+
+/// What is wrong with a list of `[[identity]]`, an organization's or the installation's: every problem.
+#[must_use]
+pub fn identity_problems(identities: &[IdentityFile]) -> Vec<BadOrganization> {
+    let mut problems = Vec::new();
+    let mut bad = |field: String, problem: &str| problems.push(BadOrganization { field, problem: problem.to_owned() });
+    for (i, identity) in identities.iter().enumerate() {
+        if identities[..i].iter().any(|earlier| earlier.address == identity.address) {
+            bad(format!("identity[{i}].address"), "is used twice");
+        }
+        if identity.mode == SendMode::StaMx {
+            if identity.relay.is_some() {
+                bad(format!("identity[{i}].relay"), "has no meaning in sta_mx mode: the recipient's MX is used");
+            }
+        } else if identity.relay.is_none() {
+            bad(format!("identity[{i}].relay"), "is needed: name a [[relay]] of the installation's configuration");
+        }
+        if identity.mode == SendMode::Edge {
+            if identity.key_file.is_some() || identity.key.is_some() || identity.certificate_file.is_some() {
+                bad(format!("identity[{i}].key_file"), "has no meaning in edge mode: the HISP signs");
+            }
+        } else if identity.key_file.is_some() && identity.key.is_some() {
+            bad(format!("identity[{i}].key"), "and key_file exclude each other: the key is on the token or in the file");
+        } else if identity.certificate_file.is_some() != (identity.key_file.is_some() || identity.key.is_some()) {
+            bad(
+                format!("identity[{i}].certificate_file"),
+                "and key_file (or key, on a token) go together; without both, postern trust identities import brings them",
+            );
+        }
+    }
+    problems
 }
 
 #[cfg(test)]

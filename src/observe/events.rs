@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::facts::{Configured, Door, Fact, Host, Lookup, Word};
 use crate::domain::{
     Reason,
-    delivery::NoticeKind,
+    delivery::{NoticeKind, State},
     id::{
         BundleId, CertificateId, DeliveryId, InboundId, LetterId, OrderKey, OrgId, ParkedId, ProcessId, ReplyId, ResultId,
         SnapshotId,
@@ -80,8 +80,8 @@ events! {
     INFO Stopping = "stopping" { process: ProcessId, running: usize }
     /// The process has stopped; what was not finished is released.
     INFO Stopped = "stopped" { process: ProcessId, released: usize } timing { took }
-    /// A lease was lost to another process: its work here counts for nothing but facts.
-    WARN LeaseLost = "lease_lost" { process: ProcessId }
+    /// The work on a delivery took longer than its lease, so what came of it is not recorded. Nothing is lost and nothing is charged twice: whoever takes it up next goes on from the state it is in. If it happens often, raise lease in [worker] or look for what is slow.
+    WARN LeaseLost = "lease_lost" { org: OrgId, delivery: DeliveryId, state: Option<State> }
 
     /// An order is durable.
     INFO OrderAccepted = "order_accepted" { org: OrgId, order: OrderKey } by { action: Action, door: Door }

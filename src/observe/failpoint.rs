@@ -21,16 +21,22 @@ pub const NAMES: &[&str] = &[
     "notice_after_commit",
 ];
 
-/// Dies here if the environment names this point. `POSTERN_FAILPOINT=name` dies at once, `name:3` at the third time.
+/// Dies here if the environment names this point. `POSTERN_FAILPOINT=name` dies at once, `name:3` at the third time;
+/// `name:3:panic` panics instead, as a defect would.
 #[cfg(debug_assertions)]
 pub fn reach(name: &str) {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     static TIMES: AtomicU32 = AtomicU32::new(0);
     let Ok(wanted) = std::env::var("POSTERN_FAILPOINT") else { return };
-    let (point, times) = wanted.split_once(':').unwrap_or((&wanted, "1"));
-    if point == name && TIMES.fetch_add(1, Ordering::SeqCst) + 1 == times.parse().unwrap_or(1) {
+    let mut words = wanted.split(':');
+    let (point, times, how) = (words.next(), words.next().unwrap_or("1"), words.next());
+    if point == Some(name) && TIMES.fetch_add(1, Ordering::SeqCst) + 1 == times.parse().unwrap_or(1) {
         tracing::error!(name, "failpoint reached");
+        if how == Some("panic") {
+            #[expect(clippy::panic, reason = "that is what it is for, and no release build has it")]
+            std::panic::panic_any("a failpoint");
+        }
         std::process::abort();
     }
 }

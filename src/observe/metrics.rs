@@ -39,7 +39,12 @@ impl Metrics {
             "postern_identity_days_left",
             "Days until the first of our own certificates ends without another in its place."
         );
-        metrics::describe_gauge!("postern_oldest_queued_seconds", metrics::Unit::Seconds, "Age of the oldest queued delivery.");
+        for (name, what) in [
+            ("postern_deliveries_oldest_seconds", "Age of the oldest delivery in each state that is not an end."),
+            ("postern_results_oldest_seconds", "Age of the oldest result in each state that is not an end."),
+        ] {
+            metrics::describe_gauge!(name, metrics::Unit::Seconds, what);
+        }
         Ok(Self(handle))
     }
 
@@ -58,16 +63,18 @@ pub fn identity_days_left(days: u64) {
     metrics::gauge!("postern_identity_days_left").set(days as f64);
 }
 
-/// Says how full the queue is.
+/// Says how full the queue is: of each state, how many and how old the oldest is. States that are empty are named too, lest
+/// they keep the last figure.
 #[expect(clippy::cast_precision_loss, reason = "a queue of 2^52 deliveries has other problems")]
-pub fn queue(deliveries: &[(State, u64)], results: &[(ResultState, u64)], oldest: Duration) {
-    for (state, count) in deliveries {
+pub fn queue(deliveries: &[(State, u64, Duration)], results: &[(ResultState, u64, Duration)]) {
+    for (state, count, oldest) in deliveries {
         metrics::gauge!("postern_deliveries", "state" => state.word()).set(*count as f64);
+        metrics::gauge!("postern_deliveries_oldest_seconds", "state" => state.word()).set(oldest.as_secs_f64());
     }
-    for (state, count) in results {
+    for (state, count, oldest) in results {
         metrics::gauge!("postern_results", "state" => state.word()).set(*count as f64);
+        metrics::gauge!("postern_results_oldest_seconds", "state" => state.word()).set(oldest.as_secs_f64());
     }
-    metrics::gauge!("postern_oldest_queued_seconds").set(oldest.as_secs_f64());
 }
 
 #[cfg(test)]
@@ -77,13 +84,14 @@ mod tests {
     #[test]
     fn what_is_counted_is_rendered_with_buckets_and_counting_starts_once() {
         let counted = Metrics::start().unwrap();
-        queue(&[(State::Queued, 3)], &[(ResultState::Waiting, 2)], Duration::from_secs(9));
+        queue(&[(State::Queued, 3, Duration::from_secs(9))], &[(ResultState::Waiting, 2, Duration::from_secs(4))]);
         metrics::histogram!("postern_delivery_accepted_seconds").record(0.3);
         let text = counted.render();
         for line in [
             "postern_deliveries{state=\"queued\"} 3",
             "postern_results{state=\"waiting\"} 2",
-            "postern_oldest_queued_seconds 9",
+            "postern_deliveries_oldest_seconds{state=\"queued\"} 9",
+            "postern_results_oldest_seconds{state=\"waiting\"} 4",
             "postern_delivery_accepted_seconds_bucket{le=\"0.5\"} 1",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

@@ -13,6 +13,13 @@ pub fn after(settings: &WorkerSection, attempts: u32, priority: Priority) -> Dur
     jittered(wait)
 }
 
+/// How long to wait for something that has not answered for `so_far`: as long again, between the shortest wait and the
+/// longest, with jitter.
+#[must_use]
+pub fn as_long_again(settings: &WorkerSection, so_far: Duration) -> Duration {
+    jittered(so_far.clamp(settings.retry_min.0, settings.retry_max.0.max(settings.retry_min.0)))
+}
+
 /// `wait`, a quarter longer or shorter at random.
 #[must_use]
 pub fn jittered(wait: Duration) -> Duration {
@@ -42,6 +49,16 @@ mod tests {
         within(1, Priority::Routine, settings.retry_min.0 * 2);
         within(40, Priority::Routine, settings.retry_max.0);
         within(0, Priority::Urgent, settings.retry_min.0 / 4);
+    }
+
+    #[test]
+    fn what_has_not_answered_for_long_is_asked_less_often() {
+        let settings = WorkerSection::default();
+        for (so_far, expected) in [(0, 30), (60, 60), (600, 600), (86_400, 1800)] {
+            let wait = as_long_again(&settings, Duration::from_secs(so_far)).as_secs_f64();
+            let expected = f64::from(expected);
+            assert!(wait >= expected * 0.74 && wait <= expected * 1.26, "{wait} after {so_far}");
+        }
     }
 
     #[test]

@@ -102,7 +102,9 @@ impl Gateway {
         {
             return Ok(Arc::clone(organization));
         }
-        let organization = Arc::new(self.store.organization(id).await?.ok_or(StoreError::NoOrganization)?);
+        let mut organization = self.store.organization(id).await?.ok_or(StoreError::NoOrganization)?;
+        organization.installation = self.post.identities();
+        let organization = Arc::new(organization);
         known.insert(id, (now, Arc::clone(&organization)));
         Ok(organization)
     }
@@ -116,12 +118,15 @@ impl Gateway {
         {
             return Ok(Arc::clone(credential));
         }
-        let generations = if identity.mode == SendMode::Edge {
+        let generations = if identity.mode == SendMode::Edge || self.post.own(identity.id).is_some() {
             Vec::new()
         } else {
             self.store.identity_keys_of(org, &identity.address).await?
         };
-        let secret = self.store.identity_secret(org, identity.id).await?;
+        let secret = match self.post.own(identity.id) {
+            Some(own) => own.secret.clone(),
+            None => self.store.identity_secret(org, identity.id).await?,
+        };
         let credential = match (&identity.certificate, secret) {
             _ if !generations.is_empty() => Credential::Signer(self.newest_signer(&generations, now).await?),
             (Some(certificate), Some(key)) => {

@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     domain::{
-        Class, Reason, Timestamp,
+        Class, DeliveryId, Doubt, OrgId, OrgScope, Reason, Timestamp,
         delivery::{Effect, Event, State},
+        doubt::Verdict,
         order::Priority,
         organization::{Mode, SendMode},
     },
@@ -25,10 +26,6 @@ use crate::{
     trust::{TrustError, Trusted},
 };
 
-/// Certificates and trust are looked at again this long after the first look; after the last one it is final.
-const RECHECKS: [Duration; 3] = [Duration::from_hours(1), Duration::from_hours(6), Duration::from_hours(24)];
-/// What could not be checked is tried for this long, then held.
-const TRUST_PATIENCE: Duration = Duration::from_hours(24);
 /// An urgent unknown waits no longer than this.
 const URGENT_UNKNOWN_WAIT: Duration = Duration::from_mins(10);
 
@@ -43,6 +40,8 @@ pub(super) enum Obstacle {
     Later(String),
     /// Never.
     Never(Reason, String),
+    /// Its sender's way is not the one it was queued for: it goes to the end of that lane.
+    OtherLane(String),
 }
 
 impl Obstacle {
@@ -50,7 +49,7 @@ impl Obstacle {
         match self {
             Self::Hold(reason, _) | Self::Never(reason, _) => Some(*reason),
             Self::Distrust(error) => Some(error.reason()),
-            Self::Later(_) => None,
+            Self::Later(_) | Self::OtherLane(_) => None,
         }
     }
 }
@@ -93,14 +92,19 @@ impl Gateway {
                 return;
             }
         };
-        if let Err(obstacle) = self.try_deliver(&claimed, &work).await {
+        let mut believed = false;
+        if let Err(obstacle) = self.try_deliver(&claimed, &work, &mut believed).await {
             let reason = obstacle.reason();
-            let change = self.obstructed(&claimed, &work, obstacle).await;
+            let mut change = self.obstructed(&claimed, &work, obstacle).await;
+            if believed {
+                change.doubt = dispelled(&work);
+            }
             self.settle(change, Some(&work), reason).await;
         }
     }
 
-    async fn try_deliver(self: &Arc<Self>, claimed: &Claimed, work: &Work) -> Result<(), Obstacle> {
+    /// `believed` tells, however it ends, whether there was a certificate to believe.
+    async fn try_deliver(self: &Arc<Self>, claimed: &Claimed, work: &Work, believed: &mut bool) -> Result<(), Obstacle> {
         let began = std::time::Instant::now();
         let organization = self.organization(work.org).await?;
         let identity = organization
@@ -115,6 +119,10 @@ impl Gateway {
                 format!("there is no [[relay]] named '{relay}' in the configuration"),
             ));
         }
+        let lane = super::PostOffice::way(identity);
+        if claimed.lane != lane {
+            return Err(Obstacle::OtherLane(lane));
+        }
         let credential = self.credential(work.org, identity).await.map_err(|error| match error {
             CredentialError::Store(error) => error.into(),
             CredentialError::Token(error) => Obstacle::Later(chain(&error)),
@@ -127,6 +135,7 @@ impl Gateway {
                 Some(self.recipient(work.org, &work.target.address).await.map_err(Obstacle::Distrust)?)
             }
         };
+        *believed = true;
         let key = self.store.key(work.org).await?;
         let pdf = self.blobs.fetch(work.org, &key, &work.pdf_sha256).await?;
 
@@ -224,24 +233,20 @@ impl Gateway {
                 let backoff = backoff::after(&self.settings.worker, work.attempts, work.priority);
                 Move { backoff, counts: true, ..with(event, why) }
             }
+            Obstacle::OtherLane(lane) => {
+                if let Err(error) = self.store.change_lane(claimed, &lane).await {
+                    return with(Event::Deferred, chain(&error));
+                }
+                with(Event::Released, format!("its sender's way is now {lane}"))
+            }
             Obstacle::Distrust(error) => {
-                let (reason, why) = (error.reason(), chain(&error));
-                let first_look = work.created_at;
-                let again = match (error.class(), reason) {
-                    (_, Reason::Revoked) => None,
-                    (Class::Retry, _) => {
-                        let again = backoff::after(&self.settings.worker, work.rechecks, work.priority);
-                        (now.since(first_look) < TRUST_PATIENCE).then_some(again)
-                    }
-                    _ => usize::try_from(work.rechecks).ok().and_then(|looks| RECHECKS.get(looks)).map(|due| {
-                        let due = first_look.plus(*due);
-                        due.since(now).max(Duration::from_secs(1))
-                    }),
-                };
-                match again {
-                    Some(backoff) => Move { backoff, rechecked: true, ..with(Event::Deferred, why) },
-                    None if error.class() == Class::Retry => with(Event::Held(reason), why),
-                    None => with(Event::Refused(reason), why),
+                let pause = backoff::as_long_again(&self.settings.worker, work.doubt.unchecked_for(now));
+                let (doubt, verdict) = work.doubt.met(error.reason(), now, pause);
+                let ended = Some(Doubt { reason: None, ..doubt });
+                match verdict {
+                    Verdict::Wait(backoff) => Move { backoff, doubt: Some(doubt), ..with(Event::Deferred, chain(&error)) },
+                    Verdict::Hold => Move { doubt: ended, ..with(Event::Held(error.reason()), chain(&error)) },
+                    Verdict::Refuse => Move { doubt: ended, ..with(Event::Refused(error.reason()), chain(&error)) },
                 }
             }
         }
@@ -260,6 +265,7 @@ impl Gateway {
         let now = self.store.now().await.unwrap_or_else(|_| self.clock.now());
         let (event, backoff, counts) = self.judge(&outcome, work, now);
         let mut change = by(claimed, event);
+        change.doubt = dispelled(work);
         change.backoff = backoff;
         change.counts = counts;
         change.unknown_wait = unknown_wait(organization, work.priority);
@@ -299,6 +305,17 @@ impl Gateway {
         }
     }
 
+    /// What a worker found came too late to count. Whoever cancelled or superseded the delivery has told so already.
+    async fn tell_lost(&self, org: OrgId, delivery: DeliveryId) {
+        let now = self.store.delivery_view(OrgScope::One(org), delivery).await.ok().flatten();
+        let state = now.map(|(view, _)| view.state);
+        if matches!(state, Some(State::Cancelled | State::Superseded)) {
+            tracing::debug!(%delivery, "it was stopped while it was worked on");
+        } else {
+            events::LeaseLost { org, delivery, state }.emit();
+        }
+    }
+
     /// Commits a move; tells what happened. What the rules or a lost lease refuse is no failure: somebody else was first.
     async fn settle(&self, change: Move, work: Option<&Work>, why: Option<Reason>) -> Option<Moved> {
         let (org, delivery, event, wait) = (change.org, change.id, change.event, change.backoff);
@@ -314,7 +331,7 @@ impl Gateway {
                     tokio::time::sleep(Duration::from_millis(250 * tries)).await;
                 }
                 Err(StoreError::Lost) => {
-                    events::LeaseLost { process: self.process }.emit();
+                    self.tell_lost(org, delivery).await;
                     return None;
                 }
                 Err(error) => {
@@ -340,6 +357,11 @@ impl Gateway {
         }
         Some(moved)
     }
+}
+
+/// A certificate was believed: whatever doubt there was is over, and a later one begins anew.
+fn dispelled(work: &Work) -> Option<Doubt> {
+    (!work.doubt.is_none()).then(Doubt::default)
 }
 
 /// Something that happened to a claimed delivery, under its claim.

@@ -6,7 +6,7 @@ use super::{Gateway, routing};
 use crate::{
     domain::{
         OrgId, Reason, Timestamp,
-        organization::{ConfiguredTarget, Fallback},
+        organization::{Billable, ConfiguredTarget, Fallback},
         route::{Candidate, Rule, Target, Verdict},
     },
     observe::{chain, events},
@@ -28,7 +28,8 @@ impl Gateway {
             let (org, delivery): (OrgId, _) = (failed.org, failed.id);
             let organization = self.organization(org).await?;
             let now = self.store.now().await?;
-            let following = follow(&organization, &failed, now);
+            let billable = self.billable(&organization, &failed.fee_code, now).await?;
+            let following = follow(&organization, &failed, billable, now);
             match self.store.fall_back(&failed, &following).await {
                 Ok(made) => {
                     done += 1;
@@ -52,7 +53,7 @@ impl Gateway {
 }
 
 /// The next tier that has not failed yet. Pure.
-fn follow(organization: &Organization, failed: &FailedDelivery, now: Timestamp) -> Following {
+fn follow(organization: &Organization, failed: &FailedDelivery, billable: Billable, now: Timestamp) -> Following {
     for (tier, fallback) in organization.file.routing.fallback.iter().enumerate() {
         let (rule, addresses): (Rule, &[ConfiguredTarget]) = match fallback {
             Fallback::Hold => break,
@@ -78,8 +79,9 @@ fn follow(organization: &Organization, failed: &FailedDelivery, now: Timestamp) 
         let identity = organization.identity(&failed.site);
         let terms = NewTerms {
             from_domain: identity.map_or_else(|| "postern.invalid".to_owned(), |own| own.address.domain_key()),
-            billable: routing::billable(organization, &failed.fee_code, now),
+            billable,
             when_unknown: organization.file.routing.unknown,
+            lane: identity.map(super::PostOffice::way).unwrap_or_default(),
             retry_until: now.plus(routing::patience(organization, failed.priority)),
         };
         return Following::Deliveries(targets, terms);
@@ -116,7 +118,7 @@ mod tests {
             "slug = \"north\"\nname = \"North\"\n[routing]\nfallback = {fallback}\n[[target]]\ndirect = \"all@d.example\"\n\
              [[site]]\nlocal_id = \"R1\"\ntarget = [{{ direct = \"site@d.example\" }}, {{ direct = \"desk@d.example\" }}]\n"
         );
-        Organization { id: OrgId::new(), file: toml::from_str(&file).unwrap(), identities: vec![] }
+        Organization { id: OrgId::new(), file: toml::from_str(&file).unwrap(), identities: vec![], installation: vec![] }
     }
 
     fn failed(elsewhere: &[(&str, bool)]) -> FailedDelivery {
@@ -140,7 +142,7 @@ mod tests {
 
     /// Where it goes instead, `hold`, or `needless`.
     fn follows(fallback: &str, elsewhere: &[(&str, bool)]) -> String {
-        match follow(&organization(fallback), &failed(elsewhere), Timestamp(0)) {
+        match follow(&organization(fallback), &failed(elsewhere), Billable::Accepted, Timestamp(0)) {
             Following::Deliveries(targets, _) => {
                 targets.iter().map(|(target, _)| target.address.to_string()).collect::<Vec<_>>().join(" ")
             }

@@ -3,24 +3,61 @@
 use std::{collections::HashMap, sync::Arc};
 
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use crate::{
-    domain::organization::SendMode,
+    domain::{IdentityId, organization::SendMode},
     send::{GoAhead, Job, Login, Mx, Outcome, Relay},
-    store::organization::Identity,
+    store::organization::{Identity, NewIdentity},
 };
 
 /// Every way out.
 pub struct PostOffice {
     relays: HashMap<String, Arc<Relay>>,
     mx: Option<Mx>,
+    own: Vec<OwnIdentity>,
+}
+
+/// An address the installation itself sends from.
+pub(super) struct OwnIdentity {
+    identity: Identity,
+    /// Its private key (PEM) or mailbox password.
+    pub(super) secret: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl PostOffice {
     /// The configured relays, and direct delivery if it is possible here.
     #[must_use]
     pub fn new(relays: Vec<Relay>, mx: Option<Mx>) -> Self {
-        Self { relays: relays.into_iter().map(|relay| (relay.name().to_owned(), Arc::new(relay))).collect(), mx }
+        Self { relays: relays.into_iter().map(|relay| (relay.name().to_owned(), Arc::new(relay))).collect(), mx, own: Vec::new() }
+    }
+
+    /// With the addresses the installation itself sends from, for organizations that have none. The first is the default.
+    #[must_use]
+    pub fn with_identities(mut self, identities: Vec<NewIdentity>) -> Self {
+        let own = identities.into_iter().map(|new| {
+            let NewIdentity { address, mode, relay, certificate, secret } = new;
+            let identity = Identity { id: IdentityId::new(), address, mode, relay, certificate, has_secret: secret.is_some() };
+            OwnIdentity { identity, secret }
+        });
+        self.own = own.collect();
+        self
+    }
+
+    /// The addresses the installation itself sends from.
+    #[must_use]
+    pub fn identities(&self) -> Vec<Identity> {
+        self.own.iter().map(|own| own.identity.clone()).collect()
+    }
+
+    /// The installation's identity with this id, if it is one of them.
+    pub(super) fn own(&self, id: IdentityId) -> Option<&OwnIdentity> {
+        self.own.iter().find(|own| own.identity.id == id)
+    }
+
+    /// How many messages each lane carries at a time.
+    pub(super) fn limits(&self) -> HashMap<String, usize> {
+        self.relays.iter().map(|(name, relay)| (name.clone(), relay.max_connections())).collect()
     }
 
     /// The relay with this name.
@@ -29,7 +66,7 @@ impl PostOffice {
         self.relays.get(name)
     }
 
-    /// The name to keep as evidence of the way taken.
+    /// The name of the way an identity's mail takes: the lane it is queued in, and the evidence kept of it.
     #[must_use]
     pub fn way(identity: &Identity) -> String {
         identity.relay.clone().unwrap_or_else(|| "mx".to_owned())

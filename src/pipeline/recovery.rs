@@ -58,10 +58,14 @@ impl Gateway {
     /// After a defect of ours stopped the work on a delivery: what had not left is queued again, later; what was on the
     /// wire is unknown.
     pub(super) async fn let_go(&self, claimed: &Claimed) {
+        let rules = self.organization(claimed.org).await.ok();
+        let wait = rules
+            .map_or(Move::new(claimed.org, claimed.id, Event::Lost).unknown_wait, |rules| unknown_wait(&rules, claimed.priority));
         for event in [Event::Lost, Event::Deferred] {
             let change = Move {
                 owner: Some(claimed.owner),
                 backoff: self.settings.worker.retry_max.0,
+                unknown_wait: wait,
                 counts: true,
                 note: Some("the work on it stopped because of a defect".into()),
                 ..Move::new(claimed.org, claimed.id, event)

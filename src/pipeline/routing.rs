@@ -25,6 +25,8 @@ use crate::{
 const DIRECTORY_PATIENCE: Duration = Duration::from_hours(24);
 /// How often a directory that does not answer is asked again.
 const DIRECTORY_AGAIN: Duration = Duration::from_mins(1);
+/// How often a route is found anew because an earlier version reached somebody meanwhile, before the result waits a little.
+const OVERTAKEN: usize = 5;
 /// Urgent results are retried no longer than this.
 const URGENT_PATIENCE: Duration = Duration::from_hours(2);
 
@@ -35,20 +37,28 @@ impl Gateway {
     /// When the store fails; the result is free again once its lease runs out.
     pub async fn route_result(self: &Arc<Self>, work: ResultWork) -> Result<(), StoreError> {
         let organization = self.organization(work.org).await?;
-        let now = self.store.now().await?;
-        let routing = match &work.order {
-            Some((key, order)) => self.routing(&work, *key, order, &organization, now).await?,
-            None => still_waiting(&work, &organization, now),
-        };
-        let decision = routing.route.decision;
-        failpoint::reach("routing_before_commit");
-        let routed = match self.committer.route(routing).await {
-            // The order was changed or cancelled at this moment: whoever did that has seen to the result.
-            Err(StoreError::Lost) => return Ok(()),
-            routed => routed?,
+        let (org, result) = (work.org, work.id);
+        let mut tries = 0;
+        let (decision, routed) = loop {
+            let now = self.store.now().await?;
+            let routing = match &work.order {
+                Some((key, order)) => self.routing(&work, *key, order, &organization, now).await?,
+                None => still_waiting(&work, &organization, now),
+            };
+            let decision = routing.route.decision;
+            failpoint::reach("routing_before_commit");
+            match self.committer.route(routing).await {
+                // The order was changed or cancelled at this moment: whoever did that has seen to the result.
+                Err(StoreError::Lost) => return Ok(()),
+                Ok(routed) if routed.overtaken && tries < OVERTAKEN => tries += 1,
+                Ok(routed) if routed.overtaken => {
+                    self.put_back(org, result, work.owner).await;
+                    return Ok(());
+                }
+                routed => break (decision, routed?),
+            }
         };
         failpoint::reach("routing_after_commit");
-        let (org, result) = (work.org, work.id);
         match decision {
             Decision::Routed => events::ResultRouted { org, result, deliveries: routed.deliveries.len() }.emit(),
             Decision::Held(reason) => events::ResultHeld { org, result, reason }.emit(),
@@ -68,11 +78,9 @@ impl Gateway {
     ) -> Result<Routing, StoreError> {
         let resend = work.resend_of.is_some();
         // A correction and a resend also go to whoever got what they repeat or replace.
-        let earlier = if resend || work.report.status == ResultStatus::Corrected {
-            self.store.earlier_targets(work.org, key, work.version).await?
-        } else {
-            Vec::new()
-        };
+        let asks = resend || work.report.status == ResultStatus::Corrected;
+        let earlier = if asks { self.store.earlier_targets(work.org, key, work.version).await? } else { Vec::new() };
+        let known = asks.then(|| earlier.iter().map(|target| target.address.key()).collect());
         let began = work.wait_until.unwrap_or_else(|| now.plus(DIRECTORY_PATIENCE));
         let answers = ask_directory(&self.store, work.org, order, self.settings.directory.max_age).await?;
         let test_domains = &self.settings.test.test_domains;
@@ -83,24 +91,37 @@ impl Gateway {
         let waiting = matches!(route.decision, Decision::Waiting(_));
         let rules = &organization.file.routing;
         let fee_code = if resend { "direct_resend" } else { "direct" };
+        let identity = organization.identity(&order.site);
         Ok(Routing {
             org: work.org,
             result: work.id,
             owner: work.owner,
             terms: Terms {
-                from_domain: organization
-                    .identity(&order.site)
-                    .map_or_else(|| "postern.invalid".to_owned(), |own| own.address.domain_key()),
+                from_domain: identity.map_or_else(|| "postern.invalid".to_owned(), |own| own.address.domain_key()),
                 fee_code: fee_code.to_owned(),
                 test: organization.mode(&order.site) == Mode::Test,
-                billable: billable(organization, fee_code, now),
+                billable: self.billable(organization, fee_code, now).await?,
                 when_unknown: rules.unknown,
+                lane: identity.map(super::PostOffice::way).unwrap_or_default(),
                 retry_until: now.plus(patience(organization, work.priority)),
             },
             next_attempt_at: if waiting { now.plus(DIRECTORY_AGAIN) } else { now },
             wait_until: waiting.then_some(began),
             route,
+            earlier: known,
         })
+    }
+
+    /// The billable moment of the price in force on this day in the organization's zone; acceptance without one.
+    pub(super) async fn billable(
+        &self,
+        organization: &Organization,
+        fee_code: &str,
+        now: Timestamp,
+    ) -> Result<Billable, StoreError> {
+        let day = organization.file.time_zone.date_at(now);
+        let price = self.store.price_on(organization.id, fee_code, day).await?;
+        Ok(price.map_or(Billable::Accepted, |price| price.billable))
     }
 }
 
@@ -171,8 +192,10 @@ fn still_waiting(work: &ResultWork, organization: &Organization, now: Timestamp)
             test: false,
             billable: Billable::Accepted,
             when_unknown: organization.file.routing.unknown,
+            lane: String::new(),
             retry_until: now,
         },
+        earlier: None,
         next_attempt_at: until,
         wait_until: Some(until),
     }
@@ -207,17 +230,6 @@ fn include_earlier(route: &mut Route, earlier: &[Target]) {
 pub(super) fn patience(organization: &Organization, priority: Priority) -> Duration {
     let patience = organization.file.routing.retry_for.0;
     if priority == Priority::Urgent { patience.min(URGENT_PATIENCE) } else { patience }
-}
-
-/// The billable moment of the rate in force; acceptance without one.
-pub(super) fn billable(organization: &Organization, fee_code: &str, now: Timestamp) -> Billable {
-    let day = organization.file.time_zone.date_at(now);
-    organization
-        .file
-        .price
-        .as_ref()
-        .and_then(|prices| prices.rate(fee_code, day))
-        .map_or(Billable::Accepted, |rate| rate.billable)
 }
 
 #[cfg(test)]

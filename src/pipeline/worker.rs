@@ -10,15 +10,50 @@ use super::Gateway;
 use crate::{
     domain::{OrgId, ResultId, id::ProcessId},
     observe::{chain, events, health::Part},
-    store::{StoreError, lease::Lease},
+    store::{StoreError, lease::Lease, shares::Places},
 };
 
 /// How long to wait when the store does not answer.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
-/// A worker that has not looked at its queue for this long is not well. Longer than a full house takes to find a place.
+/// A worker that has not looked at its queue for this long is not well.
 const SILENCE: Duration = Duration::from_mins(15);
-/// When all places were taken and one becomes free, others follow: claiming for several at once saves transactions.
+/// When work waits for a place and one becomes free, others follow: claiming for several at once saves transactions.
 const GATHER: Duration = Duration::from_millis(10);
+
+/// What is at work. Routing never takes a place from sending: it is quick, and what hangs at a relay does not stop it.
+#[derive(Default)]
+struct Crew {
+    routing: JoinSet<()>,
+    sending: JoinSet<()>,
+}
+
+impl Crew {
+    fn reap(&mut self) {
+        while self.routing.try_join_next().is_some() {}
+        while self.sending.try_join_next().is_some() {}
+    }
+
+    /// Waits until one of them is done; for ever when there is none.
+    async fn one_done(&mut self) {
+        tokio::select! {
+            Some(_) = self.routing.join_next() => {}
+            Some(_) = self.sending.join_next() => {}
+            else => std::future::pending().await,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.routing.len() + self.sending.len()
+    }
+}
+
+/// What one look at the queue began.
+#[derive(Debug, Clone, Copy)]
+struct Begun {
+    count: usize,
+    /// There may be more, for which there was no place.
+    more: bool,
+}
 
 impl Gateway {
     /// Works until `stop` is cancelled, then finishes what runs (at most the configured grace) and releases the rest.
@@ -26,40 +61,33 @@ impl Gateway {
         events::Started { process: self.process }.emit();
         let keeper = tokio::spawn(Arc::clone(self).keep_leases());
         let refresher = tokio::spawn(Arc::clone(self).keep_statements());
-        let mut running = JoinSet::new();
+        let mut crew = Crew::default();
         self.health.expect(Part::Worker, SILENCE);
         let mut turn = 0_usize;
         while !stop.is_cancelled() {
-            while running.try_join_next().is_some() {}
-            let started = self.start_due(&mut running, turn).await;
-            self.health.say(Part::Worker, started.is_ok());
+            crew.reap();
+            let begun = self.start_due(&mut crew, turn).await;
+            self.health.say(Part::Worker, begun.is_ok());
             // Each claim goes on with the organizations after those served last.
-            turn = turn.wrapping_add(started.as_ref().map_or(1, |started| (*started).max(1)));
-            let idle = match started {
-                Ok(0) => self.settings.worker.poll.0,
-                // There may be more; a slow delivery must not keep it waiting.
-                Ok(_) if running.len() < self.settings.worker.concurrency => continue,
-                Ok(_) => Duration::ZERO,
+            turn = turn.wrapping_add(begun.as_ref().map_or(1, |begun| begun.count.max(1)));
+            let (idle, more) = match begun {
+                Ok(begun) => (self.settings.worker.poll.0, begun.more),
                 Err(error) => {
                     tracing::error!(error = chain(&error), "the store does not answer");
-                    STORE_AGAIN
+                    tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(STORE_AGAIN) => {} }
+                    continue;
                 }
             };
-            if running.len() >= self.settings.worker.concurrency {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    _ = running.join_next() => tokio::time::sleep(GATHER).await,
-                }
-                continue;
-            }
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(_) = running.join_next() => {}
+                () = crew.one_done() => if more {
+                    tokio::time::sleep(GATHER).await;
+                },
                 () = self.store.woken() => {}
                 () = tokio::time::sleep(idle) => {}
             }
         }
-        self.finish(running).await;
+        self.finish(crew).await;
         refresher.abort();
         keeper.abort();
     }
@@ -69,15 +97,18 @@ impl Gateway {
     /// # Errors
     /// When the store fails.
     pub async fn drain(self: &Arc<Self>) -> Result<(), StoreError> {
-        let mut running = JoinSet::new();
+        let mut crew = Crew::default();
         let mut turn = 0_usize;
         loop {
             turn = turn.wrapping_add(1);
-            let started = self.start_due(&mut running, turn).await?;
-            if started == 0 && running.is_empty() {
+            crew.reap();
+            let begun = self.start_due(&mut crew, turn).await?;
+            if begun.count == 0 && crew.len() == 0 {
                 return Ok(());
             }
-            running.join_next().await;
+            if crew.len() > 0 {
+                crew.one_done().await;
+            }
         }
     }
 
@@ -102,18 +133,16 @@ impl Gateway {
         }
     }
 
-    /// Claims what is due, as much as there are places for, and starts it. Returns how much that was.
-    async fn start_due(self: &Arc<Self>, running: &mut JoinSet<()>, turn: usize) -> Result<usize, StoreError> {
-        let places = self.settings.worker.concurrency.saturating_sub(running.len());
-        if places == 0 {
-            return Ok(0);
-        }
+    /// Claims what is due, as much as there are places for, and starts it.
+    async fn start_due(self: &Arc<Self>, crew: &mut Crew, turn: usize) -> Result<Begun, StoreError> {
+        let worker = &self.settings.worker;
         let lease = self.fresh_lease();
-        let results = self.store.claim_results(&lease, self.settings.worker.batch.min(places * 4), turn).await?;
-        let started = results.len();
+        let room = worker.batch.min(worker.concurrency * 4).saturating_sub(crew.routing.len());
+        let results = if room > 0 { self.store.claim_results(&lease, room, turn).await? } else { Vec::new() };
+        let mut begun = Begun { count: results.len(), more: results.len() == room };
         for work in results {
             let gateway = Arc::clone(self);
-            running.spawn(async move {
+            crew.routing.spawn(async move {
                 let (org, id, owner) = (work.org, work.id, work.owner);
                 match AssertUnwindSafe(gateway.route_result(work)).catch_unwind().await {
                     Ok(Ok(())) => {}
@@ -126,14 +155,16 @@ impl Gateway {
                 }
             });
         }
-        let deliveries = self.store.claim_deliveries(&lease, places, turn).await?;
-        let started = started + deliveries.len();
-        let which: Vec<_> = deliveries.iter().map(|claimed| (claimed.org, claimed.id)).collect();
+        let places = Places::new(worker.concurrency, self.post.limits());
+        let batch = self.store.claim_for(&lease, &places, turn).await?;
+        begun.count += batch.claimed.len();
+        begun.more |= batch.more;
+        let which: Vec<_> = batch.claimed.iter().map(|claimed| (claimed.org, claimed.id)).collect();
         // When that fails each is read by itself, and says so by itself.
         let mut works = self.store.works(&which).await.unwrap_or_default().into_iter();
-        for claimed in deliveries {
+        for claimed in batch.claimed {
             let (gateway, work) = (Arc::clone(self), works.next());
-            running.spawn(async move {
+            crew.sending.spawn(async move {
                 let delivering = async {
                     match work {
                         Some(work) => gateway.deliver_work(claimed.clone(), work).await,
@@ -145,10 +176,10 @@ impl Gateway {
                 }
             });
         }
-        Ok(started)
+        Ok(begun)
     }
 
-    async fn put_back(&self, org: OrgId, id: ResultId, owner: ProcessId) {
+    pub(super) async fn put_back(&self, org: OrgId, id: ResultId, owner: ProcessId) {
         let again_at = self.clock.now().plus(self.settings.worker.retry_min.0);
         let lease = Lease { owner, ..self.lease() };
         if let Err(error) = self.store.release_result(org, id, &lease, again_at).await {
@@ -183,14 +214,19 @@ impl Gateway {
         }
     }
 
-    async fn finish(self: &Arc<Self>, mut running: JoinSet<()>) {
+    async fn finish(self: &Arc<Self>, mut crew: Crew) {
         self.health.stop();
-        events::Stopping { process: self.process, running: running.len() }.emit();
+        events::Stopping { process: self.process, running: crew.len() }.emit();
         let owners = self.store.owners_in_hand();
         let began = std::time::Instant::now();
-        let all_done = async { while running.join_next().await.is_some() {} };
+        let all_done = async {
+            while crew.len() > 0 {
+                crew.one_done().await;
+            }
+        };
         if tokio::time::timeout(self.settings.worker.grace.0, all_done).await.is_err() {
-            running.shutdown().await;
+            crew.routing.shutdown().await;
+            crew.sending.shutdown().await;
         }
         // What was claimed and not begun goes back at once; what is on the wire has to wait for its lease.
         let mut released = 0;

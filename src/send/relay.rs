@@ -119,6 +119,12 @@ impl Relay {
         &self.settings.name
     }
 
+    /// How many messages it carries at a time.
+    #[must_use]
+    pub const fn max_connections(&self) -> usize {
+        self.settings.max_connections
+    }
+
     /// How long the relay is left alone because it could not be reached; zero when it may be tried.
     #[must_use]
     pub fn closed_for(&self) -> Duration {

@@ -1,10 +1,13 @@
 //! Deliveries: the queue, the moves and the evidence.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
-use super::{Doing as _, Result, Store, StoreError, at_rest, read, read_json, rows};
+use super::{Doing as _, Result, Store, StoreError, Tx, at_rest, doubt::DoubtRow, read, read_json, rows};
 use crate::domain::{
-    Delivery, DeliveryId, DirectAddress, MessageId, Order, OrderKey, OrgId, Report, ResultId, Timestamp,
+    Delivery, DeliveryId, DirectAddress, Doubt, MessageId, Order, OrderKey, OrgId, Report, ResultId, Timestamp,
     delivery::{Effect, Event},
     id::ProcessId,
     order::Priority,
@@ -55,8 +58,8 @@ pub struct Work {
     pub retry_until: Timestamp,
     /// Failed attempts so far.
     pub attempts: u32,
-    /// How often trust was looked at again.
-    pub rechecks: u32,
+    /// What stood between it and a certificate to believe when it was last looked at.
+    pub doubt: Doubt,
     /// Whether it may have been handed over before.
     pub unknown_attempts: u8,
     /// When it was queued first.
@@ -115,8 +118,8 @@ pub struct Move {
     pub unknown_wait: Duration,
     /// Whether it counts as an attempt. An unreachable relay costs a delivery none.
     pub counts: bool,
-    /// Whether this was one more look at trust.
-    pub rechecked: bool,
+    /// What stands between it and a certificate to believe, when that has changed.
+    pub doubt: Option<Doubt>,
     /// For the record.
     pub evidence: Evidence,
     /// One sentence for the delivery's history; never about the patient.
@@ -141,7 +144,7 @@ impl Move {
             backoff: Duration::ZERO,
             unknown_wait: Duration::from_hours(1),
             counts: false,
-            rechecked: false,
+            doubt: None,
             evidence: Evidence::default(),
             note: None,
             zone: TimeZone::utc(),
@@ -219,7 +222,7 @@ impl Store {
             priority: read("priority", &row.priority)?,
             retry_until: Timestamp(row.retry_until),
             attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
-            rechecks: u32::try_from(row.rechecks).unwrap_or(u32::MAX),
+            doubt: row.doubt.doubt()?,
             unknown_attempts: u8::try_from(row.unknown_attempts).unwrap_or(u8::MAX),
             created_at: Timestamp(row.created_at),
             billable: read("billable moment", &row.billable)?,
@@ -278,7 +281,8 @@ impl Store {
 const KEYS: &str = "WITH k (org_id, id) AS (";
 /// What is read for the deliveries named in `k`.
 const WORK: &str =
-    ") SELECT d.id, d.target, d.message_id, d.document_id, d.version, d.priority, d.retry_until, d.attempts, d.rechecks,
+    ") SELECT d.id, d.target, d.message_id, d.document_id, d.version, d.priority, d.retry_until, d.attempts, d.waiting_for, d.distrusted_since, d.rechecks,
+        d.unchecked_since,
         d.unknown_attempts, d.created_at, d.billable, d.wants_dispatched, d.order_key, d.address_key, r.id AS result_id, r.sealed AS report, r.pdf, r.pdf_sha256,
         r.received_at, o.sealed AS order_, o.set_id
     FROM k JOIN delivery d ON d.org_id = k.org_id AND d.id = k.id JOIN result r ON r.org_id = d.org_id AND r.id = d.result_id
@@ -294,7 +298,8 @@ struct WorkRow {
     priority: String,
     retry_until: i64,
     attempts: i64,
-    rechecks: i64,
+    #[sqlx(flatten)]
+    doubt: DoubtRow,
     unknown_attempts: i64,
     created_at: i64,
     billable: String,
@@ -308,4 +313,25 @@ struct WorkRow {
     received_at: i64,
     order_: Vec<u8>,
     set_id: String,
+}
+
+/// The addresses of [`Store::earlier_targets`] inside the transaction that goes by them. Every delivery of the order is locked:
+/// none of them leaves before it is committed.
+pub(super) async fn earlier_addresses(tx: &mut Tx, org: &str, order_key: &str, version: i64) -> Result<BTreeSet<String>> {
+    let rows: Vec<(String, String, i64)> = locked!(
+        tx,
+        query_as(
+            "SELECT address_key, state, unknown_attempts FROM delivery WHERE org_id = $1 AND order_key = $2 AND version <= $3
+             ORDER BY created_at, id"
+        )
+        .bind(org)
+        .bind(order_key)
+        .bind(version)
+        .fetch_all
+    )
+    .doing("look for earlier recipients")?;
+    let may_have_it = |(_, state, unknown): &(String, String, i64)| {
+        *unknown > 0 || matches!(state.as_str(), "accepted" | "on_wire" | "unknown")
+    };
+    Ok(rows.into_iter().filter(may_have_it).map(|(address, ..)| address).collect())
 }

@@ -13,6 +13,7 @@ use super::{
     delivery::{Move, apply_move},
     ledger::Charges,
     read,
+    shares::Seat,
 };
 use crate::domain::{delivery::Event, id::ProcessId};
 
@@ -46,7 +47,15 @@ macro_rules! renewal {
 /// The rows this process is working on. What nobody has in hand - the answer to the claim was lost, the work on it failed
 /// or could not be recorded - is not renewed, and so comes free by itself.
 #[derive(Clone, Default)]
-pub(super) struct Hands(Arc<Mutex<HashMap<(Uuid, ProcessId), usize>>>);
+pub(super) struct Hands(Arc<Mutex<HashMap<(Uuid, ProcessId), InHand>>>);
+
+/// One row in hand.
+#[derive(Default)]
+struct InHand {
+    copies: usize,
+    /// The place it takes; results take none.
+    seat: Option<Seat>,
+}
 
 /// One claimed row in hand, until the last copy of it is dropped.
 #[derive(Clone)]
@@ -59,12 +68,28 @@ struct Held {
 
 impl Hands {
     pub(super) fn take(&self, row: Uuid, owner: ProcessId) -> Hold {
-        let row = (row, owner);
-        *self.rows().entry(row).or_default() += 1;
+        self.hold((row, owner), None)
+    }
+
+    /// The same of a row whose work takes a place.
+    pub(super) fn take_seat(&self, row: Uuid, owner: ProcessId, seat: Seat) -> Hold {
+        self.hold((row, owner), Some(seat))
+    }
+
+    /// The places taken.
+    pub(super) fn seats(&self) -> Vec<Seat> {
+        self.rows().values().filter_map(|in_hand| in_hand.seat.clone()).collect()
+    }
+
+    fn hold(&self, row: (Uuid, ProcessId), seat: Option<Seat>) -> Hold {
+        let mut rows = self.rows();
+        let in_hand = rows.entry(row).or_default();
+        in_hand.copies += 1;
+        in_hand.seat = seat.or(in_hand.seat.take());
         Hold(Arc::new(Held { hands: self.clone(), row }))
     }
 
-    fn rows(&self) -> MutexGuard<'_, HashMap<(Uuid, ProcessId), usize>> {
+    fn rows(&self) -> MutexGuard<'_, HashMap<(Uuid, ProcessId), InHand>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -78,8 +103,8 @@ impl std::fmt::Debug for Hold {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Entry::Occupied(mut row) = self.hands.rows().entry(self.row) {
-            *row.get_mut() -= 1;
-            if *row.get() == 0 {
+            row.get_mut().copies -= 1;
+            if row.get().copies == 0 {
                 row.remove();
             }
         }

@@ -79,8 +79,12 @@ pub mod certificate_cache;
 pub mod commit;
 /// Deliveries: queue, work and evidence.
 pub mod delivery;
+/// How deep the queue is.
+pub mod depth;
 /// Directory snapshots and look-ups.
 pub mod directory;
+/// What stands between a delivery and a certificate to believe.
+mod doubt;
 /// What follows when a delivery has failed for good.
 pub mod fallback;
 /// Where a feed stands, and what could not be taken from it.
@@ -118,6 +122,8 @@ pub mod reply;
 /// Results and their routes.
 pub mod result;
 mod rows;
+/// Who gets the next place: a pure rule.
+pub mod shares;
 /// What issuers publish about their certificates.
 pub mod statement;
 /// What people look at: lists, counts, the worklist.

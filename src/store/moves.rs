@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::{
     Doing as _, Result, StoreError, Tx,
     delivery::{Move, Moved},
+    doubt::write_doubt,
     ledger::{Charge, Charges, EntryType},
     read,
     rows::{self, Cell},
@@ -122,6 +123,11 @@ pub(super) async fn apply_moves(
         }
         if !writes.is_empty() {
             write_all(tx, &writes, now).await?;
+            for Write { change, org, id, .. } in &writes {
+                if let Some(doubt) = &change.doubt {
+                    write_doubt(tx, org, id, doubt).await?;
+                }
+            }
         }
         todo = later;
     }
@@ -173,12 +179,12 @@ fn storable(text: Option<&str>) -> Option<String> {
 
 const MOVED: &str =
     "WITH n (org_id, id, state, reason, disposition, fee, unknown_attempts, stopped, early_notice, next_attempt_at, counts,
-        rechecked, patience, released, at, accepted_at, sealed_sha256, sealed_bytes, certificate, relay, reply, profile, sent_from,
+        patience, released, at, accepted_at, sealed_sha256, sealed_bytes, certificate, relay, reply, profile, sent_from,
         sent_mode, wants_dispatched, awaits, notice_at, anew, fallback) AS (";
 const MOVE: &str = ") UPDATE delivery AS d SET state = n.state, reason = n.reason, disposition = n.disposition, fee = n.fee,
         unknown_attempts = n.unknown_attempts, stopped = n.stopped, early_notice = n.early_notice,
         next_attempt_at = COALESCE(n.next_attempt_at, d.next_attempt_at), attempts = d.attempts + n.counts,
-        rechecks = d.rechecks + n.rechecked, retry_until = d.retry_until + n.patience,
+        retry_until = d.retry_until + n.patience,
         lease_owner = CASE WHEN n.released THEN NULL ELSE d.lease_owner END,
         lease_until = CASE WHEN n.released THEN NULL ELSE d.lease_until END, updated_at = n.at,
         accepted_at = COALESCE(n.accepted_at, d.accepted_at), sealed_sha256 = COALESCE(n.sealed_sha256, d.sealed_sha256),
@@ -203,7 +209,7 @@ async fn write_all(tx: &mut Tx, writes: &[Write<'_>], now: Timestamp) -> Result<
 
 impl Write<'_> {
     /// As [`MOVED`] names it.
-    fn row(&self, now: Timestamp) -> [Cell; 29] {
+    fn row(&self, now: Timestamp) -> [Cell; 28] {
         let Self { change, before, after, effects, .. } = self;
         let next_attempt = if effects.contains(&Effect::StartUnknownWait) {
             Some(now.plus(change.unknown_wait).micros())
@@ -229,7 +235,6 @@ impl Write<'_> {
             after.early_notice.map(NoticeKind::as_str).into(),
             next_attempt.into(),
             i64::from(change.counts).into(),
-            i64::from(change.rechecked).into(),
             patience.into(),
             (!matches!(after.state, State::Claimed | State::OnWire)).into(),
             now.micros().into(),

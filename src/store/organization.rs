@@ -21,6 +21,8 @@ pub struct Organization {
     pub file: OrganizationFile,
     /// The addresses it sends from, the default first.
     pub identities: Vec<Identity>,
+    /// The installation's own, for who has none: from the configuration, not the store, so put there by whoever reads that.
+    pub installation: Vec<Identity>,
 }
 
 /// A Direct address an organization sends from.
@@ -68,13 +70,14 @@ impl Organization {
         self.site(site).and_then(|site| site.mode).unwrap_or(self.file.mode)
     }
 
-    /// The identity results of this site are sent from: the site's, else the organization's first.
+    /// The identity results of this site are sent from: the site's, else the organization's first, else the installation's
+    /// first. A site may name any of its organization's and of the installation's.
     #[must_use]
     pub fn identity(&self, site: &str) -> Option<&Identity> {
         let named = self.site(site).and_then(|site| site.identity.as_ref());
         match named {
-            Some(address) => self.identities.iter().find(|identity| identity.address == *address),
-            None => self.identities.first(),
+            Some(address) => self.identities.iter().chain(&self.installation).find(|identity| identity.address == *address),
+            None => self.identities.first().or_else(|| self.installation.first()),
         }
     }
 }
@@ -139,7 +142,12 @@ impl Store {
             .bind(id.to_string()).fetch_all(pool).await)
         .doing("read identities")?;
         let identities = rows.into_iter().map(identity).collect::<Result<_>>()?;
-        Ok(Some(Organization { id, file: read_json("organization file", file.as_bytes())?, identities }))
+        Ok(Some(Organization {
+            id,
+            file: read_json("organization file", file.as_bytes())?,
+            identities,
+            installation: Vec::new(),
+        }))
     }
 
     /// Every organization the scope may see, by slug.
@@ -239,6 +247,17 @@ impl Store {
         Ok(prices)
     }
 
+    /// The price of one delivery in force on `day`; `None` when nobody has set one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn price_on(&self, org: OrgId, fee_code: &str, day: Date) -> Result<Option<Price>> {
+        let row: Option<PriceRow> = on!(&self.db, pool => sqlx::query_as(PRICE_IN_FORCE)
+            .bind(org.to_string()).bind(fee_code).bind(day.to_string()).fetch_optional(pool).await)
+        .doing("read the price in force")?;
+        row.map(price).transpose()
+    }
+
     /// The private key or password of an identity.
     ///
     /// # Errors
@@ -330,11 +349,13 @@ async fn price_from(tx: &mut Tx, org: OrgId, fee_code: &str, day: &str) -> Resul
     row.map(price).transpose()
 }
 
+const PRICE_IN_FORCE: &str =
+    "SELECT id, amount, currency, billable FROM price WHERE org_id = $1 AND fee_code = $2 AND from_day <= $3
+    ORDER BY from_day DESC, created_at DESC, id DESC LIMIT 1";
+
 /// The price in force on `day`: the latest list that has begun, and of that the latest word.
 pub(super) async fn price_in_force(tx: &mut Tx, org: OrgId, fee_code: &str, day: &str) -> Result<Option<Price>> {
-    let row: Option<PriceRow> = within!(tx, c => sqlx::query_as(
-        "SELECT id, amount, currency, billable FROM price WHERE org_id = $1 AND fee_code = $2 AND from_day <= $3
-         ORDER BY from_day DESC, created_at DESC, id DESC LIMIT 1")
+    let row: Option<PriceRow> = within!(tx, c => sqlx::query_as(PRICE_IN_FORCE)
         .bind(org.to_string()).bind(fee_code).bind(day).fetch_optional(c).await)
     .doing("read the price in force")?;
     row.map(price).transpose()

@@ -1,14 +1,15 @@
 //! Results and their routes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::{
     Doing as _, Result, Store, StoreError, Tx, at_rest,
-    delivery::{Move, apply_move, record_event},
+    delivery::{Move, apply_move, earlier_addresses, record_event},
     lease::{Hold, Lease},
     ledger::Charges,
     queue::RESULTS,
     read, read_json,
+    shares::Places,
 };
 use crate::domain::{
     DeliveryId, MessageId, Order, OrderKey, OrgId, Reason, Report, ResultId, Timestamp,
@@ -57,6 +58,8 @@ pub struct Routing {
     pub owner: ProcessId,
     /// The route found.
     pub route: Route,
+    /// Whom the route took for having got, or perhaps got, an earlier version, by address key; `None` when it did not ask.
+    pub earlier: Option<BTreeSet<String>>,
     /// What new deliveries are made of.
     pub terms: Terms,
     /// When to look again, if it waits.
@@ -78,6 +81,8 @@ pub struct Terms {
     pub billable: Billable,
     /// What an unknown outcome does.
     pub when_unknown: WhenUnknown,
+    /// The way they will leave: places are shared out by it.
+    pub lane: String,
     /// When transport errors are no longer retried.
     pub retry_until: Timestamp,
 }
@@ -89,6 +94,8 @@ pub struct Routed {
     pub deliveries: Vec<DeliveryId>,
     /// Earlier deliveries that will not be sent any more.
     pub superseded: usize,
+    /// Nothing was recorded: an earlier version reached somebody since the route was found, so it has to be found anew.
+    pub overtaken: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -110,10 +117,11 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn claim_results(&self, lease: &Lease, most: usize, turn: usize) -> Result<Vec<ResultWork>> {
-        let claimed = self.claim(&RESULTS, lease, most, turn).await?;
+        let places = Places { all: most, ..Places::default() };
+        let (claimed, _) = self.claim(&RESULTS, lease, &places, &[], turn).await?;
         let mut opened = Vec::with_capacity(claimed.len());
-        for (org, id) in claimed {
-            let id: ResultId = read("result id", &id)?;
+        for (org, id, ..) in claimed {
+            let (org, id): (OrgId, ResultId) = (read("organization id", &org)?, read("result id", &id)?);
             match self.result_work(lease.owner, org, id).await {
                 Ok(work) => opened.push(work),
                 Err(error) => {
@@ -211,7 +219,7 @@ struct RoutingRow {
 }
 
 /// Records a route inside a transaction: trace, deliveries, what they supersede, and the result's state. A route that is
-/// refused (lost) has written nothing.
+/// refused (lost) or overtaken has written nothing.
 pub(super) async fn apply_route(tx: &mut Tx, charges: &mut Charges, routing: &Routing, now: Timestamp) -> Result<Routed> {
     let (org, id) = (routing.org.to_string(), routing.result.to_string());
     let row: Option<RoutingRow> = locked!(
@@ -229,6 +237,11 @@ pub(super) async fn apply_route(tx: &mut Tx, charges: &mut Charges, routing: &Ro
     let mine = row.lease_owner.as_deref() == Some(routing.owner.to_string().as_str());
     if !mine || row.lease_until.unwrap_or(0) <= now.micros() {
         return Err(StoreError::Lost);
+    }
+    if let (Some(seen), Some(order_key)) = (&routing.earlier, &row.order_key)
+        && *seen != earlier_addresses(tx, &org, order_key, row.version).await?
+    {
+        return Ok(Routed { overtaken: true, ..Routed::default() });
     }
     let status: ResultStatus = read("status", &row.status)?;
     let superseded = row.order_key.is_some() && has_successor(tx, &org, &row).await?;
@@ -375,14 +388,14 @@ async fn make(
         within!(tx, c => sqlx::query(
             "INSERT INTO delivery (org_id, id, result_id, order_key, version, site, address, address_key, target, message_id, document_id,
                 resend_of, fee_code, test, priority, state, fee, unknown_attempts, stopped, billable, when_unknown, wants_dispatched,
-                attempts, next_attempt_at, retry_until, rechecks, created_at, updated_at)
+                attempts, next_attempt_at, retry_until, rechecks, created_at, updated_at, lane)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'queued', 'none', 0, FALSE, $16, $17, FALSE,
-                0, $18, $19, 0, $18, $18)")
+                0, $18, $19, 0, $18, $18, $20)")
             .bind(&org).bind(id.to_string()).bind(about.result).bind(about.order_key).bind(about.version).bind(about.site)
             .bind(target.address.as_str()).bind(target.address.key()).bind(json)
             .bind(MessageId::of(id, &terms.from_domain).as_str()).bind(uuid::Uuid::now_v7().to_string()).bind(resend_of)
             .bind(&terms.fee_code).bind(terms.test).bind(about.priority).bind(terms.billable.as_str()).bind(terms.when_unknown.as_str())
-            .bind(now.micros()).bind(terms.retry_until.micros()).execute(c).await.map(drop))
+            .bind(now.micros()).bind(terms.retry_until.micros()).bind(&terms.lane).execute(c).await.map(drop))
         .doing("make a delivery")?;
         record_event(tx, &org, &id.to_string(), now, "routed", State::Queued, Some(target.rule.as_str())).await?;
         made.push(id);

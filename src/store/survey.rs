@@ -55,7 +55,7 @@ pub struct DeliveryView {
     pub message_id: String,
     /// Our side.
     pub state: State,
-    /// Why it is held, refused ...
+    /// Why it is held, refused ..., or what it waits for in the queue.
     pub reason: Option<Reason>,
     /// Their side.
     pub disposition: Option<Disposition>,
@@ -127,7 +127,19 @@ type ResultRow = (String, String, String, String, i64, String, String, Option<St
 // Every index begins with the organization, so a look-up across all of them asks each in turn: `org_id IN (...)`.
 macro_rules! deliveries {
     ($rest:literal) => {
-        concat!("SELECT id, org_id, result_id, address, message_id, state, reason, disposition, fee, attempts, created_at, updated_at, reply FROM delivery ", $rest)
+        concat!(
+            "SELECT id, org_id, result_id, address, message_id, state, ",
+            reason!(),
+            ", disposition, fee, attempts, created_at, updated_at, reply
+            FROM delivery ",
+            $rest
+        )
+    };
+}
+/// Why it is held, refused ..., or what a queued one waits for.
+macro_rules! reason {
+    () => {
+        "COALESCE(reason, CASE WHEN state IN ('queued', 'claimed') THEN waiting_for END)"
     };
 }
 macro_rules! results {
@@ -256,8 +268,8 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn deliveries(&self, scope: OrgScope, filter: DeliveryFilter) -> Result<Vec<DeliveryView>> {
-        let rows: Vec<DeliveryRow> = on!(&self.db, pool => sqlx::query_as(deliveries!(
-            "WHERE ($1 IS NULL OR org_id = $1) AND ($2 IS NULL OR state = $2) AND ($3 IS NULL OR reason = $3) ORDER BY id DESC LIMIT $4"))
+        let rows: Vec<DeliveryRow> = on!(&self.db, pool => sqlx::query_as(concat!(deliveries!(
+            "WHERE ($1 IS NULL OR org_id = $1) AND ($2 IS NULL OR state = $2) AND ($3 IS NULL OR "), reason!(), " = $3) ORDER BY id DESC LIMIT $4"))
             .bind(scope.org().map(|org| org.to_string())).bind(filter.state.map(State::as_str)).bind(filter.reason.map(Reason::as_str))
             .bind(i64::from(filter.limit)).fetch_all(pool).await)
         .doing("list deliveries")?;
@@ -283,6 +295,9 @@ impl Store {
              UNION ALL SELECT d.org_id, 'delivery', d.id, o.order_id, d.reason, d.updated_at FROM delivery d
                 JOIN order_ o ON o.org_id = d.org_id AND o.id = d.order_key
                 WHERE d.state = 'accepted' AND d.fallback = 'held' AND ($1 IS NULL OR d.org_id = $1)
+             UNION ALL SELECT d.org_id, 'delivery', d.id, o.order_id, d.waiting_for, COALESCE(d.unchecked_since, d.distrusted_since, d.updated_at)
+                FROM delivery d JOIN order_ o ON o.org_id = d.org_id AND o.id = d.order_key
+                WHERE d.waiting_for IS NOT NULL AND d.state IN ('queued', 'claimed') AND ($1 IS NULL OR d.org_id = $1)
              UNION ALL SELECT org_id, 'parked', id, source || ' ' || cursor, NULL, parked_at FROM parked WHERE ($1 IS NULL OR org_id = $1)
              ORDER BY since, id LIMIT 10000")
             .bind(scope.org().map(|org| org.to_string())).fetch_all(pool).await)
@@ -397,7 +412,8 @@ impl Store {
         let moved = apply_move(&mut tx, &mut charges, change, now).await?;
         if change.event == Event::Retry {
             // The clock of a person's decision starts now.
-            within!(&mut tx, c => sqlx::query("UPDATE delivery SET retry_until = $1, rechecks = 0 WHERE org_id = $2 AND id = $3")
+            within!(&mut tx, c => sqlx::query("UPDATE delivery SET retry_until = $1, rechecks = 0, waiting_for = NULL, distrusted_since = NULL, unchecked_since = NULL
+                WHERE org_id = $2 AND id = $3")
                 .bind(now.plus(std::time::Duration::from_hours(24)).micros()).bind(change.org.to_string()).bind(change.id.to_string())
                 .execute(c).await.map(drop))
             .doing("give a delivery new time")?;

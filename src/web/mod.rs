@@ -51,13 +51,15 @@ pub struct Web {
     pub metrics: Option<Metrics>,
     settings: WebSection,
     places: Arc<places::Places>,
+    gauge: Arc<status::Gauge>,
 }
 
 impl Web {
     /// Puts the door together.
     #[must_use]
     pub fn new(settings: &WebSection, intake: Intake, health: Health, metrics: Option<Metrics>) -> Self {
-        Self { intake, health, metrics, settings: settings.clone(), places: Arc::new(places::Places::new(settings)) }
+        let places = Arc::new(places::Places::new(settings));
+        Self { intake, health, metrics, settings: settings.clone(), places, gauge: Arc::default() }
     }
 }
 

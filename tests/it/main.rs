@@ -15,6 +15,7 @@ mod document;
 mod feed;
 mod folder;
 mod keys;
+mod pipeline;
 mod revocation;
 mod rooms;
 mod routing;

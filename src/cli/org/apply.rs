@@ -17,7 +17,7 @@ use crate::{
         table::print_json,
     },
     config::organization::{self, OrganizationError},
-    domain::{OrgScope, organization::OrganizationFile},
+    domain::{DirectAddress, OrgScope, organization::OrganizationFile},
 };
 
 /// What a rate can be charged for.
@@ -52,9 +52,10 @@ pub(crate) fn run(apply: &Apply, global: &Global) -> anyhow::Result<Exit> {
     let folder = apply.file.parent().unwrap_or(Path::new("")).to_owned();
     with_store(global, async |context, store| {
         let token = &context.config().token;
-        let Credentials { identities, keys, mut warnings, problems } =
+        let Credentials { identities, keys, mut warnings, mut problems } =
             credentials::read(&file, &folder, token, context.clock.now());
         warnings.extend(warn(&file, context));
+        problems.extend(unknown_senders(&file, context));
         for warning in &warnings {
             say(&format!("warning: {warning}"));
         }
@@ -106,6 +107,17 @@ fn show(slug: &str, new: bool, changes: &[Change]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Sites that would send from an address nobody here has.
+fn unknown_senders(file: &OrganizationFile, context: &Context) -> Vec<String> {
+    let known = |address: &DirectAddress| {
+        file.identities.iter().chain(&context.config().identity).any(|identity| identity.address == *address)
+    };
+    let sites = file.sites.iter().enumerate().filter(|(_, site)| site.identity.as_ref().is_some_and(|address| !known(address)));
+    sites
+        .map(|(i, _)| format!("site[{i}].identity: names an address with no [[identity]], neither here nor in the configuration"))
+        .collect()
+}
+
 /// What will work otherwise than somebody may think.
 fn warn(file: &OrganizationFile, context: &Context) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -117,8 +129,12 @@ fn warn(file: &OrganizationFile, context: &Context) -> Vec<String> {
             ));
         }
     }
-    if file.identities.is_empty() {
-        warnings.push("there is no [[identity]]: nothing can be sent".to_owned());
+    match context.config().identity.first() {
+        Some(own) if file.identities.is_empty() => {
+            say(&format!("note: there is no [[identity]]; the installation's is used, {}", own.address));
+        }
+        None if file.identities.is_empty() => warnings.push("there is no [[identity]]: nothing can be sent".to_owned()),
+        _ => {}
     }
     let rates = file.price.iter().flat_map(|price| &price.rates);
     for (i, rate) in rates.enumerate().filter(|(_, rate)| !FEE_CODES.contains(&rate.fee_code.as_str())) {

@@ -35,21 +35,31 @@ use crate::{
 
 /// What was read.
 #[derive(Default)]
-pub(super) struct Credentials {
+pub(in crate::cli) struct Credentials {
     /// Ready to be stored, in the order of the file.
-    pub(super) identities: Vec<NewIdentity>,
+    pub(in crate::cli) identities: Vec<NewIdentity>,
     /// The certificates and keys that come with them.
-    pub(super) keys: Vec<NewKey>,
+    pub(in crate::cli) keys: Vec<NewKey>,
     /// What works and should not stay so.
-    pub(super) warnings: Vec<String>,
+    pub(in crate::cli) warnings: Vec<String>,
     /// What cannot be used, each with the path of its field.
-    pub(super) problems: Vec<String>,
+    pub(in crate::cli) problems: Vec<String>,
 }
 
 /// Reads what every identity of `file` needs, relative to `folder`.
 pub(super) fn read(file: &OrganizationFile, folder: &Path, token: &TokenSection, now: Timestamp) -> Credentials {
+    read_identities(&file.identities, folder, token, now)
+}
+
+/// Reads what every one of `identities` needs, an organization's or the installation's, relative to `folder`.
+pub(in crate::cli) fn read_identities(
+    identities: &[IdentityFile],
+    folder: &Path,
+    token: &TokenSection,
+    now: Timestamp,
+) -> Credentials {
     let mut credentials = Credentials::default();
-    for (i, identity) in file.identities.iter().enumerate() {
+    for (i, identity) in identities.iter().enumerate() {
         let new = match identity.mode {
             SendMode::StaRelay | SendMode::StaMx => credentials.signing(i, identity, folder, token, now),
             SendMode::Edge => credentials.mailbox(i, identity, folder),

@@ -1,6 +1,12 @@
 //! `postern delivery` and `postern worklist`.
 
-use postern::domain::{Reason, delivery::Event as E};
+use std::time::Duration;
+
+use postern::{
+    domain::{Clock as _, Doubt, Reason, delivery::Event as E},
+    observe::SystemClock,
+    store::{Committer, delivery::Move},
+};
 
 use super::world::{World, deliveries, happened, org, words};
 
@@ -82,4 +88,55 @@ async fn the_worklist_names_everything_that_needs_a_person_with_what_to_do() {
     }
     let items = world.json(&["worklist"]);
     assert_eq!((items.as_array().unwrap().len(), &items[1]["kind"]), (2, &"result".into()), "{items}");
+}
+
+#[tokio::test]
+async fn a_delivery_that_waits_for_a_certificate_says_so_although_it_is_queued() {
+    let world = World::with(NORTH);
+    let id = delivery(&world, &[E::Claimed]).await;
+    let store = world.store().await;
+    let north = org(&store, "north").await;
+    let doubt = Doubt { reason: Some(Reason::NoCert), distrusted_since: Some(SystemClock.now()), ..Doubt::default() };
+    let waits =
+        Move { doubt: Some(doubt), backoff: Duration::from_hours(1), ..Move::new(north, id.parse().unwrap(), E::Deferred) };
+    Committer::start(store.clone()).apply(waits).await.unwrap();
+    store.close().await;
+    let listed = world.json(&["delivery", "list", "--state", "queued", "--reason", "no_cert"]);
+    assert_eq!((&listed[0]["id"], &listed[0]["reason"]), (&id.as_str().into(), &"no_cert".into()));
+    let shown = world.good(&["delivery", "show", &id]).out;
+    assert!(shown.contains("queued") && shown.contains(Reason::NoCert.remedy()), "{shown}");
+    let worklist = world.json(&["worklist"]);
+    assert_eq!((&worklist[0]["id"], &worklist[0]["reason"]), (&id.as_str().into(), &"no_cert".into()), "{worklist}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_metrics_tell_how_deep_the_queue_is_and_how_old_the_oldest_of_each_state() {
+    let world = World::with(NORTH);
+    let id = delivery(&world, &[]).await;
+    let store = world.store().await;
+    let north = org(&store, "north").await;
+    deliveries(&store, north, "A2", &["a@direct.example.org", "b@direct.example.org"]).await;
+    let serving = world.serve(Some("web"));
+    let page = async || reqwest::get(format!("{}/metrics", serving.url)).await.unwrap().text().await.unwrap();
+    let figure = |page: &str, series: &str| -> f64 {
+        let line = page.lines().find_map(|line| line.strip_prefix(&format!("{series} ")));
+        line.unwrap_or_else(|| panic!("{series} in\n{page}")).parse().unwrap()
+    };
+    let first = page().await;
+    for (series, expected) in [
+        ("postern_deliveries{state=\"queued\"}", 3.0),
+        ("postern_deliveries{state=\"held\"}", 0.0),
+        ("postern_results{state=\"waiting\"}", 0.0),
+        ("postern_deliveries_oldest_seconds{state=\"held\"}", 0.0),
+    ] {
+        assert!((figure(&first, series) - expected).abs() < 1e-9, "{series} in\n{first}");
+    }
+    happened(&store, id.parse().unwrap(), &[E::Held(Reason::NoIdentity)]).await;
+    // Measured anew every few seconds, whoever asks.
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    let second = page().await;
+    assert!((figure(&second, "postern_deliveries{state=\"held\"}") - 1.0).abs() < 1e-9, "{second}");
+    assert!((figure(&second, "postern_deliveries{state=\"queued\"}") - 2.0).abs() < 1e-9, "{second}");
+    assert!(figure(&second, "postern_deliveries_oldest_seconds{state=\"held\"}") >= 2.0, "{second}");
+    assert!(figure(&second, "postern_deliveries_oldest_seconds{state=\"queued\"}") >= 2.0, "{second}");
 }

@@ -176,3 +176,48 @@ fn a_former_signing_key_is_not_kept_as_the_password_of_a_mailbox() {
     assert!(again.err.contains("the password on record stays in use") && again.err.ends_with("no changes\n"), "{}", again.err);
     assert_eq!(world.json(&["org", "show", "north"])["identities"][0]["has_secret"], true);
 }
+
+/// A `[[relay]]` and an identity of the installation that logs in to it.
+const INSTALLATION: &str = "\
+[[relay]]
+name = \"hisp-a\"
+host = \"smtp.hisp.example\"
+[[identity]]
+address = \"results@direct.gateway.example\"
+mode = \"edge\"
+relay = \"hisp-a\"
+password_file = \"password\"
+";
+
+#[test]
+fn the_installations_own_identity_is_checked_shown_and_named_where_an_organization_has_none() {
+    let world = World::new();
+    let sample = std::fs::read_to_string(world.path("postern.toml")).unwrap();
+    world.write("postern.toml", format!("{sample}\n{INSTALLATION}"));
+    let shown = world.json(&["check-config"]);
+    assert_eq!(shown["identity"][0]["address"], "results@direct.gateway.example", "{shown}");
+    let doctor = world.bad(&["doctor"]).out;
+    assert!(doctor.contains("bad   own identities: ") && doctor.contains("password"), "{doctor}");
+    let start = world.run(&["serve", "--only", "worker"]);
+    assert!(start.code != 0 && start.err.contains("the installation's own identities cannot be used"), "{start:?}");
+    world.write("password", "hunter2\n");
+    let doctor = world.good(&["doctor"]).out;
+    assert!(doctor.contains("good  own identities: results@direct.gateway.example"), "{doctor}");
+
+    let site = "[[site]]\nlocal_id = \"A\"\n";
+    let plain = world.write("north.toml", format!("slug = \"north\"\nname = \"North\"\n{site}"));
+    let applied = world.good(&["org", "apply", &plain]);
+    assert!(applied.err.contains("the installation's is used, results@direct.gateway.example"), "{}", applied.err);
+    let named = |address: &str| format!("slug = \"north\"\nname = \"North\"\n{site}identity = \"{address}\"\n");
+    world.good(&["org", "apply", &world.write("named.toml", named("results@direct.gateway.example"))]);
+    let refused = world.bad(&["org", "apply", &world.write("unknown.toml", named("results@direct.nobody.example"))]);
+    assert!(refused.err.contains("site[0].identity: names an address with no [[identity]]"), "{}", refused.err);
+    for (mistake, says) in
+        [("relay = \"hisp-a\"\npassword", "no [[relay]] of that name"), ("mode = \"edge\"", "we sign with them")]
+    {
+        let to = if mistake.starts_with("relay") { "relay = \"hisp-b\"\npassword" } else { "mode = \"sta_relay\"" };
+        world.write("postern.toml", INSTALLATION.replace(mistake, to));
+        let refused = world.bad(&["check-config"]);
+        assert!(refused.err.contains(says), "{}", refused.err);
+    }
+}

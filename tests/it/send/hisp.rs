@@ -107,6 +107,19 @@ async fn the_edge_door_lets_nobody_send_as_somebody_else() {
 }
 
 #[tokio::test]
+async fn who_shows_another_password_does_not_get_the_connection_that_was_logged_in_before() {
+    let practice = practice().await;
+    let edge = Relay::new(practice.settings(Door::Edge)).unwrap();
+    let (right, wrong) = (SecretString::from("edge pw"), SecretString::from("old pw"));
+    let send = async |password| kind(&to(&edge, Login::Sender(password), "pcp@clinic.example").await);
+    assert_eq!(send(&right).await, "accepted");
+    // The mailbox's password was changed here and not there, or another organization claims the same address.
+    assert_eq!(send(&wrong).await, "relay down", "the kept connection belongs to another login");
+    assert_eq!(send(&right).await, "accepted", "whose own breaker is not that of the wrong one");
+    assert_eq!(practice.count("pcp@clinic.example"), 2);
+}
+
+#[tokio::test]
 async fn the_address_chooses_the_failure() {
     let practice = practice().await;
     let mut settings = practice.settings(Door::Relay);

@@ -135,10 +135,12 @@ pub(crate) fn routing(org: OrgId, result: ResultId, lease: &Lease, addresses: &[
             test: false,
             billable: Billable::Accepted,
             when_unknown: WhenUnknown::Resend,
+            lane: String::new(),
             retry_until: START.plus(Duration::from_hours(24)),
         },
         next_attempt_at: START,
         wait_until: None,
+        earlier: None,
     }
 }
 

@@ -41,6 +41,7 @@ mod leftover;
 mod load;
 mod moves;
 mod peers;
+mod places;
 mod prices;
 mod queue;
 mod records;

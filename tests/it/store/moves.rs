@@ -217,13 +217,13 @@ on_both_engines! {
         let id = world.queued(org, "A1").await;
         let message_id = world.column(id, "message_id").await;
         world.lead(org, id, &[E::Claimed, E::Refused(Reason::NoCert)]).await;
-        world.run("UPDATE delivery SET rechecks = 3").await;
+        world.run("UPDATE delivery SET rechecks = 3, distrusted_since = 1, unchecked_since = 1, waiting_for = 'no_cert'").await;
         world.pass(Duration::from_hours(48)).await;
         let moved = world.store.ask_delivery(OrgScope::One(org), id, E::Retry, "asked by an operator").await.unwrap();
         assert_eq!((moved.delivery.state, moved.delivery.reason), (State::Queued, None));
         assert_eq!(world.column(id, "message_id").await, message_id, "the same message");
         let work = world.store.work(org, id).await.unwrap();
-        assert_eq!((work.rechecks, work.retry_until), (0, world.clock.now().plus(Duration::from_hours(24))));
+        assert_eq!((work.doubt, work.retry_until), (postern::domain::Doubt::default(), world.clock.now().plus(Duration::from_hours(24))));
         assert_eq!(world.claim(&make::lease(), 1).await, [id]);
     }
 

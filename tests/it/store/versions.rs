@@ -108,6 +108,30 @@ on_both_engines! {
         assert_eq!(earlier, ["a@d.example", "b@d.example", "c@d.example"]);
     }
 
+    async fn a_correction_routed_while_the_wrong_one_reached_somebody_is_routed_anew(world: &World) {
+        let org = world.organization("north").await;
+        let first = world.queued(org, "A1").await;
+        let second = world.report(org, "A1", ResultStatus::Corrected, 2).await;
+        let lease = make::lease();
+        let work = world.store.claim_results(&lease, 10, 0).await.unwrap().remove(0);
+        let order = work.order.clone().unwrap().0;
+        let seen = world.store.earlier_targets(org, order, work.version).await.unwrap();
+        assert!(seen.is_empty(), "nobody has the wrong one yet");
+        // Between finding the route and recording it, the wrong one goes out. The correction's route does not name who got it.
+        world.lead(org, first, &[Event::Claimed, Event::WireStarted, Event::Accepted]).await;
+        let mut routing = make::routing(org, second, &lease, &[make::ELSEWHERE]);
+        routing.earlier = Some(std::collections::BTreeSet::new());
+        let routed = world.record(routing.clone()).await.unwrap();
+        assert!(routed.overtaken && routed.deliveries.is_empty() && routed.superseded == 0, "{routed:?}");
+        assert_eq!(world.result_state(second).await, "received", "nothing was recorded");
+        let earlier = world.store.earlier_targets(org, order, work.version).await.unwrap();
+        assert_eq!(earlier.iter().map(|target| target.address.as_str()).collect::<Vec<_>>(), [make::ADDRESS]);
+        routing.earlier = Some(earlier.iter().map(|target| target.address.key()).collect());
+        let routed = world.record(routing).await.unwrap();
+        assert!(!routed.overtaken && routed.deliveries.len() == 1, "{routed:?}");
+        drop(work);
+    }
+
     async fn a_correction_names_the_document_it_replaces_only_to_who_has_it(world: &World) {
         let org = world.organization("north").await;
         let first = world.queued(org, "A1").await;

@@ -205,7 +205,9 @@ impl<'w> Tracking<'w> {
 }
 
 fn rules() -> Settings {
-    let config = postern::config::Config::default();
+    let mut config = postern::config::Config::default();
+    // Nobody is asked but the store.
+    (config.discovery.dns, config.discovery.ldap) = (false, false);
     Settings::from(&config)
 }
 

@@ -131,7 +131,13 @@ CREATE TABLE delivery (
     attempts         BIGINT NOT NULL,
     next_attempt_at  BIGINT NOT NULL,
     retry_until      BIGINT NOT NULL,
-    rechecks         BIGINT NOT NULL,       -- how often trust was looked at again
+    -- What stands between it and a certificate to believe: why it waits, since when what was found is not believed and how
+    -- often it was looked at again, since when nothing could be checked.
+    waiting_for      TEXT,
+    distrusted_since BIGINT,
+    rechecks         BIGINT NOT NULL,
+    unchecked_since  BIGINT,
+    lane             TEXT NOT NULL DEFAULT '',  -- the way it will leave: its relay's name, or 'mx'
     lease_owner      TEXT,
     lease_until      BIGINT,
     created_at       BIGINT NOT NULL,
@@ -155,7 +161,8 @@ CREATE TABLE delivery (
 );
 -- A result goes to an address once, and once more in the place of each delivery of it that was closed.
 CREATE UNIQUE INDEX delivery_once ON delivery (org_id, result_id, address_key, (COALESCE(resend_of, '')));
-CREATE INDEX delivery_queue ON delivery (org_id, priority, next_attempt_at, id) WHERE state = 'queued';
+CREATE INDEX delivery_queue ON delivery (org_id, lane, priority, next_attempt_at, id) WHERE state = 'queued';
+CREATE INDEX delivery_waiting ON delivery (org_id, id) WHERE waiting_for IS NOT NULL;
 CREATE INDEX delivery_leased ON delivery (lease_until) WHERE state IN ('claimed', 'on_wire');
 CREATE INDEX delivery_unknown ON delivery (next_attempt_at) WHERE state = 'unknown';
 CREATE INDEX delivery_order ON delivery (org_id, order_key, address_key, version);

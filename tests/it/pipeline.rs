@@ -1,0 +1,8 @@
+//! The pipeline with everything real around it, in this process, so that a test can hold its clock.
+
+mod defects;
+mod doubts;
+mod fair;
+mod identities;
+mod routes;
+mod world;
