@@ -1,5 +1,7 @@
 //! Brings a database to this version's schema. Both engines have the same files, tables and columns.
 
+use std::time::Duration;
+
 use sqlx::{
     SqlSafeStr as _,
     migrate::{Migration, MigrationType, Migrator},
@@ -36,6 +38,9 @@ pub(super) const fn count() -> usize {
     MIGRATIONS.len()
 }
 
+/// So often a migration that another process may be making is tried.
+const MOST_TRIES: usize = 10;
+
 pub(super) async fn run(db: &Db) -> Result<()> {
     let pick = |(version, what, sqlite, postgres): &(i64, &'static str, &'static str, &'static str)| {
         let sql = if matches!(db, Db::Sqlite(_)) { sqlite } else { postgres };
@@ -45,15 +50,15 @@ pub(super) async fn run(db: &Db) -> Result<()> {
     let migrated = match db {
         Db::Sqlite(pool) => {
             // SQLite has no lock to wait for: another process may have created the tables of a migration between our look and
-            // our try, and those of the next as well.
-            let mut migrated = migrator.run(pool).await;
-            for _ in MIGRATIONS {
-                if migrated.is_ok() {
-                    break;
+            // our try, and that with each of them.
+            let mut tries = 1;
+            loop {
+                match migrator.run(pool).await {
+                    Err(_) if tries < MOST_TRIES => tries += 1,
+                    done => break done,
                 }
-                migrated = migrator.run(pool).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            migrated
         }
         Db::Postgres(pool) => migrator.run(pool).await,
     };

@@ -326,7 +326,7 @@ mod tests {
     async fn on_sqlite_many_rows_are_found_one_by_one_along_the_primary_key() {
         for (before, columns, after, search) in [
             (KEYS, 2, AXES, "SEARCH d USING INDEX sqlite_autoindex_delivery_2 (org_id=? AND id=?)"),
-            (MOVED, 21, MOVE, "SEARCH d USING INDEX sqlite_autoindex_delivery_2 (org_id=? AND id=?)"),
+            (MOVED, 28, MOVE, "SEARCH d USING INDEX sqlite_autoindex_delivery_2 (org_id=? AND id=?)"),
             (HAPPENED, 6, APPEND, "SEARCH e USING INDEX sqlite_autoindex_delivery_event_1 (org_id=? AND delivery_id=?)"),
         ] {
             let plan = plan(before, columns, after).await;

@@ -34,6 +34,7 @@ pub(super) struct World {
     pub(super) org: OrgId,
     pub(super) ca: Authority,
     anchors: Anchors,
+    inquirer: Inquirer,
     made: Mutex<u32>,
 }
 
@@ -46,7 +47,8 @@ impl World {
         let org = rows.organization("north").await;
         let ca = Authority::new("Test CA", KeyKind::P256, START.minus(DAY * 900), START.plus(DAY * 900)).unwrap();
         let anchors = Anchors::new(vec![ca.certificate().clone()]);
-        Self { rows, org, ca, anchors, made: Mutex::new(0) }
+        let inquirer = Inquirer::new(rows.store.clone(), &RevocationSection::default());
+        Self { rows, org, ca, anchors, inquirer, made: Mutex::new(0) }
     }
 
     /// A certificate for an address or a domain, valid for some days from now, each time for one day more: so that each can
@@ -109,9 +111,8 @@ impl World {
 
     pub(super) async fn search_as(&self, discovery: &Discovery, address: &str, freshness: Freshness) -> Search {
         let address: DirectAddress = address.parse().unwrap();
-        let inquirer = Inquirer::new(self.rows.store.clone(), &RevocationSection::default());
         let policy = Policy::new(&self.anchors, &[]);
-        let judge = Believing { inquirer: &inquirer, policy, address: &address, at: self.rows.clock.now() };
+        let judge = Believing { inquirer: &self.inquirer, policy, address: &address, at: self.rows.clock.now() };
         discovery.find(self.org, &address, &judge, freshness).await
     }
 

@@ -106,7 +106,7 @@ on_both_engines! {
             assert!(matches!(other, ResultTaken::New(..)), "{other:?}");
         }
         let of = world.texts("SELECT DISTINCT resend_of || ' ' || status || ' ' || pdf FROM result WHERE resend_of IS NOT NULL").await;
-        assert_eq!(of, [format!("{latest} corrected org/02")], "it carries the document of the version it sends again");
+        assert_eq!(of, [format!("{latest} corrected pdf-02")], "it carries the document of the version it sends again");
         // It is no version of its own.
         assert_eq!(version_of(&world.take(org, "A1", ResultStatus::Corrected, 3).await).1, 3);
     }

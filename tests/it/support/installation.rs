@@ -234,13 +234,18 @@ impl Installation {
         assert!(fees["totals"].to_string().contains(&format!("\"{amount}\"")), "{amount}: {fees}\n{verified}");
     }
 
+    /// The store of an installation on SQLite, beside whatever runs on it.
+    pub(crate) async fn store(&self) -> Store {
+        let master = MasterKey::from_file(&self.dir.path().join("keys/master.key")).unwrap();
+        let url = format!("sqlite:{}", self.dir.path().join("postern.db").display());
+        Store::open(StoreOptions { url, connections: 2, master }, Arc::new(SystemClock)).await.unwrap()
+    }
+
     /// Brings the practice HISP's notices in, once there are so many: durable, as a door would leave them.
     pub(crate) async fn bring_notices(&self, count: usize) {
         let entries =
             wait_for("the notices", || Some(self.notices.list(None).unwrap()).filter(|all| all.len() >= count)).unwrap();
-        let master = MasterKey::from_file(&self.dir.path().join("keys/master.key")).unwrap();
-        let url = format!("sqlite:{}", self.dir.path().join("postern.db").display());
-        let store = Store::open(StoreOptions { url, connections: 2, master }, Arc::new(SystemClock)).await.unwrap();
+        let store = self.store().await;
         let org = store.organization_by_slug(OrgScope::All, "north").await.unwrap().unwrap().id;
         for entry in entries {
             let mail = Inbound {

@@ -3,15 +3,27 @@
 use std::time::Duration;
 
 use postern::{
-    domain::{Clock as _, DirectAddress, OrgScope, organization::SendMode},
+    domain::{
+        Clock as _, DirectAddress, Inbound, OrgScope, Timestamp,
+        id::InboundId,
+        inbound::{Channel, Verdict, Way},
+        organization::SendMode,
+    },
     sandbox::practice::Practice,
     seal::{Inner, KeySigner, Own, OwnKey, Profile, Seal, Sealer},
+    store::{inbound::Settlement, letter::NewLetter},
     track::Notice,
     trust::{Certificate, RecipientCertificate},
 };
 
 use super::world::{DOMAIN, Tracking, US};
-use crate::store::world::World;
+use crate::{
+    store::{make, world::World},
+    support::{
+        command::{command, run},
+        installation::Installation,
+    },
+};
 
 const STA: SendMode = SendMode::StaRelay;
 
@@ -119,4 +131,50 @@ on_both_engines! {
         let plain = postern::crypto::Hex(b"Testriver").to_string();
         assert!(!hex[0].contains(&plain), "it can be read in the database");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_inbox_lists_what_came_and_shows_its_content_only_to_who_asks_and_is_recorded() {
+    let installation = Installation::open("", None).await;
+    let store = installation.store().await;
+    let org = store.organization_by_slug(OrgScope::All, "north").await.unwrap().unwrap().id;
+    let us: DirectAddress = "results@direct.north.example".parse().unwrap();
+    let mail = Inbound {
+        id: InboundId::new(),
+        org: Some(org),
+        identity: us.clone(),
+        way: Way::Smtp,
+        channel: Channel::None,
+        envelope_from: None,
+        envelope_to: vec![us.clone()],
+        received_at: Timestamp(1_772_463_600_000_000),
+        raw: b"sealed".to_vec(),
+    };
+    store.keep_inbound(&mail).await.unwrap();
+    let lease = make::lease();
+    let claimed = store.claim_inbound(&lease, 1).await.unwrap();
+    let letter = NewLetter {
+        org,
+        settlement: Settlement { id: mail.id, owner: lease.owner, verdict: Verdict::Letter, detail: None },
+        identity: us,
+        sender: format!("pcp@{DOMAIN}").parse().unwrap(),
+        message_id: None,
+        answers: None,
+        source: "signer ab12".into(),
+        inner: b"Subject: About Testriver\r\n\r\nSeen.\r\n".to_vec(),
+        received_at: mail.received_at,
+        owed: vec![],
+    };
+    let id = store.take_letter(&letter).await.unwrap().unwrap().to_string();
+    drop(claimed);
+    store.close().await;
+    let list = installation.postern(&["inbox", "list"]);
+    assert!(list.contains(&id) && list.contains("pcp@direct.example.org") && !list.contains("Testriver"), "{list}");
+    assert!(!installation.postern(&["inbox", "show", &id]).contains("Testriver"));
+    assert!(installation.json(&["inbox", "show", &id])["content"].is_null());
+    let read = run(command(installation.dir.path()).args(["inbox", "show", &id, "--phi"]));
+    assert!(read.code == 0 && read.out.contains("About Testriver"), "{read:?}");
+    assert!(read.err.contains("letter_read") && read.err.contains(&id) && !read.err.contains("Testriver"), "{}", read.err);
+    let unknown = run(command(installation.dir.path()).args(["inbox", "show", &uuid::Uuid::now_v7().to_string()]));
+    assert_eq!(unknown.code, 1, "{unknown:?}");
 }
