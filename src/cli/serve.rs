@@ -21,6 +21,7 @@ use crate::{
         feed::Feed,
         folder::{Folder, watched_twice},
     },
+    track::{Arrivals, imap::Mailboxes, smtp_in::SmtpIn},
     trust::{bundle, identity},
     web,
 };
@@ -34,14 +35,14 @@ enum Only {
     Web,
     /// Watched folders and feeds
     Source,
-    /// Notices, their clocks, and what follows from them
+    /// What comes back: the SMTP door, the HISPs' mailboxes, notices and their clocks
     Track,
 }
 
 /// Run the gateway until it is told to stop (Ctrl-C, SIGTERM)
 ///
-/// Without --only everything runs in this process: the HTTP door, watched folders and feeds, routing and sending,
-/// and following what comes back.
+/// Without --only everything runs in this process: the HTTP door, watched folders and feeds, routing and sending, the SMTP
+/// door and the mailboxes for what comes back, and what follows from it.
 /// On PostgreSQL any number of processes on any number of machines can share the work.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
@@ -128,6 +129,20 @@ pub(crate) async fn serve_until(
                 .map(|file| std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display())));
             let feed = Feed::new(settings.clone(), org, intake.clone(), token.transpose()?.as_deref().map(str::trim))?;
             tasks.spawn(feed.run(gateway.lease(), gateway.health.clone(), stop.clone()));
+        }
+    }
+    if doors.track {
+        let arrivals = Arrivals::new(gateway.store.clone(), std::sync::Arc::clone(&gateway.clock));
+        if let Some(listen) = config.smtp_in.listen {
+            let door = SmtpIn::open(listen, config.smtp_in.clone(), &config.relay, arrivals.clone()).await?;
+            say(&format!("taking mail on {}", door.address()?));
+            tasks.spawn(door.run(stop.clone()));
+        }
+        for relay in &config.relay {
+            let mailboxes = Mailboxes::of(relay, arrivals.clone());
+            if let Some(mailboxes) = mailboxes.with_context(|| format!("setting up the mailboxes of relay {}", relay.name))? {
+                tasks.spawn(mailboxes.run(gateway.lease(), stop.clone()));
+            }
         }
     }
     if doors.worker {

@@ -15,6 +15,8 @@ pub mod environment;
 pub mod error;
 /// `[[identity]]`.
 pub mod identity;
+/// `imap` of a `[[relay]]`.
+pub mod imap;
 /// `[keys]`.
 pub mod keys;
 /// `[limits]`.
@@ -34,6 +36,8 @@ pub mod sample;
 /// Values that are never printed.
 pub mod secret;
 mod section;
+/// `[smtp_in]`.
+pub mod smtp_in;
 /// `[[folder]]` and `[[feed]]`.
 pub mod source;
 /// `[store]`.
@@ -75,6 +79,8 @@ pub struct Config {
     pub token: token::TokenSection,
     /// The HTTP door.
     pub web: web::WebSection,
+    /// The door for mail to our addresses.
+    pub smtp_in: smtp_in::SmtpInSection,
     /// The work of sending.
     pub worker: worker::WorkerSection,
     /// Following what comes back.
@@ -114,6 +120,7 @@ const SECTIONS: &[&section::Description] = &[
     &keys::KeysSection::DESCRIPTION,
     &token::TokenSection::DESCRIPTION,
     &web::WebSection::DESCRIPTION,
+    &smtp_in::SmtpInSection::DESCRIPTION,
     &worker::WorkerSection::DESCRIPTION,
     &track::TrackSection::DESCRIPTION,
     &limits::LimitsSection::DESCRIPTION,
@@ -133,6 +140,7 @@ impl Config {
         self.token.pin_file = self.token.pin_file.take().map(|file| folder.join(file));
         self.folder.iter_mut().for_each(|watched| watched.paths_from(folder));
         self.feed.iter_mut().for_each(|feed| feed.paths_from(folder));
+        self.smtp_in.paths_from(folder);
         for relay in &mut self.relay {
             relay.paths_from(folder);
         }
@@ -166,6 +174,7 @@ impl Config {
         must(self.web.body_bytes > body, "web.body_bytes must have room for limits.pdf_bytes in base64 (a third more)");
         problems.extend(discovery::problems(&self.discovery));
         problems.extend(self.web.problems());
+        problems.extend(self.smtp_in.problems());
         problems.extend(source::problems(&self.folder, &self.feed));
         problems.extend(identity::problems(&self.identity, &self.relay));
         for (i, relay) in self.relay.iter().enumerate() {

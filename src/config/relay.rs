@@ -8,7 +8,8 @@ use std::{
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{time::Span, words};
+use super::imap::ImapSettings;
+use crate::domain::{Network, time::Span, words};
 
 /// What the sample file says about relays.
 pub(super) const SAMPLE: &str = "\
@@ -26,6 +27,11 @@ pub(super) const SAMPLE: &str = "\
 #   max_connections = 4
 # Messages a minute at most; 0 sets no limit.
 #   per_minute = 0
+# Its mailboxes, to be looked into for notices and replies; each identity in edge mode with its own password.
+#   imap = { host = \"imap.hisp.example\" }
+# Where it delivers mail to us from, and the login it uses then: its bounces count for what it holds.
+#   inbound_from = [\"192.0.2.0/28\"]
+#   inbound_auth = { user = \"hisp-a\", password_file = \"keys/hisp-a.inbound\" }
 
 # Direct delivery to mail exchangers (send mode sta_mx). Everybody's port is 25; only a laboratory has another.
 #   [mx]
@@ -92,6 +98,16 @@ pub struct RelaySettings {
     /// How long each step of the conversation may take.
     #[serde(default)]
     pub timeouts: TimeoutSettings,
+    /// Where it delivers mail to us from, as addresses or networks like `192.0.2.0/28`. A bounce in clear text that comes
+    /// from there counts for the deliveries that this relay holds.
+    #[serde(default)]
+    pub inbound_from: Vec<Network>,
+    /// The login it uses when it delivers mail to us: proof of the same, from wherever it comes.
+    #[serde(default)]
+    pub inbound_auth: Option<AuthSettings>,
+    /// Its mailboxes, to be looked into for notices and replies.
+    #[serde(default)]
+    pub imap: Option<ImapSettings>,
 }
 
 /// A login at a relay, as `auth` of a `[[relay]]`.
@@ -106,6 +122,24 @@ pub struct AuthSettings {
     /// File whose first line is the password.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
+}
+
+impl AuthSettings {
+    /// The password, from where it is kept.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn password(&self) -> std::io::Result<SecretString> {
+        match (&self.password, &self.password_file) {
+            (Some(password), _) => Ok(password.clone()),
+            (None, Some(path)) => {
+                let text = zeroize::Zeroizing::new(std::fs::read_to_string(path)?);
+                Ok(SecretString::from(text.lines().next().unwrap_or_default()))
+            }
+            // The settings were checked.
+            (None, None) => Err(std::io::ErrorKind::NotFound.into()),
+        }
+    }
 }
 
 /// Delivery straight to the recipient domain's mail exchanger (send mode `sta_mx`), as `[mx]`.
@@ -205,6 +239,12 @@ pub enum BadRelay {
     /// None or two passwords.
     #[error("relay {0}: auth needs either password or password_file")]
     Password(String),
+    /// The mailbox's password and mail would cross a network in the clear.
+    #[error("relay {0}: imap.tls = \"none\" is only for a server on this machine (localhost, 127.0.0.1, ::1)")]
+    ClearMailbox(String),
+    /// A mailbox that cannot be looked into.
+    #[error("relay {0}: imap.poll must be longer than nothing, imap.folder not empty, imap.message_bytes at least 100000")]
+    Mailbox(String),
     /// A limit that allows nothing.
     #[error("relay {0}: max_connections and breaker_after must be at least 1")]
     Limits(String),
@@ -213,7 +253,9 @@ pub enum BadRelay {
 impl RelaySettings {
     /// Makes paths that are not absolute count from `folder`, where the configuration file is.
     pub(super) fn paths_from(&mut self, folder: &Path) {
-        let auth = self.auth.iter_mut().map(|auth| &mut auth.password_file);
+        let imap = self.imap.as_mut().and_then(|imap| imap.auth.as_mut());
+        let logins = [self.auth.as_mut(), self.inbound_auth.as_mut(), imap];
+        let auth = logins.into_iter().flatten().map(|auth| &mut auth.password_file);
         for file in [&mut self.ca_file, &mut self.client_certificate_file, &mut self.client_key_file].into_iter().chain(auth) {
             *file = file.take().map(|path| folder.join(path));
         }
@@ -231,8 +273,16 @@ impl RelaySettings {
         if self.client_certificate_file.is_some() != self.client_key_file.is_some() {
             return Err(BadRelay::HalfCertificate(name()));
         }
-        if self.auth.as_ref().is_some_and(|a| a.password.is_some() == a.password_file.is_some()) {
+        let imap = self.imap.as_ref();
+        let logins = [self.auth.as_ref(), self.inbound_auth.as_ref(), imap.and_then(|imap| imap.auth.as_ref())];
+        if logins.into_iter().flatten().any(|auth| auth.password.is_some() == auth.password_file.is_some()) {
             return Err(BadRelay::Password(name()));
+        }
+        if imap.is_some_and(|imap| imap.tls == TlsMode::None && !is_this_machine(&imap.host)) {
+            return Err(BadRelay::ClearMailbox(name()));
+        }
+        if imap.is_some_and(|imap| imap.poll.0.is_zero() || imap.folder.is_empty() || imap.message_bytes < 100_000) {
+            return Err(BadRelay::Mailbox(name()));
         }
         if self.max_connections == 0 || self.breaker_after == 0 {
             return Err(BadRelay::Limits(name()));

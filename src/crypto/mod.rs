@@ -29,6 +29,20 @@ pub use master_key::MasterKey;
 pub use sha1::sha1;
 pub use sha256::{Sha256, sha256};
 
+/// A number nobody can foresee, for spreading waits. Without randomness they are merely not spread.
+#[must_use]
+pub fn draw() -> u16 {
+    let mut octets = [0; 2];
+    let _ = random(&mut octets);
+    u16::from_ne_bytes(octets)
+}
+
+/// Whether two digests are the same, in a time that does not tell where they differ.
+#[must_use]
+pub fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
+    openssl::memcmp::eq(one, other)
+}
+
 /// Fills `out` with random octets fit for keys and nonces.
 ///
 /// # Errors

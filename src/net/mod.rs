@@ -2,6 +2,8 @@
 
 /// Which network addresses a fetch may touch.
 pub mod address;
+/// Waiting longer after each failure.
+pub mod backoff;
 /// Mail hosts and their addresses.
 pub mod dns;
 /// Guarded HTTP: schemes, sizes, times and addresses are limited.
@@ -9,6 +11,8 @@ pub mod fetch;
 mod gather;
 /// Certificates in LDAP directories.
 pub mod ldap;
+/// What an SMTP server reads.
+pub mod smtp;
 /// One TCP connection, clear or under TLS.
 pub mod stream;
 /// TLS, as client and as server.

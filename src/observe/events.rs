@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::facts::{Configured, Door, Fact, Host, Lookup, Word};
+use super::facts::{Configured, Door, Fact, Host, Lookup, Turned, Word};
 use crate::domain::{
     Reason,
     delivery::{NoticeKind, State},
@@ -13,7 +13,7 @@ use crate::domain::{
         SnapshotId,
     },
     identity::Nearness,
-    inbound::NoticeVerdict,
+    inbound::{NoticeVerdict, Way},
     order::Action,
     organization::SendMode,
     report::ResultStatus,
@@ -188,6 +188,16 @@ events! {
     WARN BundleShrunk = "bundle_shrunk" { org: OrgId, bundle: BundleId, good: usize, lost: usize, left: usize }
     /// A bundle cannot be had or cannot be used; the old one stays in force.
     WARN BundleFailed = "bundle_failed" { org: OrgId, bundle: BundleId }
+    /// A message for one of our addresses is durable.
+    INFO MailKept = "mail_kept" { inbound: InboundId, bytes: usize } by { way: Way }
+    /// A message for one of our addresses was not taken at the door.
+    WARN MailRefused = "mail_refused" { } by { reason: Turned }
+    /// A mailbox cannot be looked into: it is tried again later.
+    WARN MailboxUnavailable<'a> = "mailbox_unavailable" { relay: Configured<'a>, wait: Duration }
+    /// A mailbox answers again.
+    INFO MailboxAvailable<'a> = "mailbox_available" { relay: Configured<'a> }
+    /// A message in a mailbox is larger than we fetch: it stays there, and a person has to look.
+    ERROR MailTooLarge<'a> = "mail_too_large" { relay: Configured<'a>, bytes: u32 }
 
     /// A directory was loaded.
     INFO DirectoryLoaded = "directory_loaded" { snapshot: SnapshotId, entries: usize }

@@ -112,7 +112,8 @@ closed!(
     ResultStatus,
     StatementKind,
     Door,
-    Lookup
+    Lookup,
+    Turned
 );
 counted!(u16, u32, u64, usize);
 
@@ -184,6 +185,28 @@ impl Fact for Host<'_> {
         Self: 'a;
     fn shown(&self) -> &str {
         self.0
+    }
+}
+
+words! {
+    /// Why a message was not taken at our SMTP door.
+    pub enum Turned {
+        /// Too many connections.
+        Crowded = "crowded",
+        /// Too many messages a minute.
+        Pace = "pace",
+        /// No address of ours.
+        Stranger = "stranger",
+        /// Not under TLS, which is asked for.
+        Clear = "clear",
+        /// A wrong login.
+        Login = "login",
+        /// Larger than is allowed.
+        TooLarge = "too_large",
+        /// A CR or LF alone: two servers could disagree about where the message ends.
+        BareLineEnd = "bare_line_end",
+        /// It could not be stored: the sender keeps it.
+        Store = "store",
     }
 }
 

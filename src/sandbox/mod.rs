@@ -22,8 +22,6 @@ pub mod answers;
 pub mod desk;
 /// What an opened message encloses.
 pub mod enclosed;
-/// Bytes in: command lines with limits, and the end of DATA.
-pub mod input;
 /// What arrived, on disk.
 pub mod mailbox;
 /// Failures chosen by the address.

@@ -2,19 +2,21 @@
 
 use std::{borrow::Cow, io, sync::Arc, time::Duration};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use smtp_proto::{AUTH_LOGIN, AUTH_PLAIN, Error as Syntax, Request};
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use crate::{
     domain::DirectAddress,
-    net::{stream::Stream, tls::ServerTls},
+    net::{
+        smtp::{Input, Line, Message, login, plain},
+        stream::Stream,
+        tls::ServerTls,
+    },
 };
 
 use super::{
     HispSettings,
     desk::Question,
-    input::{Input, Line, Message},
     mailbox::{Arrival, Door},
     mishap::Mishap,
 };
@@ -183,20 +185,10 @@ impl Session {
             return self.say("503 5.5.1 No login now").await;
         }
         let given = match mechanism {
-            AUTH_PLAIN => {
-                let answer = if initial.is_empty() { self.ask("").await? } else { initial.to_owned() };
-                let decoded = BASE64_STANDARD.decode(answer).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-                // RFC 4616: authorization identity, user, password.
-                decoded.and_then(|text| {
-                    let mut parts = text.splitn(3, '\0').skip(1).map(str::to_owned);
-                    parts.next().zip(parts.next())
-                })
-            }
+            AUTH_PLAIN => plain(&if initial.is_empty() { self.ask("").await? } else { initial.to_owned() }),
             AUTH_LOGIN => {
                 let user = if initial.is_empty() { self.ask("VXNlcm5hbWU6").await? } else { initial.to_owned() };
-                let password = self.ask("UGFzc3dvcmQ6").await?;
-                let text = |packed: String| BASE64_STANDARD.decode(packed).ok().and_then(|b| String::from_utf8(b).ok());
-                text(user).zip(text(password))
+                login(&user, &self.ask("UGFzc3dvcmQ6").await?)
             }
             _ => return self.say("504 5.5.4 Use PLAIN or LOGIN").await,
         };

@@ -16,11 +16,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::net::tls::{PemPair, ServerTls};
-
-use super::{
-    input::{Input, Line},
-    server::HispError,
+use super::server::HispError;
+use crate::net::{
+    smtp::{Input, Line},
+    tls::{PemPair, ServerTls},
 };
 
 /// What has been taken.

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fs,
     future::Future,
     net::SocketAddr,
     path::PathBuf,
@@ -220,19 +219,11 @@ impl Relay {
 }
 
 fn credential_of(name: &str, auth: &AuthSettings) -> Result<(String, SecretString), SendError> {
-    let password = match (&auth.password, &auth.password_file) {
-        (Some(password), _) => password.clone(),
-        (None, Some(path)) => {
-            let text = fs::read_to_string(path).map_err(|source| SendError::Password {
-                name: name.to_owned(),
-                path: path.clone(),
-                source,
-            })?;
-            let text = zeroize::Zeroizing::new(text);
-            SecretString::from(text.lines().next().unwrap_or_default())
-        }
-        (None, None) => return Err(BadRelay::Password(name.to_owned()).into()),
-    };
+    let password = auth.password().map_err(|source| SendError::Password {
+        name: name.to_owned(),
+        path: auth.password_file.clone().unwrap_or_default(),
+        source,
+    })?;
     Ok((auth.user.clone(), password))
 }
 

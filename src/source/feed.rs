@@ -11,12 +11,15 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use self::page::{Item, Page};
-use super::{Intake, Refusal, Sender, SourceError, backoff, backoff::Backoff, held::held, wire, wire::Unknown};
+use super::{Intake, Refusal, Sender, SourceError, held::held, wire, wire::Unknown};
 use crate::{
     config::source::Feed as Settings,
-    crypto::{Hex, sha256},
+    crypto::{Hex, draw, sha256},
     domain::OrgId,
-    net::fetch::{FetchError, FetchRules, Fetched, Fetcher},
+    net::{
+        backoff::Backoff,
+        fetch::{FetchError, FetchRules, Fetched, Fetcher},
+    },
     observe::{
         chain,
         events::{FeedItemParked, FeedUnavailable},
@@ -105,7 +108,7 @@ impl Feed {
                 }
                 Err(SourceError::TakenOver) => self.settings.poll.0,
                 Err(error) => {
-                    let wait = backoff.next(backoff::draw());
+                    let wait = backoff.next(draw());
                     FeedUnavailable { feed: Configured(&name), wait }.emit();
                     tracing::warn!(feed = %name, error = chain(&error), "the feed is asked again later");
                     wait

@@ -21,11 +21,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::{kind::Kind, listing::Entry};
-use super::{Intake, Refusal, Sender, SourceError, backoff, backoff::Backoff, held::held, wire, wire::Unknown};
+use super::{Intake, Refusal, Sender, SourceError, held::held, wire, wire::Unknown};
 use crate::{
     config::source::Folder as Settings,
+    crypto::draw,
     crypto::keys::aad,
     domain::OrgId,
+    net::backoff::Backoff,
     observe::{
         chain,
         events::{FolderFileFailed, FolderUnavailable},
@@ -110,7 +112,7 @@ impl Folder {
                 Err(error) => {
                     FolderUnavailable { folder: Configured(&name) }.emit();
                     tracing::error!(folder = %name, error = chain(&error), "the watched folder is looked at again later");
-                    backoff.next(backoff::draw())
+                    backoff.next(draw())
                 }
             };
             tokio::select! {

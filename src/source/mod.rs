@@ -6,7 +6,6 @@
 /// The one end of all ways in.
 pub mod accept;
 /// Waiting longer after each failure.
-mod backoff;
 /// Results pulled over HTTP.
 pub mod feed;
 /// A watched folder.

@@ -14,7 +14,7 @@ use crate::{
     crypto::{self, Hex},
     domain::{
         DirectAddress, Inbound, OrgId, Timestamp,
-        id::{InboundId, ProcessId},
+        id::{IdentityId, InboundId, ProcessId},
         inbound::{Channel, Verdict},
     },
 };
@@ -243,4 +243,49 @@ pub(super) async fn settle(tx: &mut Tx, settlement: &Settlement, now: Timestamp)
         .bind(settlement.id.to_string()).bind(settlement.owner.to_string()).execute(c).await.map(|done| done.rows_affected()))
     .doing("settle a message that came in")?;
     if settled == 1 { Ok(()) } else { Err(StoreError::Lost) }
+}
+
+/// An identity whose address mail may come for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addressee {
+    /// Whose it is; `None` for an identity of the installation.
+    pub org: Option<OrgId>,
+    /// Which.
+    pub identity: IdentityId,
+    /// Its address, as configured.
+    pub address: DirectAddress,
+}
+
+impl Store {
+    /// The identities that have `address`, compared case-insensitively.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn addressees(&self, address: &DirectAddress) -> Result<Vec<Addressee>> {
+        self.identities_where("address_key = $1", &address.key()).await
+    }
+
+    /// The identities in edge mode that use `relay`: those with a mailbox there.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn mailboxes_at(&self, relay: &str) -> Result<Vec<Addressee>> {
+        self.identities_where("mode = 'edge' AND relay = $1", relay).await
+    }
+
+    async fn identities_where(&self, condition: &str, value: &str) -> Result<Vec<Addressee>> {
+        let rows: Vec<(String, String, String)> = on!(&self.db, pool => sqlx::query_as(
+            sqlx::AssertSqlSafe(format!("SELECT org_id, id, address FROM identity WHERE {condition} ORDER BY org_id, position")))
+            .bind(value).fetch_all(pool).await)
+        .doing("find identities by address")?;
+        rows.into_iter()
+            .map(|(org, id, address)| {
+                Ok(Addressee {
+                    org: Some(read("organization id", &org)?),
+                    identity: read("identity id", &id)?,
+                    address: read("address", &address)?,
+                })
+            })
+            .collect()
+    }
 }

@@ -4,10 +4,14 @@
 //! strictly ([`matching`]): it must name our message and its recipient, and come from where it must. [`deadlines`] watches
 //! the clock by which silence is judged; [`reply`] writes the notices that we owe to others.
 
+/// The end of both ways in.
+pub mod arrivals;
 /// Whether the clock by which silence is judged can be believed.
 pub mod deadlines;
 mod dsn;
 mod fields;
+/// The mailboxes of a HISP.
+pub mod imap;
 /// Whether a notice counts for a delivery.
 pub mod matching;
 mod mdn;
@@ -15,7 +19,10 @@ mod mdn;
 pub mod notice;
 /// The notices that we send back.
 pub mod reply;
+/// Our own SMTP door.
+pub mod smtp_in;
 
+pub use arrivals::Arrivals;
 pub use deadlines::ClockWatch;
 pub use matching::{Doubt, Sent, Voucher, believe};
 pub use notice::{About, Form, Notice};

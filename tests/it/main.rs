@@ -5,6 +5,7 @@
 
 mod admin;
 mod api;
+mod arrivals;
 mod bad_input;
 mod cli;
 mod crash;

@@ -8,6 +8,8 @@ pub(crate) mod clock;
 pub(crate) mod command;
 /// A counter to hand orders and results in at.
 pub(crate) mod counter;
+/// A real Dovecot.
+pub(crate) mod dovecot;
 /// A name server that answers as real ones should not.
 pub(crate) mod fake_dns;
 /// A whole installation with its practice HISP.

@@ -45,7 +45,7 @@ pub(crate) struct Postfix {
     pub(crate) client: (PathBuf, PathBuf),
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -70,6 +70,15 @@ fn pair(dir: &Path, name: &str, pem: &PemPair) -> (PathBuf, PathBuf) {
 impl Postfix {
     /// Starts one that has mailboxes for everybody at `clinic.example` named in `mailboxes`.
     pub(crate) fn start(mailboxes: &[&str]) -> Self {
+        Self::start_with(mailboxes, "")
+    }
+
+    /// Starts one that hands mail for `domain` to the server on `port` of this machine.
+    pub(crate) fn relaying(domain: &str, port: u16) -> Self {
+        Self::start_with(&[], &format!("{domain} smtp:[127.0.0.1]:{port}\n"))
+    }
+
+    fn start_with(mailboxes: &[&str], transport: &str) -> Self {
         need("/usr/sbin/postfix");
         need("/usr/sbin/dovecot");
         let dir = tempfile::Builder::new().prefix("postfix-").tempdir().unwrap();
@@ -88,6 +97,7 @@ impl Postfix {
         let doors =
             Doors { relay: free_port(), implicit: free_port(), edge: free_port(), certificate: free_port(), mx: free_port() };
         configure(root, doors, mailboxes);
+        write(&root.join("etc/transport"), transport);
         run(Command::new("/usr/sbin/postfix").arg("-c").arg(root.join("etc")).arg("start"));
         // The socket of the logins lies in Postfix's queue, which exists only now.
         let dovecot = start_dovecot(root);
@@ -161,6 +171,8 @@ alias_database =
 local_recipient_maps =
 local_transport = error:none
 default_transport = error:5.1.2 nobody goes there
+transport_maps = texthash:{r}/etc/transport
+smtp_tls_security_level = may
 virtual_mailbox_domains = clinic.example
 virtual_mailbox_base = {r}/mail
 virtual_mailbox_maps = texthash:{r}/etc/mailboxes
@@ -219,6 +231,7 @@ error unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard
 virtual unix - n n - - virtual
+smtp unix - - n - - smtp
 anvil unix - - n - 1 anvil
 "
     );

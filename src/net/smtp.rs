@@ -1,10 +1,11 @@
-//! Bytes in: command lines with limits, and the end of DATA.
+//! What an SMTP server reads: command lines with limits, the end of DATA, logins.
 //!
 //! The end of a message is CRLF, dot, CRLF and nothing else. A message with a bare CR or LF in it is read to that end and
 //! refused, so no two servers can disagree about where it ended (SMTP smuggling).
 
 use std::io;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use memchr::{memchr, memchr2_iter, memmem};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -148,6 +149,21 @@ fn unstuffed(raw: Vec<u8>) -> Option<Vec<u8>> {
     }
     message.extend_from_slice(&raw[from..]);
     Some(message)
+}
+
+/// User and password of an AUTH PLAIN answer (RFC 4616: authorization identity, user, password).
+#[must_use]
+pub fn plain(answer: &str) -> Option<(String, String)> {
+    let text = String::from_utf8(BASE64_STANDARD.decode(answer).ok()?).ok()?;
+    let mut parts = text.splitn(3, '\0').skip(1).map(str::to_owned);
+    parts.next().zip(parts.next())
+}
+
+/// User and password of the two answers of AUTH LOGIN.
+#[must_use]
+pub fn login(user: &str, password: &str) -> Option<(String, String)> {
+    let text = |packed: &str| String::from_utf8(BASE64_STANDARD.decode(packed).ok()?).ok();
+    text(user).zip(text(password))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How long to wait after failures in a row.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Backoff {
+pub struct Backoff {
     first: Duration,
     most: Duration,
     failures: u32,
@@ -13,30 +13,21 @@ pub(super) struct Backoff {
 impl Backoff {
     /// Doubles from `first` up to `most`.
     #[must_use]
-    pub(super) const fn new(first: Duration, most: Duration) -> Self {
+    pub const fn new(first: Duration, most: Duration) -> Self {
         Self { first, most, failures: 0 }
     }
 
     /// It worked: the next failure waits little again.
-    pub(super) const fn reset(&mut self) {
+    pub const fn reset(&mut self) {
         self.failures = 0;
     }
 
     /// How long to wait after one more failure: between half and all of the doubled time. `random` is any number.
-    pub(super) fn next(&mut self, random: u16) -> Duration {
+    pub fn next(&mut self, random: u16) -> Duration {
         let doubled = self.first.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX)).min(self.most);
         self.failures = self.failures.saturating_add(1);
         doubled / 2 + (doubled / 2).mul_f64(f64::from(random) / f64::from(u16::MAX))
     }
-}
-
-/// A random number for [`Backoff::next`].
-#[must_use]
-pub(super) fn draw() -> u16 {
-    let mut octets = [0; 2];
-    // Without randomness the wait is merely not spread.
-    let _ = crate::crypto::random(&mut octets);
-    u16::from_ne_bytes(octets)
 }
 
 #[cfg(test)]

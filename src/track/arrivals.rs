@@ -1,0 +1,140 @@
+//! The end of both ways in: whose address it is, and a message made durable.
+
+use std::sync::Arc;
+
+use crate::{
+    domain::{
+        Clock, DirectAddress, Inbound,
+        id::{IdentityId, InboundId},
+        inbound::{Channel, Way},
+    },
+    observe::events,
+    store::{
+        Store, StoreError,
+        inbound::{Addressee, Kept},
+    },
+};
+
+/// Takes what came in. Cheap to clone.
+#[derive(Clone)]
+pub struct Arrivals {
+    store: Store,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Arrivals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arrivals").finish_non_exhaustive()
+    }
+}
+
+/// A message as a door has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival<'a> {
+    /// Which door.
+    pub way: Way,
+    /// What the door knows about who brought it.
+    pub channel: &'a Channel,
+    /// MAIL FROM; `None` is the null reverse path.
+    pub from: Option<&'a DirectAddress>,
+    /// Every RCPT TO.
+    pub to: &'a [DirectAddress],
+    /// The message.
+    pub raw: &'a [u8],
+}
+
+impl Arrivals {
+    /// Takes mail into `store`.
+    #[must_use]
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    /// The store, for leases.
+    pub(super) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whose address this is: every organization that has it as an identity's.
+    ///
+    /// # Errors
+    /// When the store does not answer: nothing follows from that.
+    pub async fn whose(&self, address: &DirectAddress) -> Result<Vec<Addressee>, StoreError> {
+        self.store.addressees(address).await
+    }
+
+    /// Makes a message durable for each of `addressees`; when this returns, its bringer may forget it.
+    ///
+    /// # Errors
+    /// When it could not be stored for one of them. What was stored is found again when the message is brought again.
+    pub async fn keep(&self, addressees: &[Addressee], arrival: Arrival<'_>) -> Result<(), StoreError> {
+        for addressee in addressees {
+            self.keep_one(addressee.org, &addressee.address, arrival).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep_one(
+        &self,
+        org: Option<crate::domain::OrgId>,
+        address: &DirectAddress,
+        arrival: Arrival<'_>,
+    ) -> Result<(), StoreError> {
+        let mail = Inbound {
+            id: InboundId::new(),
+            org,
+            identity: address.clone(),
+            way: arrival.way,
+            channel: arrival.channel.clone(),
+            envelope_from: arrival.from.cloned(),
+            envelope_to: arrival.to.to_vec(),
+            received_at: self.clock.now(),
+            raw: arrival.raw.to_vec(),
+        };
+        if let Kept::New(inbound) = self.store.keep_inbound(&mail).await? {
+            events::MailKept { inbound, bytes: mail.raw.len(), way: arrival.way }.emit();
+        }
+        Ok(())
+    }
+
+    /// Makes a message durable that came into the mailbox of `identity`, or into one that all our addresses share.
+    ///
+    /// # Errors
+    /// As [`Arrivals::keep`].
+    pub(super) async fn keep_fetched(&self, mailbox: &Mailbox, arrival: Arrival<'_>) -> Result<(), StoreError> {
+        match mailbox {
+            Mailbox::Own(addressee) => self.keep_one(addressee.org, &addressee.address, arrival).await,
+            Mailbox::Shared(address) => {
+                let mut addressees = Vec::new();
+                for to in arrival.to {
+                    addressees.extend(self.whose(to).await?);
+                }
+                if addressees.is_empty() {
+                    // It matched no organization: an administrator sees it.
+                    return self.keep_one(None, address, arrival).await;
+                }
+                self.keep(&addressees, arrival).await
+            }
+        }
+    }
+}
+
+/// Whose mailbox it is.
+#[derive(Debug, Clone)]
+pub enum Mailbox {
+    /// An identity's own.
+    Own(Addressee),
+    /// One for all our addresses; this one stands for it.
+    Shared(DirectAddress),
+}
+
+impl Mailbox {
+    /// The identity that logs in, when it is its own.
+    #[must_use]
+    pub const fn identity(&self) -> Option<IdentityId> {
+        match self {
+            Self::Own(addressee) => Some(addressee.identity),
+            Self::Shared(_) => None,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The mailboxes of a HISP, looked into for notices and replies.
+//!
+//! One task for each mailbox, on one process at a time. A message is on our disk before it is deleted (or marked as seen)
+//! there. Where the server offers IDLE it tells us at once; every few minutes we look all the same, because a connection
+//! can die without a word.
+
+mod mailbox;
+mod session;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use secrecy::SecretString;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::mailbox::Watch;
+use super::{Arrivals, arrivals::Mailbox};
+use crate::{
+    config::{
+        imap::ImapSettings,
+        relay::{RelaySettings, TlsMode},
+    },
+    domain::{DirectAddress, id::IdentityId},
+    net::tls::{ClientFiles, ClientTls, TlsError},
+    observe::chain,
+    store::{StoreError, lease::Lease},
+};
+
+/// How often identities are looked at: a new one's mailbox is watched after this at the latest.
+const ROUND: Duration = Duration::from_secs(30);
+
+/// Why a mailbox cannot be looked into.
+#[derive(Debug, thiserror::Error)]
+pub enum ImapError {
+    /// The server cannot be reached.
+    #[error("connecting to {host}:{port}")]
+    Connect {
+        /// Host.
+        host: String,
+        /// Port.
+        port: u16,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The server does not want us.
+    #[error("logging in to the mailbox of {user}")]
+    Login {
+        /// As whom.
+        user: String,
+        /// Why.
+        #[source]
+        cause: async_imap::error::Error,
+    },
+    /// A command failed.
+    #[error("{doing}")]
+    Command {
+        /// What was tried.
+        doing: &'static str,
+        /// Why.
+        #[source]
+        cause: async_imap::error::Error,
+    },
+    /// It takes too long.
+    #[error("{doing} took longer than {} seconds", .after.as_secs())]
+    Late {
+        /// What was tried.
+        doing: &'static str,
+        /// How long we waited.
+        after: Duration,
+    },
+    /// There is no password to log in with.
+    #[error("the identity has no mailbox password")]
+    NoPassword,
+    /// The file of the password cannot be read.
+    #[error("reading the mailbox's password file")]
+    Password(#[source] std::io::Error),
+    /// What came could not be stored; it stays in the mailbox.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The mailboxes of one relay.
+#[derive(Debug)]
+pub struct Mailboxes {
+    server: Arc<Server>,
+    arrivals: Arrivals,
+}
+
+/// Where they are and how one gets there.
+#[derive(Debug)]
+struct Server {
+    relay: String,
+    settings: ImapSettings,
+    tls: Option<ClientTls>,
+    /// User and password of the one mailbox for all our addresses.
+    shared: Option<(String, SecretString)>,
+}
+
+impl Mailboxes {
+    /// The mailboxes of `relay`; `None` when its configuration names none.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up or the password file not be read.
+    pub fn of(relay: &RelaySettings, arrivals: Arrivals) -> Result<Option<Self>, ImapError> {
+        let Some(settings) = relay.imap.clone() else { return Ok(None) };
+        let files = ClientFiles { ca: relay.ca_file.as_deref(), identity: None };
+        let tls = if settings.tls == TlsMode::None { None } else { Some(ClientTls::verified(files)?) };
+        let shared = match &settings.auth {
+            Some(auth) => Some((auth.user.clone(), auth.password().map_err(ImapError::Password)?)),
+            None => None,
+        };
+        Ok(Some(Self { server: Arc::new(Server { relay: relay.name.clone(), settings, tls, shared }), arrivals }))
+    }
+
+    /// Watches every mailbox until `stop`. Which those are is asked again and again.
+    pub async fn run(self, lease: Lease, stop: CancellationToken) {
+        let mut watches = JoinSet::new();
+        let mut watched: HashMap<Option<IdentityId>, CancellationToken> = HashMap::new();
+        while !stop.is_cancelled() {
+            match self.mailboxes().await {
+                Ok(mailboxes) => {
+                    watched.retain(|identity, watch| {
+                        let stays = mailboxes.iter().any(|mailbox| mailbox.identity() == *identity);
+                        if !stays {
+                            watch.cancel();
+                        }
+                        stays
+                    });
+                    for mailbox in mailboxes {
+                        watched.entry(mailbox.identity()).or_insert_with(|| {
+                            let ends = stop.child_token();
+                            let (server, arrivals) = (Arc::clone(&self.server), self.arrivals.clone());
+                            watches.spawn(Watch::new(server, arrivals, mailbox, lease).run(ends.clone()));
+                            ends
+                        });
+                    }
+                }
+                Err(error) => tracing::error!(error = chain(&error), "which mailboxes to look into cannot be found out"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(ROUND) => {}
+            }
+        }
+        watches.join_all().await;
+    }
+
+    async fn mailboxes(&self) -> Result<Vec<Mailbox>, StoreError> {
+        match &self.server.shared {
+            // A user name that is no address has no domain to show; the relay's name stands for it in the store.
+            Some((user, _)) => Ok(user.parse::<DirectAddress>().ok().map(Mailbox::Shared).into_iter().collect()),
+            None => Ok(self.arrivals.store().mailboxes_at(&self.server.relay).await?.into_iter().map(Mailbox::Own).collect()),
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! One conversation (RFC 5321), from the server's side.
+
+use std::{borrow::Cow, io, net::IpAddr, time::Duration};
+
+use smtp_proto::{AUTH_LOGIN, AUTH_PLAIN, Error as Syntax, Request};
+use tokio::{io::AsyncWriteExt as _, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Host;
+use crate::{
+    domain::{
+        DirectAddress,
+        inbound::{Channel, Way},
+    },
+    net::{
+        smtp::{Input, Line, Message, login, plain},
+        stream::Stream,
+    },
+    observe::{chain, events::MailRefused, facts::Turned, failpoint},
+    store::inbound::Addressee,
+    track::arrivals::Arrival,
+};
+
+/// Commands that made no sense, or were refused, before the talk ends.
+const PATIENCE: u32 = 20;
+/// Recipients of one message. RFC 5321 4.5.3.1.8 asks for a hundred.
+const RECIPIENTS: usize = 100;
+/// How long one message may take from 354 to its dot.
+const WHOLE_MESSAGE: Duration = Duration::from_mins(15);
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// Where the conversation stands.
+struct Session {
+    host: Host,
+    stream: Stream,
+    client: IpAddr,
+    input: Input,
+    channel: Channel,
+    greeted: bool,
+    mistakes: u32,
+    envelope: Option<Envelope>,
+}
+
+/// A message that is being brought.
+#[derive(Default)]
+struct Envelope {
+    from: Option<DirectAddress>,
+    to: Vec<DirectAddress>,
+    addressees: Vec<Addressee>,
+}
+
+/// What comes after a command.
+enum Next {
+    Go,
+    StartTls,
+    End,
+}
+
+/// Says that there is no place.
+pub(super) async fn turn_away(mut stream: Stream, host: &str) -> io::Result<()> {
+    MailRefused { reason: Turned::Crowded }.emit();
+    // RFC 5321 3.8: a server may close with 421.
+    let answer = format!("421 4.7.0 {host} Too many connections; come again later\r\n");
+    timeout(Duration::from_secs(5), stream.write_all(answer.as_bytes())).await??;
+    stream.shutdown().await
+}
+
+/// Talks until either side has had enough, or `stop` and no message is being brought.
+pub(super) async fn converse(host: Host, stream: Stream, client: IpAddr, stop: CancellationToken) -> io::Result<()> {
+    let channel = host.links.from(client);
+    let mut session =
+        Session { host, stream, client, input: Input::default(), channel, greeted: false, mistakes: 0, envelope: None };
+    let greeting = format!("220 {} ESMTP Postern", session.host.settings.host);
+    session.say(&greeting).await?;
+    loop {
+        let idle = session.host.settings.idle.0;
+        let line = tokio::select! {
+            () = stop.cancelled() => return session.say("421 4.3.2 Going down; come again soon").await,
+            line = timeout(idle, session.input.line(&mut session.stream)) => line,
+        };
+        let text = match line {
+            Err(_) => return session.say("421 4.4.2 Idle for too long").await,
+            Ok(line) => match line? {
+                Line::End => return Ok(()),
+                Line::TooLong => {
+                    session.refuse("500 5.5.6 Line too long").await?;
+                    continue;
+                }
+                Line::Text(text) => text,
+            },
+        };
+        let next = match Request::parse(&mut text.iter()) {
+            Ok(request) => session.obey(request).await?,
+            Err(error) => {
+                session.refuse(complaint(&error)).await?;
+                Next::Go
+            }
+        };
+        match next {
+            _ if session.mistakes > PATIENCE => return session.say("421 4.7.0 Too many errors").await,
+            Next::Go => {}
+            Next::End => return Ok(()),
+            Next::StartTls => session = session.under_tls().await?,
+        }
+    }
+}
+
+const fn complaint(error: &Syntax) -> &'static str {
+    match error {
+        Syntax::UnknownCommand | Syntax::NeedsMoreData { .. } => "500 5.5.1 No such command",
+        Syntax::InvalidSenderAddress => "501 5.1.7 That is no sender address",
+        Syntax::InvalidRecipientAddress => "501 5.1.3 That is no recipient address",
+        Syntax::SyntaxError { .. } => "501 5.5.4 That cannot be read",
+        _ => "555 5.5.4 A parameter is not supported",
+    }
+}
+
+impl Session {
+    async fn obey(&mut self, request: Request<Cow<'_, str>>) -> io::Result<Next> {
+        match request {
+            Request::Ehlo { .. } => self.hello().await?,
+            Request::Helo { .. } => {
+                self.greeted = true;
+                self.envelope = None;
+                let answer = format!("250 {}", self.host.settings.host);
+                self.say(&answer).await?;
+            }
+            Request::StartTls if self.stream.is_tls() => self.refuse("503 5.5.1 Already under TLS").await?,
+            Request::StartTls if self.host.tls.is_none() => self.refuse("502 5.5.1 No TLS here").await?,
+            Request::StartTls => return Ok(Next::StartTls),
+            Request::Auth { mechanism, initial_response } => return self.login(mechanism, &initial_response).await,
+            Request::Mail { from } => {
+                let (address, size) = (from.address.into_owned(), from.size);
+                self.mail(&address, size).await?;
+            }
+            Request::Rcpt { to } => {
+                let address = to.address.into_owned();
+                self.rcpt(&address).await?;
+            }
+            Request::Data => return self.data().await,
+            Request::Rset => {
+                self.envelope = None;
+                self.say("250 2.0.0 Forgotten").await?;
+            }
+            Request::Noop { .. } => self.say("250 2.0.0 Still here").await?,
+            Request::Quit => {
+                self.say("221 2.0.0 Goodbye").await?;
+                return Ok(Next::End);
+            }
+            // RFC 5321 7.3: addresses are not to be fished for.
+            Request::Vrfy { .. } => self.say("252 2.5.2 Send it and see").await?,
+            _ => self.refuse("502 5.5.1 Not here").await?,
+        }
+        Ok(Next::Go)
+    }
+
+    async fn hello(&mut self) -> io::Result<()> {
+        self.greeted = true;
+        self.envelope = None;
+        let settings = &self.host.settings;
+        let mut answer = format!(
+            "250-{}\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-SIZE {}\r\n",
+            settings.host, settings.message_bytes
+        );
+        if self.stream.is_tls() {
+            if self.host.links.know_logins() {
+                answer.push_str("250-AUTH PLAIN LOGIN\r\n");
+            }
+        } else if self.host.tls.is_some() {
+            answer.push_str("250-STARTTLS\r\n");
+        }
+        answer.push_str("250 PIPELINING");
+        self.say(&answer).await
+    }
+
+    async fn under_tls(mut self) -> io::Result<Self> {
+        if !self.input.is_empty() {
+            // Sent before the handshake, to be read after it: CVE-2011-0411.
+            self.say("554 5.5.1 Nothing may follow STARTTLS").await?;
+            return Err(io::Error::other("commands were sent along with STARTTLS"));
+        }
+        let tls = self.host.tls.clone().ok_or_else(|| io::Error::other("no TLS"))?;
+        self.say("220 2.0.0 Go ahead").await?;
+        let tcp = self.stream.into_clear().ok_or_else(|| io::Error::other("already under TLS"))?;
+        let stream = timeout(HANDSHAKE, tls.accept(tcp)).await?.map_err(io::Error::other)?;
+        // RFC 3207 4.2: whatever was said before is forgotten.
+        let channel = self.host.links.from(self.client);
+        Ok(Self { stream, input: Input::default(), channel, greeted: false, envelope: None, ..self })
+    }
+
+    async fn login(&mut self, mechanism: u64, initial: &str) -> io::Result<Next> {
+        if !self.stream.is_tls() {
+            self.refuse("538 5.7.11 Not without TLS").await?;
+            return Ok(Next::Go);
+        }
+        // RFC 4954 4: not after EHLO was forgotten, not inside a transaction.
+        if !self.greeted || self.envelope.is_some() || !self.host.links.know_logins() {
+            self.refuse("503 5.5.1 No login now").await?;
+            return Ok(Next::Go);
+        }
+        let given = match mechanism {
+            AUTH_PLAIN => plain(&self.answer_to("", initial).await?),
+            AUTH_LOGIN => {
+                let user = self.answer_to("VXNlcm5hbWU6", initial).await?;
+                login(&user, &self.answer_to("UGFzc3dvcmQ6", "").await?)
+            }
+            _ => {
+                self.refuse("504 5.5.4 Use PLAIN or LOGIN").await?;
+                return Ok(Next::Go);
+            }
+        };
+        if let Some(channel) = given.and_then(|(user, password)| self.host.links.login(&user, &password)) {
+            self.channel = channel;
+            self.say("235 2.7.0 Welcome").await?;
+            return Ok(Next::Go);
+        }
+        MailRefused { reason: Turned::Login }.emit();
+        // Guessing takes time, and a new connection for each few guesses.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.mistakes += PATIENCE / 4;
+        self.refuse("535 5.7.8 Wrong user or password").await?;
+        Ok(Next::Go)
+    }
+
+    /// What the client gave along, else its answer to one challenge (base64).
+    async fn answer_to(&mut self, challenge: &str, given: &str) -> io::Result<String> {
+        if !given.is_empty() {
+            return Ok(given.to_owned());
+        }
+        self.say(&format!("334 {challenge}")).await?;
+        match timeout(self.host.settings.idle.0, self.input.line(&mut self.stream)).await?? {
+            Line::Text(text) => Ok(String::from_utf8_lossy(&text).trim().to_owned()),
+            Line::TooLong | Line::End => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    async fn mail(&mut self, address: &str, size: usize) -> io::Result<()> {
+        if !self.greeted || self.envelope.is_some() {
+            return self.refuse("503 5.5.1 Bad sequence of commands").await;
+        }
+        if self.host.settings.require_tls && !self.stream.is_tls() {
+            MailRefused { reason: Turned::Clear }.emit();
+            return self.refuse("530 5.7.0 Say STARTTLS first").await;
+        }
+        if size > self.host.settings.message_bytes {
+            MailRefused { reason: Turned::TooLarge }.emit();
+            return self.refuse("552 5.3.4 The message is too large").await;
+        }
+        let from = if address.is_empty() {
+            None
+        } else if let Ok(from) = address.parse::<DirectAddress>() {
+            Some(from)
+        } else {
+            return self.refuse("553 5.1.7 The sender is not a Direct address").await;
+        };
+        if self.channel == Channel::None && !self.host.limits.may_bring(self.client) {
+            MailRefused { reason: Turned::Pace }.emit();
+            return self.say("450 4.7.1 Too many messages from there; come again in a minute").await;
+        }
+        self.envelope = Some(Envelope { from, ..Envelope::default() });
+        self.say("250 2.1.0 Sender ok").await
+    }
+
+    async fn rcpt(&mut self, address: &str) -> io::Result<()> {
+        let Some(envelope) = &self.envelope else { return self.refuse("503 5.5.1 MAIL first").await };
+        if envelope.to.len() >= RECIPIENTS {
+            return self.say("452 4.5.3 Too many recipients").await;
+        }
+        let Ok(to) = address.parse::<DirectAddress>() else {
+            return self.refuse("553 5.1.3 The recipient is not a Direct address").await;
+        };
+        let found = match self.host.arrivals.whose(&to).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(error = chain(&error), "mail cannot be taken now");
+                MailRefused { reason: Turned::Store }.emit();
+                return self.say("451 4.3.0 Try again later").await;
+            }
+        };
+        if found.is_empty() {
+            MailRefused { reason: Turned::Stranger }.emit();
+            return self.refuse("550 5.1.1 No such address here").await;
+        }
+        if let Some(envelope) = &mut self.envelope {
+            for addressee in found {
+                if !envelope.addressees.contains(&addressee) {
+                    envelope.addressees.push(addressee);
+                }
+            }
+            envelope.to.push(to);
+        }
+        self.say("250 2.1.5 Recipient ok").await
+    }
+
+    async fn data(&mut self) -> io::Result<Next> {
+        let Some(envelope) = self.envelope.take().filter(|envelope| !envelope.addressees.is_empty()) else {
+            self.refuse("503 5.5.1 No recipient").await?;
+            return Ok(Next::Go);
+        };
+        self.say("354 End with a dot on a line of its own").await?;
+        let limit = self.host.settings.message_bytes;
+        let Ok(read) = timeout(WHOLE_MESSAGE, self.input.message(&mut self.stream, limit)).await else {
+            self.say("421 4.4.2 The message took too long").await?;
+            return Ok(Next::End);
+        };
+        match read? {
+            Message::Broken => return Ok(Next::End),
+            Message::TooLarge => {
+                MailRefused { reason: Turned::TooLarge }.emit();
+                self.refuse("552 5.3.4 The message is too large").await?;
+            }
+            Message::BareLineEnd => {
+                MailRefused { reason: Turned::BareLineEnd }.emit();
+                self.refuse("554 5.6.0 The message has a bare CR or LF").await?;
+            }
+            Message::Complete(message) => {
+                let answer = self.keep(&envelope, &message).await;
+                failpoint::reach("mail_kept");
+                self.say(answer).await?;
+            }
+        }
+        Ok(Next::Go)
+    }
+
+    /// 250 only once it is on disk for everybody it is for.
+    async fn keep(&self, envelope: &Envelope, message: &[u8]) -> &'static str {
+        let arrival =
+            Arrival { way: Way::Smtp, channel: &self.channel, from: envelope.from.as_ref(), to: &envelope.to, raw: message };
+        match self.host.arrivals.keep(&envelope.addressees, arrival).await {
+            Ok(()) => "250 2.0.0 Kept",
+            Err(error) => {
+                tracing::error!(error = chain(&error), "a message that came in could not be stored");
+                MailRefused { reason: Turned::Store }.emit();
+                "451 4.3.0 It could not be stored; bring it again"
+            }
+        }
+    }
+
+    /// Says no, and remembers how often.
+    async fn refuse(&mut self, answer: &str) -> io::Result<()> {
+        self.mistakes += 1;
+        self.say(answer).await
+    }
+
+    async fn say(&mut self, answer: &str) -> io::Result<()> {
+        // A client that does not read its answers is gone.
+        timeout(self.host.settings.idle.0, async {
+            self.stream.write_all(answer.as_bytes()).await?;
+            self.stream.write_all(b"\r\n").await?;
+            self.stream.flush().await
+        })
+        .await?
+    }
+}
