@@ -299,7 +299,13 @@ impl Store {
             (open_sqlite(path, options.connections.max(2)).await?, open_sqlite(path, 1).await?)
         } else if options.url.starts_with("postgres:") || options.url.starts_with("postgresql:") {
             let connect = PgConnectOptions::from_str(&options.url).doing("read the store URL")?;
-            let pool = PgPoolOptions::new().max_connections(options.connections).acquire_timeout(Duration::from_secs(10));
+            let pool = PgPoolOptions::new()
+                .max_connections(options.connections)
+                .acquire_timeout(Duration::from_secs(10))
+                // Our statements are short; where the planner takes one for long, compiling it takes ten times what running it does.
+                .after_connect(|connection, _| {
+                    Box::pin(async { sqlx::query("SET jit = off").execute(connection).await.map(drop) })
+                });
             let db = Db::Postgres(pool.connect_with(connect).await.doing("connect to PostgreSQL")?);
             (db.clone(), db)
         } else {
