@@ -17,8 +17,9 @@ use crate::{
 const STORE_AGAIN: Duration = Duration::from_secs(1);
 /// A worker that has not looked at its queue for this long is not well.
 const SILENCE: Duration = Duration::from_mins(15);
-/// When work waits for a place and one becomes free, others follow: claiming for several at once saves transactions.
-const GATHER: Duration = Duration::from_millis(10);
+/// When all places were taken and one becomes free, others follow: claiming for several at once saves transactions. So long
+/// they are waited for, or until half of the places are free.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// What is at work. Routing never takes a place from sending: it is quick, and what hangs at a relay does not stop it.
 #[derive(Default)]
@@ -40,6 +41,17 @@ impl Crew {
             Some(_) = self.sending.join_next() => {}
             else => std::future::pending().await,
         }
+    }
+
+    /// Waits a little longer for others, until no more than `few` send.
+    async fn gather(&mut self, few: usize) {
+        let enough = async {
+            while self.sending.len() > few {
+                self.sending.join_next().await;
+            }
+        };
+        // The time being up is as good.
+        let _ = tokio::time::timeout(GATHER, enough).await;
     }
 
     fn len(&self) -> usize {
@@ -81,7 +93,7 @@ impl Gateway {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = crew.one_done() => if more {
-                    tokio::time::sleep(GATHER).await;
+                    crew.gather(self.settings.worker.concurrency / 2).await;
                 },
                 () = self.store.woken() => {}
                 () = tokio::time::sleep(idle) => {}
