@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::relay::RelaySettings;
-use crate::domain::organization::{IdentityFile, identity_problems};
+use crate::domain::organization::{IdentityFile, SendMode, identity_problems};
 
 /// What the sample file says about them.
 pub(super) const SAMPLE: &str = "\
@@ -28,6 +28,13 @@ pub(super) fn paths_from(identity: &mut IdentityFile, folder: &Path) {
 /// Every problem.
 pub(super) fn problems(identities: &[IdentityFile], relays: &[RelaySettings]) -> Vec<String> {
     let mut problems: Vec<String> = identity_problems(identities).iter().map(ToString::to_string).collect();
+    for (i, identity) in identities.iter().enumerate().filter(|(_, identity)| identity.mode != SendMode::Edge) {
+        if identity.key.is_some() {
+            problems.push(format!("identity[{i}].key is for an organization's own: name the token's key in its file"));
+        } else if identity.certificate_file.is_none() {
+            problems.push(format!("identity[{i}].certificate_file and key_file are needed: we sign with them"));
+        }
+    }
     for (i, identity) in identities.iter().enumerate() {
         if let Some(name) = identity.relay.as_ref().filter(|name| !relays.iter().any(|relay| relay.name == **name)) {
             problems.push(format!("identity[{i}].relay names {name:?}, and there is no [[relay]] of that name"));

@@ -448,11 +448,6 @@ impl OrganizationFile {
             if self.mode == Mode::Test && site.mode == Some(Mode::Production) {
                 bad(format!("site[{i}].mode"), "cannot be production in a test organization");
             }
-            if let Some(from) = &site.identity
-                && !self.identities.iter().any(|identity| identity.address == *from)
-            {
-                bad(format!("site[{i}].identity"), "names an address with no [[identity]] of its own");
-            }
         }
         problems.extend(identity_problems(&self.identities));
         let mut bad = |field: String, problem: &str| problems.push(BadOrganization { field, problem: problem.to_owned() });

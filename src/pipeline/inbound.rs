@@ -86,7 +86,9 @@ impl Gateway {
         let mail = &claimed.mail;
         let Some(org) = mail.org else { return self.end(claimed, Verdict::Nobody, None).await };
         let organization = self.organization(org).await?;
-        let Some(identity) = organization.identities.iter().find(|identity| identity.address == mail.identity) else {
+        let Some(identity) =
+            organization.identities.iter().chain(&organization.installation).find(|identity| identity.address == mail.identity)
+        else {
             return self.end(claimed, Verdict::Nobody, Some("the organization has no such address any more".into())).await;
         };
         if identity.mode == SendMode::Edge {
@@ -147,6 +149,12 @@ impl Gateway {
         }
     }
 
+    /// A letter to an address that serves several organizations is its whose delivery it answers; one that answers none of
+    /// theirs is nobody's, lest a customer read what was meant for another.
+    async fn is_ours(&self, claimed: &ClaimedMail, answers: Option<DeliveryId>) -> Result<bool, Trouble> {
+        Ok(answers.is_some() || self.store.addressees(&claimed.mail.identity).await?.len() == 1)
+    }
+
     async fn on_cpu<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
         let _place = self.cpu.acquire().await.map_err(|_| Trouble::Later("the gateway is stopping".into()))?;
         tokio::task::spawn_blocking(work).await.map_err(|error| Trouble::Later(format!("opening it failed: {error}")))
@@ -186,6 +194,10 @@ impl Gateway {
             received_at: claimed.mail.received_at,
             owed: owed.map(|(kind, _)| Owed { kind, to: asked.to.clone(), until }).collect(),
         };
+        if !self.is_ours(claimed, letter.answers).await? {
+            let why = "the address serves several organizations, and it answers nothing that this one sent";
+            return self.end(claimed, Verdict::Nobody, Some(why.into())).await;
+        }
         self.take_letter(&letter).await
     }
 
@@ -233,6 +245,10 @@ impl Gateway {
             // The notices are the HISP's to send.
             owed: Vec::new(),
         };
+        if !self.is_ours(claimed, letter.answers).await? {
+            let why = "the address serves several organizations, and it answers nothing that this one sent";
+            return self.end(claimed, Verdict::Nobody, Some(why.into())).await;
+        }
         self.take_letter(&letter).await
     }
 

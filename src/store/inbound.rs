@@ -74,7 +74,7 @@ pub(super) const DUE: &str = "SELECT id FROM inbound WHERE state = 'received' AN
 
 impl Store {
     /// Keeps a message that came in. When this returns it is durable, so its bringer may be told 250, or it may be removed
-    /// from the mailbox. The same octets for the same address are kept once, however often they come.
+    /// from the mailbox. The same octets for the same address are kept once for each organization, however often they come.
     ///
     /// # Errors
     /// When it could not be stored: the bringer must keep it.
@@ -95,7 +95,7 @@ impl Store {
             "INSERT INTO inbound (id, org_id, identity, identity_key, way, channel, channel_name, envelope_from, envelope_to, sha256, bytes,
                 sealed, state, attempts, next_attempt_at, received_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'received', 0, $13, $14)
-             ON CONFLICT (identity_key, sha256) DO NOTHING")
+             ON CONFLICT (identity_key, sha256, (COALESCE(org_id, ''))) DO NOTHING")
             .bind(mail.id.to_string()).bind(mail.org.map(|org| org.to_string())).bind(mail.identity.as_str()).bind(mail.identity.key())
             .bind(mail.way.as_str()).bind(channel).bind(name).bind(mail.envelope_from.as_ref().map(DirectAddress::as_str)).bind(to)
             .bind(&sha256).bind(i64::try_from(mail.raw.len()).unwrap_or(i64::MAX)).bind(sealed).bind(now).bind(mail.received_at.micros())
@@ -105,8 +105,8 @@ impl Store {
             return Ok(Kept::New(mail.id));
         }
         let known: String =
-            on!(&self.db, pool => sqlx::query_scalar("SELECT id FROM inbound WHERE identity_key = $1 AND sha256 = $2")
-            .bind(mail.identity.key()).bind(&sha256).fetch_one(pool).await)
+            on!(&self.db, pool => sqlx::query_scalar("SELECT id FROM inbound WHERE identity_key = $1 AND sha256 = $2 AND COALESCE(org_id, '') = $3")
+            .bind(mail.identity.key()).bind(&sha256).bind(mail.org.map(|org| org.to_string()).unwrap_or_default()).fetch_one(pool).await)
             .doing("find a message that came before")?;
         Ok(Kept::Known(read("message id", &known)?))
     }
@@ -246,7 +246,7 @@ pub(super) async fn settle(tx: &mut Tx, settlement: &Settlement, now: Timestamp)
 }
 
 /// An identity whose address mail may come for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Addressee {
     /// Whose it is; `None` for an identity of the installation.
     pub org: Option<OrgId>,

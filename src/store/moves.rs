@@ -111,7 +111,7 @@ pub(super) async fn apply_moves(
                 Err(refused @ (StoreError::Lost | StoreError::Illegal(_))) => Err(refused),
                 Err(broken) => return Err(broken),
                 Ok(write) => {
-                    let moved = Moved { delivery: write.after.clone(), effects: write.effects.clone() };
+                    let moved = Moved { delivery: write.after, effects: write.effects.clone() };
                     // What comes late is recorded as a notice and moves nothing.
                     let late = write.effects.is_empty() || write.effects == [Effect::RecordLate];
                     if write.after != write.before || !late {

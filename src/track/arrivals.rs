@@ -1,11 +1,11 @@
 //! The end of both ways in: whose address it is, and a message made durable.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     domain::{
         Clock, DirectAddress, Inbound,
-        id::{IdentityId, InboundId},
+        id::InboundId,
         inbound::{Channel, Way},
     },
     observe::events,
@@ -69,7 +69,7 @@ impl Arrivals {
     /// When it could not be stored for one of them. What was stored is found again when the message is brought again.
     pub async fn keep(&self, addressees: &[Addressee], arrival: Arrival<'_>) -> Result<(), StoreError> {
         for addressee in addressees {
-            self.keep_one(addressee.org, &addressee.address, arrival).await?;
+            self.keep_one(addressee.org, &addressee.address, arrival.channel, arrival).await?;
         }
         Ok(())
     }
@@ -78,6 +78,7 @@ impl Arrivals {
         &self,
         org: Option<crate::domain::OrgId>,
         address: &DirectAddress,
+        channel: &Channel,
         arrival: Arrival<'_>,
     ) -> Result<(), StoreError> {
         let mail = Inbound {
@@ -85,7 +86,7 @@ impl Arrivals {
             org,
             identity: address.clone(),
             way: arrival.way,
-            channel: arrival.channel.clone(),
+            channel: channel.clone(),
             envelope_from: arrival.from.cloned(),
             envelope_to: arrival.to.to_vec(),
             received_at: self.clock.now(),
@@ -103,7 +104,13 @@ impl Arrivals {
     /// As [`Arrivals::keep`].
     pub(super) async fn keep_fetched(&self, mailbox: &Mailbox, arrival: Arrival<'_>) -> Result<(), StoreError> {
         match mailbox {
-            Mailbox::Own(addressee) => self.keep_one(addressee.org, &addressee.address, arrival).await,
+            Mailbox::Own(owners) => {
+                for owner in owners {
+                    let channel = Channel::Mailbox(owner.identity);
+                    self.keep_one(owner.org, &owner.address, &channel, arrival).await?;
+                }
+                Ok(())
+            }
             Mailbox::Shared(address) => {
                 let mut addressees = Vec::new();
                 for to in arrival.to {
@@ -111,7 +118,7 @@ impl Arrivals {
                 }
                 if addressees.is_empty() {
                     // It matched no organization: an administrator sees it.
-                    return self.keep_one(None, address, arrival).await;
+                    return self.keep_one(None, address, arrival.channel, arrival).await;
                 }
                 self.keep(&addressees, arrival).await
             }
@@ -120,21 +127,31 @@ impl Arrivals {
 }
 
 /// Whose mailbox it is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Mailbox {
-    /// An identity's own.
-    Own(Addressee),
+    /// That of one address. Several organizations may send from it, each with an identity of its own.
+    Own(Vec<Addressee>),
     /// One for all our addresses; this one stands for it.
     Shared(DirectAddress),
 }
 
 impl Mailbox {
-    /// The identity that logs in, when it is its own.
+    /// The mailboxes of these identities: one for each address.
     #[must_use]
-    pub const fn identity(&self) -> Option<IdentityId> {
+    pub fn of(identities: Vec<Addressee>) -> Vec<Self> {
+        let mut by_address: BTreeMap<String, Vec<Addressee>> = BTreeMap::new();
+        for identity in identities {
+            by_address.entry(identity.address.key()).or_default().push(identity);
+        }
+        by_address.into_values().map(Self::Own).collect()
+    }
+
+    /// Its address, in lower case.
+    #[must_use]
+    pub fn key(&self) -> String {
         match self {
-            Self::Own(addressee) => Some(addressee.identity),
-            Self::Shared(_) => None,
+            Self::Own(owners) => owners.first().map(|owner| owner.address.key()).unwrap_or_default(),
+            Self::Shared(address) => address.key(),
         }
     }
 }

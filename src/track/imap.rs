@@ -20,7 +20,7 @@ use crate::{
         imap::ImapSettings,
         relay::{RelaySettings, TlsMode},
     },
-    domain::{DirectAddress, id::IdentityId},
+    domain::DirectAddress,
     net::tls::{ClientFiles, ClientTls, TlsError},
     observe::chain,
     store::{StoreError, lease::Lease},
@@ -119,19 +119,20 @@ impl Mailboxes {
     /// Watches every mailbox until `stop`. Which those are is asked again and again.
     pub async fn run(self, lease: Lease, stop: CancellationToken) {
         let mut watches = JoinSet::new();
-        let mut watched: HashMap<Option<IdentityId>, CancellationToken> = HashMap::new();
+        let mut watched: HashMap<Mailbox, CancellationToken> = HashMap::new();
         while !stop.is_cancelled() {
             match self.mailboxes().await {
                 Ok(mailboxes) => {
-                    watched.retain(|identity, watch| {
-                        let stays = mailboxes.iter().any(|mailbox| mailbox.identity() == *identity);
+                    // One whose owners have changed is watched anew.
+                    watched.retain(|mailbox, watch| {
+                        let stays = mailboxes.contains(mailbox);
                         if !stays {
                             watch.cancel();
                         }
                         stays
                     });
                     for mailbox in mailboxes {
-                        watched.entry(mailbox.identity()).or_insert_with(|| {
+                        watched.entry(mailbox.clone()).or_insert_with(|| {
                             let ends = stop.child_token();
                             let (server, arrivals) = (Arc::clone(&self.server), self.arrivals.clone());
                             watches.spawn(Watch::new(server, arrivals, mailbox, lease).run(ends.clone()));
@@ -153,7 +154,7 @@ impl Mailboxes {
         match &self.server.shared {
             // A user name that is no address has no domain to show; the relay's name stands for it in the store.
             Some((user, _)) => Ok(user.parse::<DirectAddress>().ok().map(Mailbox::Shared).into_iter().collect()),
-            None => Ok(self.arrivals.store().mailboxes_at(&self.server.relay).await?.into_iter().map(Mailbox::Own).collect()),
+            None => Ok(Mailbox::of(self.arrivals.store().mailboxes_at(&self.server.relay).await?)),
         }
     }
 }

@@ -56,8 +56,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(server: Arc<Server>, arrivals: Arrivals, mailbox: Mailbox, lease: Lease) -> Self {
-        let whose = mailbox.identity().map_or_else(|| "shared".to_owned(), |identity| identity.to_string());
-        let task = format!("imap:{}:{whose}", server.relay);
+        let task = format!("imap:{}:{}", server.relay, mailbox.key());
         Self { server, arrivals, mailbox, lease, task, failing: AtomicBool::new(false), reported: Mutex::default() }
     }
 
@@ -118,11 +117,15 @@ impl Watch {
     /// As whom we log in: the shared mailbox's user, or the identity itself.
     async fn login(&self) -> Result<(String, SecretString), ImapError> {
         match (&self.mailbox, &self.server.shared) {
-            (Mailbox::Own(addressee), _) => {
-                let org = addressee.org.ok_or(ImapError::NoPassword)?;
-                let secret = self.arrivals.store().identity_secret(org, addressee.identity).await?;
-                let secret = secret.ok_or(ImapError::NoPassword)?;
-                Ok((addressee.address.to_string(), String::from_utf8_lossy(&secret).trim_end().to_owned().into()))
+            (Mailbox::Own(owners), _) => {
+                for owner in owners {
+                    let Some(org) = owner.org else { continue };
+                    if let Some(secret) = self.arrivals.store().identity_secret(org, owner.identity).await? {
+                        let password = String::from_utf8_lossy(&secret).trim_end().to_owned();
+                        return Ok((owner.address.to_string(), password.into()));
+                    }
+                }
+                Err(ImapError::NoPassword)
             }
             (Mailbox::Shared(_), Some((user, password))) => Ok((user.clone(), password.clone())),
             (Mailbox::Shared(_), None) => Err(ImapError::NoPassword),
@@ -167,9 +170,11 @@ impl Watch {
         // It has gone: somebody else has taken it.
         let Some(raw) = open.fetch(message.uid).await? else { return Ok(()) };
         let head = Head::of(&raw);
-        let (channel, to) = match &self.mailbox {
-            Mailbox::Own(addressee) => (Channel::Mailbox(addressee.identity), vec![addressee.address.clone()]),
-            Mailbox::Shared(_) => (Channel::Relay(self.server.relay.clone()), head.to),
+        // Whoever owns the mailbox keeps it as come through that; one for all our addresses is the relay's.
+        let channel = Channel::Relay(self.server.relay.clone());
+        let to = match &self.mailbox {
+            Mailbox::Own(owners) => owners.iter().take(1).map(|owner| owner.address.clone()).collect(),
+            Mailbox::Shared(_) => head.to,
         };
         let arrival = Arrival { way: Way::Imap, channel: &channel, from: head.from.as_ref(), to: &to, raw: &raw };
         self.arrivals.keep_fetched(&self.mailbox, arrival).await?;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long one command may take.
-const COMMAND: Duration = Duration::from_secs(60);
+const COMMAND: Duration = Duration::from_mins(1);
 /// How long a whole message may take.
 const MESSAGE: Duration = Duration::from_mins(10);
 

@@ -139,6 +139,25 @@ async fn one_mailbox_may_serve_all_our_addresses_and_what_is_for_nobody_is_kept_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_serves_two_organizations_has_one_mailbox_and_each_gets_what_came() {
+    let world = World::sqlite().await;
+    let (north, south) = (enrolled(&world, "north", RESULTS).await, enrolled(&world, "south", "Results@LAB.example").await);
+    let dovecot = Dovecot::start(&[(RESULTS, PASSWORD)]);
+    dovecot.deliver(RESULTS, &letter("for one of them"));
+    let _looking = look(&world, &relay(&dovecot, &format!("port = {}", dovecot.imaps)));
+    until("both", &dovecot, async || kept(&world).await.len() == 2 && dovecot.messages(RESULTS).is_empty()).await;
+    assert_eq!(dovecot.log().matches("Login: user=").count(), 1, "{}", dovecot.log());
+    let rows = world
+        .texts(
+            "SELECT i.org_id || (i.channel_name = d.id) FROM inbound i JOIN identity d ON d.org_id = i.org_id ORDER BY i.org_id",
+        )
+        .await;
+    let mut expected = [format!("{north}1"), format!("{south}1")];
+    expected.sort();
+    assert_eq!(rows, expected, "each through its own identity");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_processes_one_looks_and_the_other_goes_on_when_it_ends() {
     let world = World::postgres().await;
     enrolled(&world, "north", RESULTS).await;

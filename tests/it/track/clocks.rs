@@ -22,7 +22,7 @@ on_both_engines! {
         assert_eq!(after.expire_due().await.unwrap(), 0, "once");
         let (_, history) = world.store.delivery_view(OrgScope::All, id).await.unwrap().unwrap();
         let note = history.last().unwrap().detail.clone().unwrap();
-        assert!(note.contains("has never answered") && note.contains("aes-256-cbc") && note.contains("pkcs1"), "{note}");
+        assert!(note.contains("has never answered") && note.contains("AES-256-CBC") && note.contains("PKCS#1 v1.5"), "{note}");
     }
 
     async fn mt_27_processed_without_dispatched_is_unconfirmed_and_never_falls_back(world: &World) {

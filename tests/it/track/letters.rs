@@ -11,7 +11,7 @@ use postern::{
     },
     sandbox::practice::Practice,
     seal::{Inner, KeySigner, Own, OwnKey, Profile, Seal, Sealer},
-    store::{inbound::Settlement, letter::NewLetter},
+    store::{inbound::Settlement, letter::NewLetter, organization::NewIdentity},
     track::Notice,
     trust::{Certificate, RecipientCertificate},
 };
@@ -96,6 +96,20 @@ on_both_engines! {
         let headers = "Disposition-Notification-Options: X-DIRECT-FINAL-DESTINATION-DELIVERY=yes\r\n";
         written(&t, letter(&t, "l1", headers, t.practice.domain(DOMAIN).unwrap()).await).await;
         assert_eq!(answers(&t).await, [format!("processed <l1@{DOMAIN}> false")]);
+    }
+
+    async fn where_an_address_serves_two_customers_a_letter_is_for_whom_it_answers_or_for_nobody(world: &World) {
+        let t = Tracking::open(world, STA, "").await;
+        let id = t.send("A1", "pcp").await;
+        let ours = world.column(id, "message_id").await;
+        let shared = NewIdentity { address: US.parse().unwrap(), mode: STA, relay: Some("hisp".into()), certificate: None, secret: None };
+        world.store.apply_organization(&make::organization("south"), &[shared]).await.unwrap();
+        written(&t, letter(&t, "l1", "", t.practice.domain(DOMAIN).unwrap()).await).await;
+        assert!(world.store.letters(OrgScope::All, 10).await.unwrap().is_empty(), "it answers nothing of theirs");
+        assert!(answers(&t).await.is_empty());
+        written(&t, letter(&t, "l2", &format!("In-Reply-To: {ours}\r\n"), t.practice.domain(DOMAIN).unwrap()).await).await;
+        let kept = world.store.letters(OrgScope::All, 10).await.unwrap();
+        assert_eq!((kept.len(), kept[0].answers), (1, Some(id)));
     }
 
     async fn what_is_not_trusted_not_readable_or_no_letter_is_met_with_silence(world: &World) {

@@ -10,7 +10,7 @@ CREATE TABLE installation_key (
 -- Mail that came for our addresses, kept before it is acknowledged.
 CREATE TABLE inbound (
     id              TEXT PRIMARY KEY,
-    org_id          TEXT REFERENCES organization (id),  -- NULL: it matched no organization
+    org_id          TEXT,                   -- NULL: it matched no organization
     identity        TEXT NOT NULL,          -- our address, as written
     identity_key    TEXT NOT NULL,          -- the same in lower case
     way             TEXT NOT NULL CHECK (way IN ('smtp', 'imap')),
@@ -30,8 +30,10 @@ CREATE TABLE inbound (
     settled_at      BIGINT,
     lease_owner     TEXT,
     lease_until     BIGINT,
-    UNIQUE (identity_key, sha256)
+    FOREIGN KEY (org_id) REFERENCES organization (id)
 );
+-- An address may serve several organizations: each has what came for it, once.
+CREATE UNIQUE INDEX inbound_once ON inbound (identity_key, sha256, (COALESCE(org_id, '')));
 CREATE INDEX inbound_queue ON inbound (next_attempt_at) WHERE state = 'received';
 CREATE INDEX inbound_waiting ON inbound (org_id, received_at) WHERE state = 'received' AND attempts = 0;
 CREATE INDEX inbound_kept ON inbound (settled_at) WHERE sealed IS NOT NULL AND state <> 'received';
