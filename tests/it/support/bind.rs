@@ -78,8 +78,7 @@ impl Bind {
         let before = loads(self);
         let serial = u32::try_from(before + 1).unwrap();
         write(self.dir.path(), zone, serial, records);
-        let hang_up = Command::new("kill").args(["-HUP", &self.named.id().to_string()]).status().unwrap();
-        assert!(hang_up.success());
+        super::signal("HUP", &self.named);
         let began = Instant::now();
         while loads(self) == before {
             assert!(began.elapsed() < Duration::from_secs(30), "BIND does not load the zone:\n{}", self.log());

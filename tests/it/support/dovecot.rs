@@ -104,8 +104,7 @@ impl Dovecot {
 
     /// Ends it, as a HISP's maintenance does.
     pub(crate) fn stop(&mut self) {
-        let _ = Command::new("kill").arg(self.child.id().to_string()).output();
-        let _ = self.child.wait();
+        super::end(&mut self.child);
     }
 }
 

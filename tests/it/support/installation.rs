@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     os::unix::process::ExitStatusExt as _,
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ExitStatus, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -302,8 +302,7 @@ impl Serving {
 
     /// Asks it to stop.
     pub(crate) fn terminate(&self) {
-        let status = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status().unwrap();
-        assert!(status.success());
+        super::signal("TERM", &self.child);
     }
 }
 

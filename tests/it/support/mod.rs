@@ -22,3 +22,18 @@ pub(crate) mod postfix;
 pub(crate) mod postgres;
 /// A real slapd.
 pub(crate) mod slapd;
+
+/// Sends a signal (`TERM`, `HUP`) to a process. The shell's own `kill`: a bare Debian has no other.
+pub(crate) fn signal(name: &str, process: &std::process::Child) {
+    let line = format!("kill -{name} {}", process.id());
+    let sent = std::process::Command::new("sh").args(["-c", &line]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "cannot run: {line}");
+}
+
+/// Asks a server to leave, and waits until it has; nothing when it already has.
+pub(crate) fn end(server: &mut std::process::Child) {
+    if server.try_wait().is_ok_and(|status| status.is_none()) {
+        signal("TERM", server);
+        drop(server.wait());
+    }
+}

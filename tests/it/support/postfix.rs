@@ -138,8 +138,7 @@ impl Drop for Postfix {
     fn drop(&mut self) {
         let _ = Command::new("/usr/sbin/postfix").arg("-c").arg(self.dir.path().join("etc")).arg("stop").output();
         // Dovecot's master takes its children with it when it is asked to leave.
-        let _ = Command::new("kill").arg(self.dovecot.id().to_string()).output();
-        let _ = self.dovecot.wait();
+        super::end(&mut self.dovecot);
     }
 }
 
