@@ -85,6 +85,8 @@ pub mod depth;
 pub mod directory;
 /// What stands between a delivery and a certificate to believe.
 mod doubt;
+/// What happened, numbered as it became durable.
+pub mod event;
 /// What follows when a delivery has failed for good.
 pub mod fallback;
 /// Where a feed stands, and what could not be taken from it.
@@ -134,6 +136,8 @@ pub mod token;
 pub mod trust;
 /// Wakes workers when something new is durable.
 mod wake;
+/// Programs that are told of events.
+pub mod webhook;
 
 pub use commit::Committer;
 
