@@ -19,6 +19,18 @@ words! {
     }
 }
 
+words! {
+    /// Why a webhook is off.
+    pub enum OffBecause {
+        /// Somebody wanted it so.
+        Asked = "asked",
+        /// Its other end answered 410: it wants nothing more.
+        Gone = "gone",
+        /// It failed for longer than is tried.
+        Failing = "failing",
+    }
+}
+
 /// A program that is told what happens, by signed POST.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

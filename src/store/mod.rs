@@ -79,6 +79,8 @@ pub mod certificate_cache;
 pub mod commit;
 /// Deliveries: queue, work and evidence.
 pub mod delivery;
+/// Lists of deliveries, page by page.
+pub mod delivery_list;
 /// How deep the queue is.
 pub mod depth;
 /// Directory snapshots and look-ups.

@@ -16,22 +16,9 @@ use crate::{
         OrgId, OrgScope, Timestamp,
         event::EventKind,
         id::{ProcessId, WebhookId},
-        webhook::WebhookFile,
-        words,
+        webhook::{OffBecause, WebhookFile},
     },
 };
-
-words! {
-    /// Why a webhook is off.
-    pub enum OffBecause {
-        /// Somebody wanted it so.
-        Asked = "asked",
-        /// Its other end answered 410: it wants nothing more.
-        Gone = "gone",
-        /// It failed for longer than is tried.
-        Failing = "failing",
-    }
-}
 
 /// One webhook as people see it.
 #[derive(Debug, Clone)]
