@@ -160,6 +160,13 @@ impl NewEvents {
     }
 }
 
+/// The events behind `$2`.
+pub(super) const AFTER: &str =
+    "SELECT e.seq, e.id, e.at, e.kind, e.result_id, e.delivery_id, e.webhook, e.state, e.disposition, e.reason, e.fee,
+                r.order_id, r.site, r.version, d.test, d.target, d.wants_dispatched, d.accepted_at
+             FROM event e LEFT JOIN result r ON r.org_id = e.org_id AND r.id = e.result_id
+             LEFT JOIN delivery d ON d.org_id = e.org_id AND d.id = e.delivery_id
+             WHERE e.org_id = $1 AND e.seq > $2 ORDER BY e.seq LIMIT $3";
 const COUNTS: &str = "WITH n (org_id, more) AS (";
 const ADVANCE: &str =
     ") INSERT INTO event_head (org_id, seq, forgotten) SELECT n.org_id, n.more, 0 FROM n WHERE TRUE ORDER BY n.org_id
@@ -237,11 +244,7 @@ impl Store {
     pub async fn events_after(&self, org: OrgId, after: Cursor, most: u32) -> Result<Vec<EventView>, FeedError> {
         // The events first: what is forgotten between the two is then noticed.
         let rows: Vec<EventRow> = on!(&self.db, pool => sqlx::query_as(
-            "SELECT e.seq, e.id, e.at, e.kind, e.result_id, e.delivery_id, e.webhook, e.state, e.disposition, e.reason, e.fee,
-                r.order_id, r.site, r.version, d.test, d.target, d.wants_dispatched, d.accepted_at
-             FROM event e LEFT JOIN result r ON r.org_id = e.org_id AND r.id = e.result_id
-             LEFT JOIN delivery d ON d.org_id = e.org_id AND d.id = e.delivery_id
-             WHERE e.org_id = $1 AND e.seq > $2 ORDER BY e.seq LIMIT $3")
+            AFTER)
             .bind(org.to_string()).bind(signed(after.seq)).bind(i64::from(most)).fetch_all(pool).await)
         .doing("read events")?;
         self.check_place(org, after).await?;

@@ -159,8 +159,8 @@ impl Store {
             let view = row.view()?;
             let key = self.key(view.org).await?;
             let secrets = in_force(open(&key, view.org, view.id, &row.secrets)?, self.now().await?);
-            let _hold = self.hands.take(view.id.0, lease.owner);
-            claimed.push(ClaimedWebhook { view, secrets, owner: lease.owner, _hold });
+            let hold = self.hands.take(view.id.0, lease.owner);
+            claimed.push(ClaimedWebhook { view, secrets, owner: lease.owner, _hold: hold });
         }
         Ok(claimed)
     }
@@ -368,4 +368,35 @@ fn open(key: &DataKey, org: OrgId, id: WebhookId, sealed: &[u8]) -> Result<Vec<K
     };
     let lines = std::str::from_utf8(&lines).unwrap_or_default();
     lines.lines().map(|line| kept(line).ok_or(StoreError::Sealed("webhook"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Db, migrations};
+
+    #[tokio::test]
+    async fn on_sqlite_who_is_due_and_what_comes_next_are_found_along_indexes() {
+        let pool = sqlx::SqlitePool::connect("sqlite::memory:").await.unwrap();
+        migrations::run(&Db::Sqlite(pool.clone())).await.unwrap();
+        for (sql, index) in
+            [(DUE, "USING INDEX webhook_due"), (crate::store::event::AFTER, "USING INDEX sqlite_autoindex_event_1")]
+        {
+            let steps: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).fetch_all(&pool).await.unwrap();
+            let plan: String = steps.into_iter().map(|(_, _, _, step)| step.replace("COVERING ", "") + "\n").collect();
+            assert!(plan.contains(index) && !plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
+    }
+
+    #[test]
+    fn an_old_secret_signs_until_its_time_and_the_one_before_it_no_more() {
+        let (now, secret) = (Timestamp(0), |octet| Zeroizing::new(vec![octet; 24]));
+        let first = vec![(secret(1), None)];
+        let second = replaced(first, secret(2), now, Duration::from_secs(10));
+        assert_eq!(in_force(second.clone(), now), [secret(2), secret(1)]);
+        assert_eq!(in_force(second.clone(), now.plus(Duration::from_secs(10))), [secret(2)]);
+        let third = replaced(second, secret(3), now, Duration::from_secs(10));
+        assert_eq!(in_force(third, now), [secret(3), secret(2)]);
+    }
 }

@@ -99,7 +99,6 @@ impl<'a> Receipted<'a> {
         use TransmissionStatus as T;
         match (self.state, self.disposition) {
             (State::Accepted, Some(Disposition::Processed)) if self.wants_dispatched => T::Pending,
-            (State::Accepted, Some(Disposition::Awaited) | None) => T::Pending,
             // Unconfirmed counts as delivered.
             (
                 State::Accepted,
@@ -109,7 +108,8 @@ impl<'a> Receipted<'a> {
             | (State::Refused | State::Cancelled | State::Superseded, _) => T::Failed,
             (State::Unknown, _) => T::Unknown,
             (State::Held, _) if matches!(self.reason, Some(Reason::UnconfirmedSend)) => T::Unknown,
-            (State::Queued | State::Claimed | State::OnWire | State::Held, _) => T::Pending,
+            (State::Accepted, Some(Disposition::Awaited) | None)
+            | (State::Queued | State::Claimed | State::OnWire | State::Held, _) => T::Pending,
         }
     }
 

@@ -119,7 +119,7 @@ mod tests {
         let it = Post { url: &url, id: "0199-id", at: Timestamp(7_000_000), body: b"{}", secrets: &secrets };
         let answer = post(&fetcher, it).await;
         let request = tokio::time::timeout(Duration::from_secs(1), server).await;
-        (answer, request.map_or_else(|_| String::new(), |request| request.unwrap_or_default()))
+        (answer, request.map_or_else(|_| String::new(), Result::unwrap_or_default))
     }
 
     #[tokio::test]
@@ -144,7 +144,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_2xx_counts_whatever_comes_after_it() {
-        let endless: &[&[u8]] = &[b"HTTP/1.1 200 OK\r\nContent-Length: 90000000\r\n\r\n", &[b'x'; 60_000], &[b'x'; 60_000]];
+        let much: &[u8] = "x".repeat(60_000).leak().as_bytes();
+        let endless = vec![b"HTTP/1.1 200 OK\r\nContent-Length: 90000000\r\n\r\n".as_slice(), much, much].leak();
         assert_eq!(ask(endless, Guard::default(), true).await.0, Answer::Taken);
         let cut: &[&[u8]] = &[b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"];
         assert_eq!(ask(cut, Guard::default(), true).await.0, Answer::Taken);

@@ -107,8 +107,7 @@ pub async fn read(
     let store = web.intake.store();
     let until = Instant::now() + Duration::from_secs(wait);
     // Too many who wait are answered at once: they ask again, and nobody is turned away.
-    let _place = if wait > 0 { web.waiting.enter(sender.org) } else { None };
-    let waits = _place.is_some();
+    let seat = if wait > 0 { web.waiting.enter(sender.org) } else { None };
     let mut place = after;
     loop {
         let page = store.events_after(sender.org, place, limit).await.map_err(refused)?;
@@ -119,7 +118,7 @@ pub async fn read(
             // Nothing of what is wanted on this page: on to the next.
             continue;
         }
-        if found.is_empty() && waits && Instant::now() < until && !web.health.report().stopping {
+        if found.is_empty() && seat.is_some() && Instant::now() < until && !web.health.report().stopping {
             sleep(LOOK).await;
             continue;
         }

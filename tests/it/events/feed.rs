@@ -46,7 +46,7 @@ on_both_engines! {
         let accepted = &events[2];
         assert_eq!((accepted.delivery, accepted.order_id.as_deref(), accepted.version), (Some(delivery), Some("A1"), Some(1)));
         assert_eq!((accepted.state.as_deref(), accepted.site.as_deref()), (Some("accepted"), Some("RIVERSIDE01")));
-        assert_eq!(accepted.fee.map(|fee| fee.as_str()), Some("charged"));
+        assert_eq!(accepted.fee, Some(postern::domain::delivery::Fee::Charged));
     }
 
     async fn a_cancelled_order_tells_of_its_result_and_of_its_delivery(world: &World) {
@@ -113,7 +113,7 @@ on_both_engines! {
             }
         });
         futures_util::future::join_all(writing).await;
-        let seen = tokio::time::timeout(Duration::from_secs(60), reader).await.expect("all of them").unwrap();
+        let seen = tokio::time::timeout(Duration::from_mins(1), reader).await.expect("all of them").unwrap();
         let numbers: Vec<u64> = seen.iter().map(|(seq, ..)| *seq).collect();
         assert_eq!(numbers, (1..=402).collect::<Vec<u64>>(), "in order, without a gap");
         let held: BTreeSet<_> = seen.iter().filter(|(_, _, kind)| *kind == EventKind::DeliveryHeld).map(|(_, id, _)| *id).collect();
