@@ -67,7 +67,7 @@ pub(crate) async fn assemble(config: &Config, master: MasterKey, clock: Arc<dyn 
 fn own_identities(config: &Config, clock: &dyn Clock) -> anyhow::Result<Vec<NewIdentity>> {
     // The configuration has made the paths absolute.
     let read = read_identities(&config.identity, Path::new(""), &config.token, clock.now());
-    let Credentials { mut identities, keys, warnings, mut problems } = read;
+    let Credentials { mut identities, keys, warnings, mut problems, .. } = read;
     for key in keys {
         match key.key {
             KeyPlace::Stored(pem) => {

@@ -39,6 +39,8 @@ mod token;
 mod trust;
 /// `postern verify`.
 mod verify;
+/// `postern webhook`.
+mod webhook;
 /// `postern worklist`.
 mod worklist;
 
@@ -97,6 +99,7 @@ enum Command {
     Delivery(delivery::Delivery),
     Worklist(worklist::Worklist),
     Inbox(inbox::Inbox),
+    Webhook(webhook::Webhook),
     Parked(parked::ParkedItems),
     Fees(fees::Fees),
     /// Verify the ledger's chains, that the totals tie, and that each result has its document
@@ -207,6 +210,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Delivery(delivery) => delivery::run(delivery, &cli.global),
         Command::Worklist(worklist) => worklist::run(worklist, &cli.global),
         Command::Inbox(inbox) => inbox::run(inbox, &cli.global),
+        Command::Webhook(webhook) => webhook::run(webhook, &cli.global),
         Command::Parked(parked) => parked::run(parked, &cli.global),
         Command::Fees(fees) => fees::run(fees, &cli.global),
         Command::Verify(verify) => verify::run(verify, &cli.global),

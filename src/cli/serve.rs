@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     domain::{OrgId, OrgScope},
     observe::{health::Part, metrics::Metrics},
+    pipeline::telling::Teller,
     source::{
         feed::Feed,
         folder::{Folder, watched_twice},
@@ -35,7 +36,7 @@ enum Only {
     Web,
     /// Watched folders and feeds
     Source,
-    /// What comes back: the SMTP door, the HISPs' mailboxes, notices and their clocks
+    /// What comes back: the SMTP door, the HISPs' mailboxes, notices and their clocks; and the webhooks that are told of it
     Track,
 }
 
@@ -155,6 +156,8 @@ pub(crate) async fn serve_until(
         tasks.spawn(async move { gateway.work_until(&stopped).await });
     }
     if doors.track {
+        let teller = Teller::new(std::sync::Arc::clone(&gateway)).context("setting up [events]")?;
+        tasks.spawn(teller.run(stop.clone()));
         let gateway = std::sync::Arc::clone(&gateway);
         let stopped = stop.clone();
         tasks.spawn(async move { gateway.track_until(&stopped).await });

@@ -13,6 +13,8 @@ pub mod discovery;
 pub mod environment;
 /// What can be wrong with a configuration.
 pub mod error;
+/// `[events]`.
+pub mod events;
 /// `[[identity]]`.
 pub mod identity;
 /// `imap` of a `[[relay]]`.
@@ -85,6 +87,8 @@ pub struct Config {
     pub worker: worker::WorkerSection,
     /// Following what comes back.
     pub track: track::TrackSection,
+    /// What happened, told to programs.
+    pub events: events::EventsSection,
     /// How large things may be.
     pub limits: limits::LimitsSection,
     /// The directory of addresses.
@@ -123,6 +127,7 @@ const SECTIONS: &[&section::Description] = &[
     &smtp_in::SmtpInSection::DESCRIPTION,
     &worker::WorkerSection::DESCRIPTION,
     &track::TrackSection::DESCRIPTION,
+    &events::EventsSection::DESCRIPTION,
     &limits::LimitsSection::DESCRIPTION,
     &directory::DirectorySection::DESCRIPTION,
     &discovery::DiscoverySection::DESCRIPTION,
@@ -141,6 +146,7 @@ impl Config {
         self.folder.iter_mut().for_each(|watched| watched.paths_from(folder));
         self.feed.iter_mut().for_each(|feed| feed.paths_from(folder));
         self.smtp_in.paths_from(folder);
+        self.events.paths_from(folder);
         for relay in &mut self.relay {
             relay.paths_from(folder);
         }
@@ -175,6 +181,7 @@ impl Config {
         problems.extend(discovery::problems(&self.discovery));
         problems.extend(self.web.problems());
         problems.extend(self.smtp_in.problems());
+        problems.extend(self.events.problems());
         problems.extend(source::problems(&self.folder, &self.feed));
         problems.extend(identity::problems(&self.identity, &self.relay));
         for (i, relay) in self.relay.iter().enumerate() {

@@ -61,6 +61,8 @@ ids! {
     LetterId,
     /// A notice we send back.
     ReplyId,
+    /// A program that is told of events.
+    WebhookId,
     /// One start of one process: the owner of its leases.
     ProcessId,
 }

@@ -11,6 +11,8 @@ pub mod codes;
 pub mod delivery;
 /// How long a certificate that cannot be believed is looked at again.
 pub mod doubt;
+/// What happened, as it is told to programs.
+pub mod event;
 /// Every reason code: its class, what it means and what to do next.
 pub mod failure;
 /// Typed identifiers and whose rows a call may touch.
@@ -47,6 +49,8 @@ pub mod text;
 pub mod time;
 /// How what comes back is waited for and asked for.
 pub mod tracking;
+/// Whom events are told to.
+pub mod webhook;
 
 pub use address::DirectAddress;
 pub use delivery::Delivery;

@@ -13,6 +13,7 @@ use super::{
     strictness::TrustRules,
     time::{Date, Span, TimeZone},
     tracking::{AskDispatched, TrackingRules},
+    webhook::{self, WebhookFile},
     words,
 };
 
@@ -159,6 +160,9 @@ pub struct OrganizationFile {
     /// What single recipient domains can open and how they answer, where that is known.
     #[serde(default, rename = "peer", skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<PeerFile>,
+    /// The programs that are told what happens.
+    #[serde(default, rename = "webhook", skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<WebhookFile>,
     /// Its price list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<PriceList>,
@@ -497,6 +501,7 @@ impl OrganizationFile {
             }
         }
         problems.extend(self.message.problems());
+        problems.extend(webhook::problems(&self.webhooks));
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 }
@@ -538,26 +543,7 @@ mod tests {
     use super::*;
 
     fn minimal() -> OrganizationFile {
-        OrganizationFile {
-            slug: "north".into(),
-            name: "North".into(),
-            npi: None,
-            phone: None,
-            address: None,
-            time_zone: TimeZone::utc(),
-            mode: Mode::Production,
-            document: DocumentRules::default(),
-            message: MessageRules::default(),
-            routing: RoutingRules::default(),
-            trust: TrustRules::default(),
-            tracking: TrackingRules::default(),
-            targets: vec![],
-            sites: vec![],
-            identities: vec![],
-            profile: Standard::Direct,
-            peers: vec![],
-            price: None,
-        }
+        toml::from_str("slug = \"north\"\nname = \"North\"").unwrap()
     }
 
     #[test]

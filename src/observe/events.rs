@@ -10,7 +10,7 @@ use crate::domain::{
     delivery::{NoticeKind, State},
     id::{
         BundleId, CertificateId, DeliveryId, InboundId, LetterId, OrderKey, OrgId, ParkedId, ProcessId, ReplyId, ResultId,
-        SnapshotId,
+        SnapshotId, WebhookId,
     },
     identity::Nearness,
     inbound::{NoticeVerdict, Way},
@@ -18,6 +18,7 @@ use crate::domain::{
     organization::SendMode,
     report::ResultStatus,
     statement::StatementKind,
+    webhook::OffBecause,
 };
 
 macro_rules! events {
@@ -198,6 +199,15 @@ events! {
     INFO MailboxAvailable<'a> = "mailbox_available" { relay: Configured<'a> }
     /// A message in a mailbox is larger than we fetch: it stays there, and a person has to look.
     ERROR MailTooLarge<'a> = "mail_too_large" { relay: Configured<'a>, bytes: u32 }
+
+    /// A webhook has taken what there was for it.
+    DEBUG WebhookTold = "webhook_told" { org: OrgId, webhook: WebhookId }
+    /// A webhook did not take an event: it is tried again.
+    WARN WebhookFailed = "webhook_failed" { org: OrgId, webhook: WebhookId, attempt: u32 }
+    /// A webhook is told no more until somebody switches it on.
+    ERROR WebhookOff = "webhook_off" { org: OrgId, webhook: WebhookId } by { because: OffBecause }
+    /// A webhook was away for longer than events are kept: it has missed some.
+    ERROR EventsMissed = "events_missed" { org: OrgId, webhook: WebhookId, count: u64 }
 
     /// A directory was loaded.
     INFO DirectoryLoaded = "directory_loaded" { snapshot: SnapshotId, entries: usize }

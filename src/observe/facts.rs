@@ -10,7 +10,7 @@ use crate::domain::{
     delivery::{Disposition, NoticeKind, State},
     id::{
         BundleId, CertificateId, DeliveryId, IdentityId, InboundId, LedgerLineId, LetterId, NoticeId, OrderKey, OrgId, ParkedId,
-        ProcessId, ReplyId, ResultId, SiteId, SnapshotId,
+        ProcessId, ReplyId, ResultId, SiteId, SnapshotId, WebhookId,
     },
     identity::Nearness,
     inbound::{NoticeVerdict, Verdict, Way},
@@ -18,6 +18,7 @@ use crate::domain::{
     organization::{Mode, SendMode},
     report::{ResultState, ResultStatus},
     statement::StatementKind,
+    webhook::OffBecause,
     words,
 };
 
@@ -79,6 +80,7 @@ macro_rules! counted {
 
 opaque!(
     OrgId,
+    WebhookId,
     SiteId,
     OrderKey,
     ResultId,
@@ -111,6 +113,7 @@ closed!(
     ResultState,
     ResultStatus,
     StatementKind,
+    OffBecause,
     Door,
     Lookup,
     Turned

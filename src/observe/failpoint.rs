@@ -21,6 +21,9 @@ pub const NAMES: &[&str] = &[
     "notice_after_commit",
 ];
 
+/// The point at which a webhook has an event and its turn is not committed.
+pub const WEBHOOK_POSTED: &str = "webhook_posted";
+
 /// Dies here if the environment names this point. `POSTERN_FAILPOINT=name` dies at once, `name:3` at the third time;
 /// `name:3:panic` panics instead, as a defect would.
 #[cfg(debug_assertions)]

@@ -10,8 +10,8 @@ use tokio::sync::Semaphore;
 
 use crate::{
     config::{
-        Config, directory::DirectorySection, discovery::DiscoverySection, limits::LimitsSection, revocation::RevocationSection,
-        test::TestSection, token::TokenSection, track::TrackSection, worker::WorkerSection,
+        Config, directory::DirectorySection, discovery::DiscoverySection, events::EventsSection, limits::LimitsSection,
+        revocation::RevocationSection, test::TestSection, token::TokenSection, track::TrackSection, worker::WorkerSection,
     },
     domain::{Clock, id::ProcessId},
     observe::health::Health,
@@ -41,6 +41,8 @@ mod replying;
 pub mod routing;
 /// Keeping revocation lists fresh.
 mod statements;
+/// Webhooks are told what happened.
+pub mod telling;
 /// What crashes and refusals left behind is removed.
 pub mod tidying;
 /// Keys on a token, opened once.
@@ -59,6 +61,8 @@ pub struct Settings {
     pub worker: WorkerSection,
     /// Following what comes back.
     pub track: TrackSection,
+    /// What happened, told to programs.
+    pub events: EventsSection,
     /// Size limits.
     pub limits: LimitsSection,
     /// The directory of addresses.
@@ -84,6 +88,7 @@ impl From<&Config> for Settings {
             revocation: config.revocation.clone(),
             token: config.token.clone(),
             track: config.track.clone(),
+            events: config.events.clone(),
         }
     }
 }

@@ -3,7 +3,9 @@
 //! The failure itself only leaves a mark, in its own transaction; whoever takes the mark away does it in one transaction
 //! with what follows, so that it follows once.
 
-use super::{Doing as _, Result, Store, StoreError, Tx, delivery::record_event, read, read_json};
+use super::{
+    Doing as _, Result, Store, StoreError, Tx, delivery::record_event, ledger::Charges, moves::tell_made, read, read_json,
+};
 use crate::domain::{
     DeliveryId, MessageId, OrgId, OrgScope, Reason, ResultId, Timestamp,
     delivery::State,
@@ -122,7 +124,7 @@ impl Store {
         .doing("read a failed delivery")?;
         let Some((_, state)) = row.filter(|(mark, _)| mark.as_deref() == Some("due")) else { return Err(StoreError::Lost) };
         let state: State = read("state", &state)?;
-        let mut made = Vec::new();
+        let (mut made, mut charges) = (Vec::new(), Charges::default());
         let (mark, note) = if superseded(&mut tx, &org, failed).await? {
             ("needless", "a newer version of the result takes its own way".to_owned())
         } else {
@@ -147,6 +149,10 @@ impl Store {
         if !made.is_empty() {
             self.announce(&mut tx).await?;
         }
+        for delivery in &made {
+            tell_made(&mut charges, &org, &delivery.to_string(), &failed.result.to_string());
+        }
+        charges.write(&mut tx, now).await?;
         tx.commit().await?;
         Ok(made)
     }

@@ -3,6 +3,7 @@
 use super::{
     Doing as _, Result, Store, StoreError, Tx, at_rest,
     delivery::{Move, apply_move},
+    event::NewEvent,
     ledger::Charges,
     read, read_json, write_json,
 };
@@ -11,6 +12,7 @@ use crate::{
     domain::{
         DeliveryId, Order, OrderKey, OrgId, Reason, Report, ResultId,
         delivery::{Event, State},
+        event::EventKind,
         order::{Action, Priority},
         report::{ResultState, ResultStatus},
         time::Span,
@@ -248,16 +250,21 @@ impl Store {
         within!(tx, c => sqlx::query("UPDATE order_ SET state = 'cancelled', updated_at = $1 WHERE org_id = $2 AND id = $3")
             .bind(now.micros()).bind(org.to_string()).bind(&row.id).execute(c).await.map(drop))
         .doing("cancel an order")?;
-        within!(tx, c => sqlx::query(
+        let results: Vec<String> = within!(tx, c => sqlx::query_scalar(
             "UPDATE result SET state = 'not_sent', reason = $1, lease_owner = NULL, lease_until = NULL
-             WHERE org_id = $2 AND order_id = $3 AND order_key = $4 AND state IN ('received', 'waiting', 'held')")
-            .bind(Reason::Cancelled.as_str()).bind(org.to_string()).bind(order_id).bind(&row.id).execute(c).await.map(drop))
+             WHERE org_id = $2 AND order_id = $3 AND order_key = $4 AND state IN ('received', 'waiting', 'held') RETURNING id")
+            .bind(Reason::Cancelled.as_str()).bind(org.to_string()).bind(order_id).bind(&row.id).fetch_all(c).await)
         .doing("stop the results of a cancelled order")?;
         let deliveries: Vec<(String, String)> = locked!(tx, query_as(
             "SELECT id, state FROM delivery WHERE org_id = $1 AND order_key = $2 AND state NOT IN ('cancelled', 'superseded') ORDER BY created_at, id")
             .bind(org.to_string()).bind(&row.id).fetch_all)
         .doing("find the deliveries of a cancelled order")?;
         let (mut too_late, mut charges) = (Vec::new(), Charges::default());
+        for result in results {
+            let (state, reason) = (Some(ResultState::NotSent.as_str()), Some(Reason::Cancelled.as_str()));
+            let stopped = NewEvent { result: Some(result), state, reason, ..NewEvent::default() };
+            charges.tell(&org.to_string(), EventKind::ResultNotSent, stopped);
+        }
         for (id, state) in deliveries {
             let id: DeliveryId = read("delivery id", &id)?;
             if read::<State>("state", &state)? == State::Accepted {

@@ -129,6 +129,7 @@ impl Store {
             renewal!("result", "('received', 'waiting')"),
             renewal!("inbound", "('received')"),
             renewal!("reply", "('queued')"),
+            renewal!("webhook", "('on')"),
         ] {
             match &self.db {
                 Db::Sqlite(pool) => {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
     Doing as _, Result, Store, StoreError, Tx,
+    event::{NewEvent, NewEvents},
     habit::Lessons,
     organization::{Price, price_in_force},
     read,
@@ -12,7 +13,8 @@ use super::{
 use crate::{
     crypto::{self, Hex},
     domain::{
-        Currency, DeliveryId, Money, OrgId, OrgScope, Timestamp, delivery::Disposition, id::LedgerLineId, time::TimeZone, words,
+        Currency, DeliveryId, Money, OrgId, OrgScope, Timestamp, delivery::Disposition, event::EventKind, id::LedgerLineId,
+        time::TimeZone, words,
     },
 };
 
@@ -39,12 +41,13 @@ pub(super) struct Charge {
     pub(super) zone: TimeZone,
 }
 
-/// The charges and credits of one transaction, and what it learnt. They are written at its end, each organization's chain
+/// The charges and credits of one transaction, what it learnt, and what it tells. They are written at its end, each organization's chain
 /// taken once and in the order of their ids, so that two transactions with many charges never wait for each other.
 #[derive(Default)]
 pub(super) struct Charges {
     lines: BTreeMap<OrgId, Vec<Charge>>,
     lessons: Lessons,
+    events: NewEvents,
 }
 
 impl Charges {
@@ -58,9 +61,15 @@ impl Charges {
         self.lessons.add(org, address, disposition);
     }
 
+    /// Notes an event.
+    pub(super) fn tell(&mut self, org: &str, kind: EventKind, event: NewEvent) {
+        self.events.add(org, kind, event);
+    }
+
     /// Writes them. A second one for the same delivery and fee code changes nothing.
     pub(super) async fn write(self, tx: &mut Tx, now: Timestamp) -> Result<()> {
         self.lessons.write(tx, now).await?;
+        self.events.write(tx, now).await?;
         if self.lines.is_empty() {
             return Ok(());
         }

@@ -79,12 +79,16 @@ pub mod certificate_cache;
 pub mod commit;
 /// Deliveries: queue, work and evidence.
 pub mod delivery;
+/// Lists of deliveries, page by page.
+pub mod delivery_list;
 /// How deep the queue is.
 pub mod depth;
 /// Directory snapshots and look-ups.
 pub mod directory;
 /// What stands between a delivery and a certificate to believe.
 mod doubt;
+/// What happened, numbered as it became durable.
+pub mod event;
 /// What follows when a delivery has failed for good.
 pub mod fallback;
 /// Where a feed stands, and what could not be taken from it.
@@ -134,6 +138,8 @@ pub mod token;
 pub mod trust;
 /// Wakes workers when something new is durable.
 mod wake;
+/// Programs that are told of events.
+pub mod webhook;
 
 pub use commit::Committer;
 

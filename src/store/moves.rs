@@ -6,13 +6,15 @@ use super::{
     Doing as _, Result, StoreError, Tx,
     delivery::{Move, Moved},
     doubt::write_doubt,
+    event::NewEvent,
     ledger::{Charge, Charges, EntryType},
     read,
     rows::{self, Cell},
 };
 use crate::domain::{
     Delivery, DirectAddress, Reason, Timestamp,
-    delivery::{Disposition, Effect, Event, NoticeKind, State},
+    delivery::{Disposition, Effect, Event, Fee, NoticeKind, State},
+    event::EventKind,
     organization::SendMode,
 };
 
@@ -33,6 +35,7 @@ struct AxesRow {
     wants_dispatched: bool,
     lease_owner: Option<String>,
     lease_until: Option<i64>,
+    result_id: String,
     site: String,
     fee_code: String,
     test: bool,
@@ -153,13 +156,36 @@ fn decide<'a>(change: &'a Move, row: Option<AxesRow>, charges: &mut Charges, now
             charges.add(change.org, Charge { delivery: change.id, entry_type, site, fee_code, test: row.test, zone });
         }
     }
+    for kind in EventKind::of_move(&before, &after) {
+        charges.tell(&row.org_id, kind, told(&row.id, &row.result_id, &after));
+    }
     Ok(Write { change, org: row.org_id, id: row.id, before, after, effects })
+}
+
+/// What an event tells of a delivery.
+fn told(id: &str, result: &str, delivery: &Delivery) -> NewEvent {
+    NewEvent {
+        result: Some(result.to_owned()),
+        delivery: Some(id.to_owned()),
+        webhook: None,
+        state: Some(delivery.state.as_str()),
+        disposition: delivery.disposition.map(Disposition::as_str),
+        reason: delivery.reason.map(Reason::as_str),
+        fee: Some(delivery.fee.as_str()),
+    }
+}
+
+/// Tells of a delivery that was just made.
+pub(super) fn tell_made(charges: &mut Charges, org: &str, id: &str, result: &str) {
+    let (state, fee) = (Some(State::Queued.as_str()), Some(Fee::None.as_str()));
+    let made = NewEvent { result: Some(result.to_owned()), delivery: Some(id.to_owned()), state, fee, ..NewEvent::default() };
+    charges.tell(org, EventKind::DeliveryQueued, made);
 }
 
 const KEYS: &str = "WITH k (org_id, id) AS (";
 const AXES: &str =
     ") SELECT d.org_id, d.id, d.state, d.reason, d.disposition, d.fee, d.unknown_attempts, d.stopped, d.early_notice,
-        d.billable, d.when_unknown, d.wants_dispatched, d.lease_owner, d.lease_until, d.site, d.fee_code, d.test,
+        d.billable, d.when_unknown, d.wants_dispatched, d.lease_owner, d.lease_until, d.result_id, d.site, d.fee_code, d.test,
         d.address, d.notice_at
     FROM k JOIN delivery d ON d.org_id = k.org_id AND d.id = k.id";
 /// Everybody locks in one order, so that nobody waits in a circle. What is read is the row once its lock is had.

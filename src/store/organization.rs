@@ -3,7 +3,7 @@
 use super::{
     Doing as _, Result, Store, Tx, at_rest,
     identity_key::{self, NewKey},
-    read, read_json, write_json,
+    read, read_json, webhook, write_json,
 };
 use crate::crypto::DataKey;
 use crate::domain::{
@@ -184,6 +184,20 @@ impl Store {
         identities: &[NewIdentity],
         keys: &[NewKey],
     ) -> Result<OrgId> {
+        self.apply_organization_with_secrets(file, identities, keys, &[]).await
+    }
+
+    /// The same with secrets of its webhooks. One that has none gets a new one.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub async fn apply_organization_with_secrets(
+        &self,
+        file: &OrganizationFile,
+        identities: &[NewIdentity],
+        keys: &[NewKey],
+        secrets: &[webhook::NewSecret],
+    ) -> Result<OrgId> {
         let known = match self.organization_by_slug(OrgScope::All, &file.slug).await? {
             Some(known) => Some((known.id, self.key(known.id).await?)),
             None => None,
@@ -221,6 +235,7 @@ impl Store {
         for new in keys {
             identity_key::keep(&mut tx, &key, id, new, Timestamp(now)).await?;
         }
+        webhook::apply(&mut tx, &key, id, &file.webhooks, secrets, Timestamp(now)).await?;
         tx.commit().await?;
         Ok(id)
     }

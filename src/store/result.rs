@@ -5,8 +5,10 @@ use std::collections::{BTreeSet, HashSet};
 use super::{
     Doing as _, Result, Store, StoreError, Tx, at_rest,
     delivery::{Move, apply_move, earlier_addresses, record_event},
+    event::NewEvent,
     lease::{Hold, Lease},
     ledger::Charges,
+    moves::tell_made,
     queue::RESULTS,
     read, read_json,
     shares::Places,
@@ -14,6 +16,7 @@ use super::{
 use crate::domain::{
     DeliveryId, MessageId, Order, OrderKey, OrgId, Reason, Report, ResultId, Timestamp,
     delivery::{Event, State},
+    event::EventKind,
     id::ProcessId,
     order::Priority,
     organization::{Billable, WhenUnknown},
@@ -216,6 +219,8 @@ struct RoutingRow {
     resend_of: Option<String>,
     lease_owner: Option<String>,
     lease_until: Option<i64>,
+    state: String,
+    reason: Option<String>,
 }
 
 /// Records a route inside a transaction: trace, deliveries, what they supersede, and the result's state. A route that is
@@ -225,7 +230,7 @@ pub(super) async fn apply_route(tx: &mut Tx, charges: &mut Charges, routing: &Ro
     let row: Option<RoutingRow> = locked!(
         tx,
         query_as(
-            "SELECT order_key, order_id, version, site, status, priority, resend_of, lease_owner, lease_until FROM result
+            "SELECT order_key, order_id, version, site, status, priority, resend_of, lease_owner, lease_until, state, reason FROM result
          WHERE org_id = $1 AND id = $2 AND state IN ('received', 'waiting')"
         )
         .bind(&org)
@@ -272,7 +277,7 @@ pub(super) async fn apply_route(tx: &mut Tx, charges: &mut Charges, routing: &Ro
         // A resend that has gone out only closes what is no longer wanted. An address that is new since then gets the result
         // itself; with a resend of it beside, it would get, and be charged for, the same thing twice.
         if row.resend_of.is_none() || known.is_empty() {
-            routed.deliveries = make(tx, routing, &about, &known, targets, now).await?;
+            routed.deliveries = make(tx, charges, routing, &about, &known, targets, now).await?;
         }
     }
     within!(tx, c => sqlx::query(
@@ -281,6 +286,12 @@ pub(super) async fn apply_route(tx: &mut Tx, charges: &mut Charges, routing: &Ro
         .bind(state.as_str()).bind(reason.map(Reason::as_str)).bind(routing.next_attempt_at.micros())
         .bind(routing.wait_until.map(Timestamp::micros)).bind(&org).bind(&id).execute(c).await.map(drop))
     .doing("move a result")?;
+    // That it waits for the same still is no news.
+    let news = row.state != state.as_str() || row.reason.as_deref() != reason.map(Reason::as_str);
+    if let Some(kind) = EventKind::of_result(state).filter(|_| news) {
+        let (state, reason) = (Some(state.as_str()), reason.map(Reason::as_str));
+        charges.tell(&org, kind, NewEvent { result: Some(id), state, reason, ..NewEvent::default() });
+    }
     Ok(routed)
 }
 
@@ -368,6 +379,7 @@ async fn close(
 /// Makes the deliveries of a route that do not exist yet.
 async fn make(
     tx: &mut Tx,
+    charges: &mut Charges,
     routing: &Routing,
     about: &NewDeliveries<'_>,
     known: &[Known],
@@ -398,6 +410,7 @@ async fn make(
             .bind(now.micros()).bind(terms.retry_until.micros()).bind(&terms.lane).execute(c).await.map(drop))
         .doing("make a delivery")?;
         record_event(tx, &org, &id.to_string(), now, "routed", State::Queued, Some(target.rule.as_str())).await?;
+        tell_made(charges, &org, &id.to_string(), about.result);
         made.push(id);
     }
     Ok(made)

@@ -9,6 +9,8 @@ pub mod arrivals;
 /// Whether the clock by which silence is judged can be believed.
 pub mod deadlines;
 mod dsn;
+/// How an event is told.
+pub mod event;
 mod fields;
 /// The mailboxes of a HISP.
 pub mod imap;
@@ -17,10 +19,14 @@ pub mod matching;
 mod mdn;
 /// MDNs and DSNs.
 pub mod notice;
+/// The delivery receipt of an existing interface.
+pub mod receipt;
 /// The notices that we send back.
 pub mod reply;
 /// Our own SMTP door.
 pub mod smtp_in;
+/// What happened, told to programs of others: signed, by POST.
+pub mod webhook;
 
 pub use arrivals::Arrivals;
 pub use deadlines::ClockWatch;

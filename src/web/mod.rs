@@ -51,6 +51,7 @@ pub struct Web {
     pub metrics: Option<Metrics>,
     settings: WebSection,
     places: Arc<places::Places>,
+    waiting: Arc<api::events::Waiting>,
     gauge: Arc<status::Gauge>,
 }
 
@@ -59,7 +60,8 @@ impl Web {
     #[must_use]
     pub fn new(settings: &WebSection, intake: Intake, health: Health, metrics: Option<Metrics>) -> Self {
         let places = Arc::new(places::Places::new(settings));
-        Self { intake, health, metrics, settings: settings.clone(), places, gauge: Arc::default() }
+        let waiting = Arc::default();
+        Self { intake, health, metrics, settings: settings.clone(), places, waiting, gauge: Arc::default() }
     }
 }
 
@@ -70,6 +72,10 @@ pub fn app(web: Web) -> Router {
         .route("/v1/orders", post(api::orders::submit))
         .route("/v1/results", post(api::results::submit))
         .route("/v1/results/{id}", get(api::results::show))
+        .route("/v1/deliveries", get(api::deliveries::list))
+        .route("/v1/deliveries/{id}", get(api::deliveries::show))
+        .route("/v1/deliveries/{id}/receipt", get(api::deliveries::receipt))
+        .route("/v1/events", get(api::events::read))
         .route("/healthz", get(status::alive))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(status::metrics))

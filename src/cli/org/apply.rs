@@ -14,7 +14,7 @@ use crate::{
         Exit,
         context::{Context, Global, Output, with_store},
         print, say,
-        table::print_json,
+        table::{clean, print_json},
     },
     config::organization::{self, OrganizationError},
     domain::{DirectAddress, OrgScope, organization::OrganizationFile},
@@ -52,7 +52,7 @@ pub(crate) fn run(apply: &Apply, global: &Global) -> anyhow::Result<Exit> {
     let folder = apply.file.parent().unwrap_or(Path::new("")).to_owned();
     with_store(global, async |context, store| {
         let token = &context.config().token;
-        let Credentials { identities, keys, mut warnings, mut problems } =
+        let Credentials { identities, keys, secrets, mut warnings, mut problems } =
             credentials::read(&file, &folder, token, context.clock.now());
         warnings.extend(warn(&file, context));
         problems.extend(unknown_senders(&file, context));
@@ -70,18 +70,28 @@ pub(crate) fn run(apply: &Apply, global: &Global) -> anyhow::Result<Exit> {
         };
         let mut changes = changes::of_files(before.as_ref().map(|before| &before.file), &file);
         changes.extend(credentials::changes(store, before.as_ref(), &identities, &keys).await?);
+        changes.extend(credentials::secret_changes(store, before.as_ref(), &file, &secrets).await?);
         let (priced, kept) = changes::of_prices(&prices, file.price.as_ref());
         changes.extend(priced);
 
         let applied = !apply.dry_run && !changes.is_empty();
+        let mut shown = Vec::new();
         if applied {
-            store.apply_organization_with_keys(&file, &identities, &keys).await?;
+            let org = store.apply_organization_with_secrets(&file, &identities, &keys, &secrets).await?;
+            shown = credentials::made(store, org, before.as_ref(), &file).await?;
         }
         if apply.output.json {
             print_json(&json!({ "slug": file.slug, "created": applied && before.is_none(), "applied": applied,
-                "changes": changes, "kept": kept, "warnings": warnings }))?;
+                "changes": changes, "kept": kept, "warnings": warnings,
+                "secrets": shown.iter().map(|(name, secret)| json!({ "webhook": name, "secret": &**secret })).collect::<Vec<_>>() }))?;
         } else {
             show(&file.slug, before.is_none(), &changes)?;
+            for (name, secret) in &shown {
+                print(&format!("  the secret of webhook {}: {}\n", clean(name), **secret))?;
+            }
+        }
+        if !shown.is_empty() {
+            say("keep the secrets now: they are not shown again");
         }
         for line in &kept {
             say(&format!("note: {line}"));

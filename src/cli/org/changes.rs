@@ -74,7 +74,7 @@ fn flatten(path: &str, value: &Value, all: &mut Vec<(String, String)>) {
         Value::Object(members) => members.iter().for_each(|(name, value)| flatten(&below(name), value, all)),
         Value::Array(items) if items.iter().any(Value::is_object) => {
             for (place, item) in items.iter().enumerate() {
-                let key = ["local_id", "address", "direct", "domain"].iter().find_map(|key| item.get(key)?.as_str());
+                let key = ["local_id", "address", "direct", "domain", "name"].iter().find_map(|key| item.get(key)?.as_str());
                 let key = key.map_or_else(|| place.to_string(), str::to_owned);
                 flatten(&format!("{path}[{key}]"), item, all);
             }

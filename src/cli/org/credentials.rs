@@ -16,9 +16,10 @@ use crate::{
     config::token::TokenSection,
     crypto::Hex,
     domain::{
-        Timestamp,
+        OrgId, Timestamp,
         identity::KeyUse,
         organization::{IdentityFile, OrganizationFile, SendMode},
+        webhook::WebhookFile,
     },
     pipeline::tokens,
     seal,
@@ -26,7 +27,9 @@ use crate::{
         Store,
         identity_key::{KeyPlace, NewKey, StoredKey},
         organization::{NewIdentity, Organization},
+        webhook::NewSecret,
     },
+    track::webhook::{SigningSecret, sign::BadSecret},
     trust::{
         Certificate, checks,
         identity::{self, Pair},
@@ -40,6 +43,8 @@ pub(in crate::cli) struct Credentials {
     pub(in crate::cli) identities: Vec<NewIdentity>,
     /// The certificates and keys that come with them.
     pub(in crate::cli) keys: Vec<NewKey>,
+    /// The secrets its webhooks name.
+    pub(in crate::cli) secrets: Vec<NewSecret>,
     /// What works and should not stay so.
     pub(in crate::cli) warnings: Vec<String>,
     /// What cannot be used, each with the path of its field.
@@ -48,7 +53,11 @@ pub(in crate::cli) struct Credentials {
 
 /// Reads what every identity of `file` needs, relative to `folder`.
 pub(super) fn read(file: &OrganizationFile, folder: &Path, token: &TokenSection, now: Timestamp) -> Credentials {
-    read_identities(&file.identities, folder, token, now)
+    let mut credentials = read_identities(&file.identities, folder, token, now);
+    for (i, webhook) in file.webhooks.iter().enumerate() {
+        credentials.webhook(i, webhook, folder);
+    }
+    credentials
 }
 
 /// Reads what every one of `identities` needs, an organization's or the installation's, relative to `folder`.
@@ -80,11 +89,11 @@ impl Credentials {
         now: Timestamp,
     ) -> Option<NewIdentity> {
         let Some(name) = &identity.certificate_file else { return Some(self.identity(identity, None, None)) };
-        let certificate = self.file(i, "certificate_file", folder, name);
+        let certificate = self.file(&format!("identity[{i}]"), "certificate_file", folder, name);
         let pair = match (&identity.key, &identity.key_file) {
             (Some(uri), _) => on_token(&certificate?, uri, token),
             (None, Some(key)) => {
-                let key = self.secret(i, "key_file", folder, key);
+                let key = self.secret(&format!("identity[{i}]"), "key_file", folder, key);
                 let (certificate, key) = (certificate?, key?);
                 in_files(&certificate, &key)
             }
@@ -126,7 +135,7 @@ impl Credentials {
     /// Without a password the relay has to know us by client certificate.
     fn mailbox(&mut self, i: usize, identity: &IdentityFile, folder: &Path) -> Option<NewIdentity> {
         let Some(name) = &identity.password_file else { return Some(self.identity(identity, None, None)) };
-        let mut password = self.secret(i, "password_file", folder, name)?;
+        let mut password = self.secret(&format!("identity[{i}]"), "password_file", folder, name)?;
         while password.last().is_some_and(|last| matches!(last, b'\n' | b'\r')) {
             password.pop();
         }
@@ -137,24 +146,37 @@ impl Credentials {
         Some(self.identity(identity, None, Some(password)))
     }
 
+    /// Without a secret one is made when it is applied.
+    fn webhook(&mut self, i: usize, webhook: &WebhookFile, folder: &Path) {
+        let Some(name) = &webhook.secret_file else { return };
+        let Some(text) = self.secret(&format!("webhook[{i}]"), "secret_file", folder, name) else { return };
+        match std::str::from_utf8(&text).map_err(|_| BadSecret::Form).and_then(SigningSecret::parse) {
+            Ok(secret) => {
+                let secret = Zeroizing::new(secret.octets().to_vec());
+                self.secrets.push(NewSecret { webhook: webhook.name.clone(), secret });
+            }
+            Err(problem) => self.problems.push(format!("webhook[{i}].secret_file: {problem}")),
+        }
+    }
+
     #[expect(clippy::unused_self, reason = "reads as the end of the two above")]
     fn identity(&self, file: &IdentityFile, certificate: Option<String>, secret: Option<Zeroizing<Vec<u8>>>) -> NewIdentity {
         NewIdentity { address: file.address.clone(), mode: file.mode, relay: file.relay.clone(), certificate, secret }
     }
 
-    fn file(&mut self, i: usize, field: &str, folder: &Path, name: &str) -> Option<Vec<u8>> {
+    fn file(&mut self, whose: &str, field: &str, folder: &Path, name: &str) -> Option<Vec<u8>> {
         let path = folder.join(name);
         let read = std::fs::read(&path);
-        read.map_err(|error| self.problems.push(format!("identity[{i}].{field}: cannot read {}: {error}", path.display()))).ok()
+        read.map_err(|error| self.problems.push(format!("{whose}.{field}: cannot read {}: {error}", path.display()))).ok()
     }
 
-    fn secret(&mut self, i: usize, field: &str, folder: &Path, name: &str) -> Option<Zeroizing<Vec<u8>>> {
+    fn secret(&mut self, whose: &str, field: &str, folder: &Path, name: &str) -> Option<Zeroizing<Vec<u8>>> {
         let path: PathBuf = folder.join(name);
-        let secret = self.file(i, field, folder, name).map(Zeroizing::new)?;
+        let secret = self.file(whose, field, folder, name).map(Zeroizing::new)?;
         let mode = path.metadata().map_or(0, |file| file.permissions().mode() & 0o777);
         if mode & 0o077 != 0 {
             self.warnings.push(format!(
-                "identity[{i}].{field}: others can read {} (mode {mode:04o}); run chmod 600 on it, or delete it now that it is stored",
+                "{whose}.{field}: others can read {} (mode {mode:04o}); run chmod 600 on it, or delete it now that it is stored",
                 path.display()
             ));
         }
@@ -230,6 +252,48 @@ pub(super) async fn changes(
         }
     }
     Ok(changes)
+}
+
+/// The secrets of webhooks that differ from what is on record; never shown.
+pub(super) async fn secret_changes(
+    store: &Store,
+    before: Option<&Organization>,
+    file: &OrganizationFile,
+    secrets: &[NewSecret],
+) -> anyhow::Result<Vec<Change>> {
+    let mut changes = Vec::new();
+    for webhook in &file.webhooks {
+        let known = match before {
+            Some(org) => store.webhook_secrets(org.id, &webhook.name).await?,
+            None => None,
+        };
+        let named = secrets.iter().find(|new| new.webhook == webhook.name);
+        let same = known.as_ref().and_then(|known| known.first()).zip(named).is_some_and(|(known, new)| *known == new.secret);
+        if same || (known.is_some() && named.is_none()) {
+            continue;
+        }
+        let (old, new) = (known.map(|_| "(another)".to_owned()), named.map_or("(made anew)", |_| "(not shown)").to_owned());
+        changes.push(Change::new(format!("webhook[{}].secret", webhook.name), old, Some(new)));
+    }
+    Ok(changes)
+}
+
+/// The secrets that were made for new webhooks, as they are handed on: by name.
+pub(super) async fn made(
+    store: &Store,
+    org: OrgId,
+    before: Option<&Organization>,
+    file: &OrganizationFile,
+) -> anyhow::Result<Vec<(String, Zeroizing<String>)>> {
+    let mut made = Vec::new();
+    let known = |name: &str| before.is_some_and(|before| before.file.webhooks.iter().any(|webhook| webhook.name == name));
+    for webhook in file.webhooks.iter().filter(|webhook| webhook.secret_file.is_none() && !known(&webhook.name)) {
+        let secret = store.webhook_secrets(org, &webhook.name).await?.and_then(|all| all.into_iter().next());
+        if let Some(secret) = secret {
+            made.push((webhook.name.clone(), SigningSecret::from_octets(secret)?.reveal()));
+        }
+    }
+    Ok(made)
 }
 
 /// Whether a generation is on record with its key in the same place.

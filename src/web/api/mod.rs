@@ -1,5 +1,9 @@
 //! The JSON API: one file per noun. It holds no rules: those are in `source`.
 
+/// `/v1/deliveries`.
+pub mod deliveries;
+/// `/v1/events`.
+pub mod events;
 /// `/v1/orders`.
 pub mod orders;
 /// `/v1/results`.
@@ -7,6 +11,7 @@ pub mod results;
 
 use axum::{
     Json,
+    extract::rejection::QueryRejection,
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
@@ -22,6 +27,17 @@ fn answer(accepted: Accepted) -> Response {
         Kind::Waiting => StatusCode::ACCEPTED,
     };
     (status, Json(accepted)).into_response()
+}
+
+/// A query that cannot be read. What was sent is not repeated.
+fn bad_query(_: QueryRejection) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad_query", "the query has a parameter nobody knows, or one that cannot be read")
+}
+
+/// A parameter of a query as its type.
+fn parameter<T: std::str::FromStr>(name: &str, text: Option<&str>, what: &str) -> Result<Option<T>, Problem> {
+    let bad = |_| Problem::new(StatusCode::BAD_REQUEST, "bad_query", format!("{name} must be {what}"));
+    text.map(|text| text.parse().map_err(bad)).transpose()
 }
 
 /// What names one request among its repeats.

@@ -1,0 +1,8 @@
+//! Events out: the feed, the webhooks that are told of it, and what programs ask for.
+
+mod commands;
+mod feed;
+mod judges;
+mod pull;
+mod receiver;
+mod telling;
