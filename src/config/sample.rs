@@ -80,7 +80,18 @@ mod tests {
         assert_eq!(read(&sample()), default);
         // These have no default: an example stands there.
         let example = |line: &&str| {
-            !["#master =", "#module =", "#pin_file =", "#listen = \"0.0.0.0:25\"", "#certificate_file =", "#key_file ="]
+            ![
+                "#master =",
+                "#module =",
+                "#pin_file =",
+                "#listen = \"0.0.0.0:25\"",
+                "#certificate_file =",
+                "#key_file =",
+                "#from =",
+                "#relay =",
+                "#webhook =",
+                "#webhook_secret =",
+            ]
                 .iter()
                 .any(|name| line.starts_with(name))
         };

@@ -61,6 +61,8 @@ ids! {
     LetterId,
     /// A notice we send back.
     ReplyId,
+    /// Something people have to be told.
+    AlertId,
     /// One start of one process: the owner of its leases.
     ProcessId,
 }

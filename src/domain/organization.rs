@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Currency, DirectAddress, Money, Npi,
+    alert::AlertRules,
     message::MessageRules,
     money,
     order::PostalAddress,
@@ -144,6 +145,9 @@ pub struct OrganizationFile {
     /// How what comes back is followed.
     #[serde(default)]
     pub tracking: TrackingRules,
+    /// Who is told when something is wrong.
+    #[serde(default)]
+    pub alerts: AlertRules,
     /// The organization's configured addresses.
     #[serde(default, rename = "target", skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<ConfiguredTarget>,
@@ -464,7 +468,7 @@ impl OrganizationFile {
         for (field, _) in waits.iter().filter(|(_, wait)| wait.0.is_zero()) {
             bad((*field).into(), "must be longer than nothing");
         }
-        for (field, problem) in self.trust.problems() {
+        for (field, problem) in self.trust.problems().into_iter().chain(self.alerts.problems()) {
             bad(field, problem);
         }
         for (i, peer) in self.peers.iter().enumerate() {
@@ -538,26 +542,7 @@ mod tests {
     use super::*;
 
     fn minimal() -> OrganizationFile {
-        OrganizationFile {
-            slug: "north".into(),
-            name: "North".into(),
-            npi: None,
-            phone: None,
-            address: None,
-            time_zone: TimeZone::utc(),
-            mode: Mode::Production,
-            document: DocumentRules::default(),
-            message: MessageRules::default(),
-            routing: RoutingRules::default(),
-            trust: TrustRules::default(),
-            tracking: TrackingRules::default(),
-            targets: vec![],
-            sites: vec![],
-            identities: vec![],
-            profile: Standard::Direct,
-            peers: vec![],
-            price: None,
-        }
+        toml::from_str("slug = \"north\"\nname = \"North\"\n").unwrap()
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::facts::{Configured, Door, Fact, Host, Lookup, Turned, Word};
 use crate::domain::{
     Reason,
+    alert::{AlertKind, Channel, Happened},
     delivery::{NoticeKind, State},
     id::{
-        BundleId, CertificateId, DeliveryId, InboundId, LetterId, OrderKey, OrgId, ParkedId, ProcessId, ReplyId, ResultId,
+        AlertId, BundleId, CertificateId, DeliveryId, InboundId, LetterId, OrderKey, OrgId, ParkedId, ProcessId, ReplyId, ResultId,
         SnapshotId,
     },
     identity::Nearness,
@@ -198,6 +199,15 @@ events! {
     INFO MailboxAvailable<'a> = "mailbox_available" { relay: Configured<'a> }
     /// A message in a mailbox is larger than we fetch: it stays there, and a person has to look.
     ERROR MailTooLarge<'a> = "mail_too_large" { relay: Configured<'a>, bytes: u32 }
+
+    /// Something that people are told of began, got worse, is escalated or is over.
+    WARN AlertChanged = "alert_changed" { alert: AlertId, org: Option<OrgId> } by { kind: AlertKind, happened: Happened }
+    /// Somebody cares for an alert.
+    INFO AlertAcknowledged = "alert_acknowledged" { alert: AlertId }
+    /// People were told of alerts.
+    INFO AlertsTold = "alerts_told" { org: Option<OrgId>, tellings: usize } by { channel: Channel } timing { took }
+    /// People could not be told of alerts: it is kept and tried again.
+    ERROR AlertsNotTold = "alerts_not_told" { org: Option<OrgId>, tellings: usize, wait: Duration } by { channel: Channel }
 
     /// A directory was loaded.
     INFO DirectoryLoaded = "directory_loaded" { snapshot: SnapshotId, entries: usize }

@@ -7,9 +7,10 @@ use tracing::{Value, field::DisplayValue};
 
 use crate::domain::{
     Reason,
+    alert::{AlertKind, Channel, Happened, Severity},
     delivery::{Disposition, NoticeKind, State},
     id::{
-        BundleId, CertificateId, DeliveryId, IdentityId, InboundId, LedgerLineId, LetterId, NoticeId, OrderKey, OrgId, ParkedId,
+        AlertId, BundleId, CertificateId, DeliveryId, IdentityId, InboundId, LedgerLineId, LetterId, NoticeId, OrderKey, OrgId, ParkedId,
         ProcessId, ReplyId, ResultId, SiteId, SnapshotId,
     },
     identity::Nearness,
@@ -78,6 +79,7 @@ macro_rules! counted {
 }
 
 opaque!(
+    AlertId,
     OrgId,
     SiteId,
     OrderKey,
@@ -96,6 +98,10 @@ opaque!(
     ReplyId
 );
 closed!(
+    AlertKind,
+    Channel,
+    Happened,
+    Severity,
     Nearness,
     NoticeVerdict,
     Verdict,

@@ -67,6 +67,8 @@ macro_rules! insist {
     }};
 }
 
+/// Alerts, what is still to be said about them, and to whom.
+pub mod alert;
 /// Data keys of organizations, and sealing with them.
 pub mod at_rest;
 /// PDFs.
@@ -87,6 +89,8 @@ pub mod directory;
 mod doubt;
 /// What follows when a delivery has failed for good.
 pub mod fallback;
+/// What is measured for alerts.
+pub mod gauge;
 /// Where a feed stands, and what could not be taken from it.
 pub mod feed;
 /// How recipient domains answer.
