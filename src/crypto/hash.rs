@@ -25,6 +25,24 @@ pub(super) fn keyed_hash(key: &[u8], parts: &[&[u8]]) -> Result<[u8; 32], Crypto
     Ok(hash)
 }
 
+/// HMAC-SHA-256 (RFC 2104) over `parts` as if they stood together: for signatures whose form somebody else has laid down.
+///
+/// # Errors
+/// [`CryptoError::Library`].
+pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Result<[u8; 32], CryptoError> {
+    let mut hash = [0; 32];
+    let mut compute = || {
+        let key = PKey::hmac(key)?;
+        let mut signer = Signer::new(MessageDigest::sha256(), &key)?;
+        for part in parts {
+            signer.update(part)?;
+        }
+        signer.sign(&mut hash)
+    };
+    compute().map_err(|cause| CryptoError::library("computing an HMAC", cause))?;
+    Ok(hash)
+}
+
 /// Prints octets as lower-case hexadecimal digits.
 #[derive(Debug, Clone, Copy)]
 pub struct Hex<'a>(pub &'a [u8]);
@@ -56,6 +74,14 @@ mod tests {
         assert_eq!(Hex(&[0, 255, 16]).to_string(), "00ff10");
         for bad in ["0", "0g", "+1", "é"] {
             assert_eq!(from_hex(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_hmac_is_that_of_rfc_4231_in_one_piece_or_several() {
+        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        for parts in [&[b"what do ya want for nothing?".as_slice()] as &[&[u8]], &[b"what do ya", b" want for nothing?"]] {
+            assert_eq!(Hex(&hmac_sha256(b"Jefe", parts).unwrap()).to_string(), expected);
         }
     }
 

@@ -31,6 +31,9 @@ pub struct FetchRules {
     pub guard: Guard,
     /// Largest body taken, in bytes.
     pub max_bytes: usize,
+    /// The status is the answer: of the body only so much is taken as comes within the limits, and whether it is whole is of
+    /// no interest.
+    pub status_is_enough: bool,
     /// For the connection.
     pub connect_timeout: Duration,
     /// For the whole exchange, body included.
@@ -46,6 +49,7 @@ impl Default for FetchRules {
             allow_private: false,
             guard: Guard::default(),
             max_bytes: 16 << 20,
+            status_is_enough: false,
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_mins(1),
             ca_file: None,
@@ -181,9 +185,18 @@ impl Fetcher {
             location: text(LOCATION).and_then(|place| url.join(&place).ok()).map(String::from),
             body: Vec::new(),
         };
-        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+        loop {
+            let chunk = match answer.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(_) if self.rules.status_is_enough => break,
+                Err(error) => return Err(failed(error)),
+            };
             // What a server says about its length beforehand is not believed; it is counted.
             if fetched.body.len() + chunk.len() > self.rules.max_bytes {
+                if self.rules.status_is_enough {
+                    break;
+                }
                 return Err(FetchError::TooLarge { host, limit: self.rules.max_bytes });
             }
             fetched.body.extend_from_slice(&chunk);

@@ -21,6 +21,8 @@ pub mod notice;
 pub mod reply;
 /// Our own SMTP door.
 pub mod smtp_in;
+/// What happened, told to programs of others: signed, by POST.
+pub mod webhook;
 
 pub use arrivals::Arrivals;
 pub use deadlines::ClockWatch;
