@@ -1,5 +1,7 @@
 //! The command line: one thin file for each command. Data goes to stdout, talk to stderr.
 
+/// `postern alerts`.
+mod alerts;
 mod assemble;
 mod bench;
 /// `postern check-config`.
@@ -96,6 +98,7 @@ enum Command {
     Explain(explain::Explain),
     Delivery(delivery::Delivery),
     Worklist(worklist::Worklist),
+    Alerts(alerts::Alerts),
     Inbox(inbox::Inbox),
     Parked(parked::ParkedItems),
     Fees(fees::Fees),
@@ -206,6 +209,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Explain(explain) => explain::run(explain, &cli.global),
         Command::Delivery(delivery) => delivery::run(delivery, &cli.global),
         Command::Worklist(worklist) => worklist::run(worklist, &cli.global),
+        Command::Alerts(alerts) => alerts::run(alerts, &cli.global),
         Command::Inbox(inbox) => inbox::run(inbox, &cli.global),
         Command::Parked(parked) => parked::run(parked, &cli.global),
         Command::Fees(fees) => fees::run(fees, &cli.global),

@@ -20,7 +20,10 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-pub use self::voices::{Probed, Voices, VoicesError};
+pub use self::{
+    voices::{Probed, Voices, VoicesError},
+    words::shown,
+};
 use super::Gateway;
 use crate::{
     config::{Config, alerts::AlertsSection, source},
