@@ -83,7 +83,10 @@ impl AlertsSection {
         must(self.relay.as_ref().is_none_or(known), "relay names no [[relay]]");
         must(self.webhook.is_some() == self.webhook_secret.is_some(), "webhook and alerts.webhook_secret belong together");
         let scheme = |url: &String| url.starts_with("https://") || (self.webhook_internal && url.starts_with("http://"));
-        must(self.webhook.as_ref().is_none_or(scheme), "webhook must begin with https:// (or set alerts.webhook_internal = true)");
+        must(
+            self.webhook.as_ref().is_none_or(scheme),
+            "webhook must begin with https:// (or set alerts.webhook_internal = true)",
+        );
         let plain = |text: &str| !text.is_empty() && text.len() <= 60 && text.bytes().all(|b| (b' '..=b'~').contains(&b));
         must(plain(&self.name), "name must be 1 to 60 plain ASCII characters");
         must((1..=600).contains(&self.every.0.as_secs()), "every must be between 1s and 10m");
@@ -109,7 +112,8 @@ mod tests {
     #[test]
     fn half_a_channel_is_named() {
         let section: AlertsSection =
-            toml::from_str("to = [\"ops@lab.example\"]\nrelay = \"office\"\nwebhook = \"http://x.example/\"\nname = \"\"").unwrap();
+            toml::from_str("to = [\"ops@lab.example\"]\nrelay = \"office\"\nwebhook = \"http://x.example/\"\nname = \"\"")
+                .unwrap();
         let problems = section.problems(&[]);
         for part in ["alerts.from", "names no [[relay]]", "webhook_secret", "https://", "alerts.name"] {
             assert!(problems.iter().any(|problem| problem.contains(part)), "{part} in {problems:?}");

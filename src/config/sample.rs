@@ -92,8 +92,8 @@ mod tests {
                 "#webhook =",
                 "#webhook_secret =",
             ]
-                .iter()
-                .any(|name| line.starts_with(name))
+            .iter()
+            .any(|name| line.starts_with(name))
         };
         let shown = sample().lines().filter(example).fold(String::new(), |text, line| {
             let setting = line.strip_prefix('#').filter(|rest| !rest.starts_with(' ') && !rest.is_empty());

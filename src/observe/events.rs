@@ -10,8 +10,8 @@ use crate::domain::{
     alert::{AlertKind, Channel, Happened},
     delivery::{NoticeKind, State},
     id::{
-        AlertId, BundleId, CertificateId, DeliveryId, InboundId, LetterId, OrderKey, OrgId, ParkedId, ProcessId, ReplyId, ResultId,
-        SnapshotId,
+        AlertId, BundleId, CertificateId, DeliveryId, InboundId, LetterId, OrderKey, OrgId, ParkedId, ProcessId, ReplyId,
+        ResultId, SnapshotId,
     },
     identity::Nearness,
     inbound::{NoticeVerdict, Way},

@@ -10,8 +10,8 @@ use crate::domain::{
     alert::{AlertKind, Channel, Happened, Severity},
     delivery::{Disposition, NoticeKind, State},
     id::{
-        AlertId, BundleId, CertificateId, DeliveryId, IdentityId, InboundId, LedgerLineId, LetterId, NoticeId, OrderKey, OrgId, ParkedId,
-        ProcessId, ReplyId, ResultId, SiteId, SnapshotId,
+        AlertId, BundleId, CertificateId, DeliveryId, IdentityId, InboundId, LedgerLineId, LetterId, NoticeId, OrderKey, OrgId,
+        ParkedId, ProcessId, ReplyId, ResultId, SiteId, SnapshotId,
     },
     identity::Nearness,
     inbound::{NoticeVerdict, Verdict, Way},

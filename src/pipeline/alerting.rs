@@ -176,7 +176,9 @@ impl Alerting {
         }
         pairs.extend(before.into_iter().flatten().map(|alert| (Some(alert), None)));
         for (alert, seen) in pairs {
-            let Some(kind) = seen.or(alert.as_ref().map(|alert| &alert.condition)).map(|condition| condition.kind) else { continue };
+            let Some(kind) = seen.or(alert.as_ref().map(|alert| &alert.condition)).map(|condition| condition.kind) else {
+                continue;
+            };
             let old = alert.clone();
             let (new, happened) = step(alert, seen, blind.contains(&kind), &self.pace(kind), now);
             let said = happened.zip(new.as_ref()).map(|(happened, alert)| {

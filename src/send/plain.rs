@@ -27,7 +27,8 @@ impl PlainMail<'_> {
     #[must_use]
     pub fn message(&self) -> Vec<u8> {
         let text = self.text.replace("\r\n", "\n").replace('\r', " ");
-        let short = text.lines().all(|line| line.len() <= 78);
+        // RFC 5322 2.1.1
+        let short = text.lines().all(|line| line.len() <= 998);
         let (encoding, body) = if text.is_ascii() && short {
             ("7bit", text.replace('\n', "\r\n"))
         } else {
@@ -86,8 +87,16 @@ mod tests {
     #[test]
     fn a_plain_mail_reads_like_one() {
         let text = message("[postern] 1 opened", "Hello\nworld\n");
-        assert!(text.starts_with("From: <postern@lab.example>\r\nTo: <ops@lab.example>\r\nSubject: [postern] 1 opened\r\n"), "{text}");
-        assert!(text.contains("Date: Mon, 2 Mar 2026 15:00:00 +0000\r\nMessage-ID: <abc@lab.example>\r\nAuto-Submitted: auto-generated\r\n"), "{text}");
+        assert!(
+            text.starts_with("From: <postern@lab.example>\r\nTo: <ops@lab.example>\r\nSubject: [postern] 1 opened\r\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "Date: Mon, 2 Mar 2026 15:00:00 +0000\r\nMessage-ID: <abc@lab.example>\r\nAuto-Submitted: auto-generated\r\n"
+            ),
+            "{text}"
+        );
         assert!(text.ends_with("7bit\r\n\r\nHello\r\nworld\r\n\r\n"), "{text}");
     }
 

@@ -161,7 +161,9 @@ impl Store {
         // PostgreSQL and SQLite both take so many in one statement.
         while !tellings.is_empty() {
             let rest = tellings.split_off(tellings.len().min(500));
-            rows::execute(&mut tx, telling::INSERT, std::mem::replace(&mut tellings, rest), "").await.doing("note what is to be said")?;
+            rows::execute(&mut tx, telling::INSERT, std::mem::replace(&mut tellings, rest), "")
+                .await
+                .doing("note what is to be said")?;
         }
         tx.commit().await
     }

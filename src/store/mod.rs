@@ -89,10 +89,10 @@ pub mod directory;
 mod doubt;
 /// What follows when a delivery has failed for good.
 pub mod fallback;
-/// What is measured for alerts.
-pub mod gauge;
 /// Where a feed stands, and what could not be taken from it.
 pub mod feed;
+/// What is measured for alerts.
+pub mod gauge;
 /// How recipient domains answer.
 pub mod habit;
 /// Generations of our own certificates and keys.

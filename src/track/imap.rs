@@ -114,7 +114,11 @@ impl Mailboxes {
             Some(auth) => Some((auth.user.clone(), auth.password().map_err(ImapError::Password)?)),
             None => None,
         };
-        Ok(Some(Self { server: Arc::new(Server { relay: relay.name.clone(), settings, tls, shared }), arrivals, health: Health::default() }))
+        Ok(Some(Self {
+            server: Arc::new(Server { relay: relay.name.clone(), settings, tls, shared }),
+            arrivals,
+            health: Health::default(),
+        }))
     }
 
     /// With somebody to tell when one cannot be looked into.

@@ -142,12 +142,16 @@ impl AlertKind {
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::UrgentNotAccepted => "an urgent result, or one of its deliveries, has not been accepted by a relay or mail exchanger in time",
+            Self::UrgentNotAccepted => {
+                "an urgent result, or one of its deliveries, has not been accepted by a relay or mail exchanger in time"
+            }
             Self::UrgentUnanswered => {
                 "an urgent delivery was accepted, and the notice it waits for has not come in time or said that it failed"
             }
             Self::OldestWaiting => "the oldest result or delivery that waits for us has waited longer than it should",
-            Self::Held => "results, recipients, deliveries or items of a feed wait for a decision; told again at ten, a hundred, a thousand",
+            Self::Held => {
+                "results, recipients, deliveries or items of a feed wait for a decision; told again at ten, a hundred, a thousand"
+            }
             Self::RelayDown => "a relay cannot be reached or refuses our login; what is queued for it waits and loses no attempt",
             Self::HispSilent => "messages were accepted over this way out, and nothing has come back about any of them",
             Self::NoticeRate => "of the messages accepted over this way out, fewer than usual were answered",
@@ -158,7 +162,9 @@ impl AlertKind {
                 "a certificate of ours ends in 60, 30 or 7 days or has ended, and no other takes its place; told again at each"
             }
             Self::BundleStale => "the anchors in force have not been confirmed for so long; they stay in force",
-            Self::BundleShrunk => "a newer bundle would lose so many anchors that a person has to look; the old one stays in force",
+            Self::BundleShrunk => {
+                "a newer bundle would lose so many anchors that a person has to look; the old one stays in force"
+            }
             Self::DirectoryOld => "the directory was loaded so long ago that results soon wait, or already wait, for a new one",
             Self::WebhookDisabled => "an endpoint failed for so long that events are no longer sent to it; they are kept",
             Self::ClockJump => "the wall clock and the steady clock of a machine have parted: nothing expires until they agree",
@@ -173,21 +179,31 @@ impl AlertKind {
             Self::UrgentNotAccepted | Self::UrgentUnanswered => {
                 "postern delivery show ID (or postern explain) says why; call the recipient when it cannot be mended at once"
             }
-            Self::OldestWaiting => "postern delivery list --state queued says what they wait for; postern doctor tests the ground",
+            Self::OldestWaiting => {
+                "postern delivery list --state queued says what they wait for; postern doctor tests the ground"
+            }
             Self::Held => "postern worklist shows each with what to do",
-            Self::RelayDown => "test the relay's host, port and password; postern doctor; ask the HISP. It is tried again by itself",
+            Self::RelayDown => {
+                "test the relay's host, port and password; postern doctor; ask the HISP. It is tried again by itself"
+            }
             Self::HispSilent | Self::NoticeRate => {
                 "postern delivery list shows what is not answered; see that mail for our addresses reaches us ([smtp_in], imap), then ask the HISP"
             }
             Self::MailboxUnreachable => "test host, port and password under imap of the [[relay]]; it is tried again by itself",
             Self::SourceSilent => "ask who should send; for a feed or folder see the log; expect_within says what is expected",
-            Self::SourceUnavailable => "see the log for why; mend the folder's permissions or ask the feed's owner; it is tried again by itself",
-            Self::CertificateExpiry => "postern trust identities list; order a new one and import it: postern trust identities import",
+            Self::SourceUnavailable => {
+                "see the log for why; mend the folder's permissions or ask the feed's owner; it is tried again by itself"
+            }
+            Self::CertificateExpiry => {
+                "postern trust identities list; order a new one and import it: postern trust identities import"
+            }
             Self::BundleStale => "postern trust bundles list says why; import a newer file, or ask its publisher",
             Self::BundleShrunk => "postern trust bundles list; compare with its publisher, then take it with --accept-shrink",
             Self::DirectoryOld => "load a new one: postern directory import",
             Self::WebhookDisabled => "mend the endpoint, then switch it on again; what was kept is sent then",
-            Self::ClockJump => "set the machine's clock (chronyc tracking), then restart postern if it does not come back by itself",
+            Self::ClockJump => {
+                "set the machine's clock (chronyc tracking), then restart postern if it does not come back by itself"
+            }
             Self::DiskSpace => "make room, or move the data to a larger disk",
         }
     }

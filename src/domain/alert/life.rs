@@ -158,7 +158,10 @@ mod tests {
 
     /// What is seen in one round, and how long after the one before.
     fn rounds() -> impl Strategy<Value = Vec<(Option<u8>, bool, bool, u16)>> {
-        proptest::collection::vec((proptest::option::of(0..4_u8), any::<bool>(), proptest::bool::weighted(0.05), 1..600_u16), 1..120)
+        proptest::collection::vec(
+            (proptest::option::of(0..4_u8), any::<bool>(), proptest::bool::weighted(0.05), 1..600_u16),
+            1..120,
+        )
     }
 
     proptest! {

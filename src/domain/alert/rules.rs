@@ -137,7 +137,8 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let rules: AlertRules = toml::from_str("expect_within = \"0s\"\nexpect_days = []\nescalate_to = [\"a@b.example\"]\nheld = 0").unwrap();
+        let rules: AlertRules =
+            toml::from_str("expect_within = \"0s\"\nexpect_days = []\nescalate_to = [\"a@b.example\"]\nheld = 0").unwrap();
         let fields: Vec<String> = rules.problems().into_iter().map(|(field, _)| field).collect();
         assert_eq!(fields, ["alerts.expect_within", "alerts.expect_days", "alerts.held", "alerts.escalate_to"]);
         assert!(toml::from_str::<AlertRules>("off = [\"hled\"]").is_err());

@@ -74,7 +74,13 @@ impl Listeners {
     /// Those an organization names in its file. It is told of what is its own and it can do something about.
     #[must_use]
     pub fn of(org: OrgId, rules: &AlertRules) -> Self {
-        Self { to: rules.to.clone(), escalate_to: rules.escalate_to.clone(), webhook: false, off: rules.off.clone(), org: Some(org) }
+        Self {
+            to: rules.to.clone(),
+            escalate_to: rules.escalate_to.clone(),
+            webhook: false,
+            off: rules.off.clone(),
+            org: Some(org),
+        }
     }
 
     /// Whether `alert` is theirs to know.

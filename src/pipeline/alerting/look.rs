@@ -50,7 +50,8 @@ impl Alerting {
             if waiting.count >= limit {
                 // Ten times as many are worse.
                 let level = u8::try_from((waiting.count / limit).checked_ilog10().unwrap_or(0)).unwrap_or(u8::MAX);
-                seen.conditions.push(Condition::new(AlertKind::Held, "worklist", waiting.count, limit).of(waiting.org).level(level));
+                seen.conditions
+                    .push(Condition::new(AlertKind::Held, "worklist", waiting.count, limit).of(waiting.org).level(level));
             }
         }
         self.look_at_answers(now, &mut seen).await?;
@@ -74,11 +75,8 @@ impl Alerting {
         }
         for Late { org, what, id, since, accepted } in late {
             let (to_accept, to_answer) = limits(rules(slow, org));
-            let (kind, limit) = if accepted {
-                (AlertKind::UrgentUnanswered, to_answer)
-            } else {
-                (AlertKind::UrgentNotAccepted, to_accept)
-            };
+            let (kind, limit) =
+                if accepted { (AlertKind::UrgentUnanswered, to_answer) } else { (AlertKind::UrgentNotAccepted, to_accept) };
             let age = now.since(since);
             if age >= limit.0 {
                 seen.conditions.push(Condition::new(kind, format!("{what} {id}"), age.as_secs(), limit.0.as_secs()).of(org));
@@ -143,7 +141,8 @@ impl Alerting {
         let mut conditions = Vec::new();
         let keys = store.identity_keys(OrgScope::All).await?;
         for key in unreplaced(&keys) {
-            conditions.extend(certificate(&format!("{} {}", key.address, key.term.used_for), &key.term, now).map(|it| it.of(key.org)));
+            conditions
+                .extend(certificate(&format!("{} {}", key.address, key.term.used_for), &key.term, now).map(|it| it.of(key.org)));
         }
         for identity in self.gateway.post.identities() {
             let pem = identity.certificate.as_deref().unwrap_or_default();
@@ -174,7 +173,8 @@ impl Alerting {
             let (age, limit) = (now.since(snapshot.loaded_at), self.rules.directory_age.0);
             if age > limit {
                 let level = u8::from(age > self.directory_max_age);
-                conditions.push(Condition::new(AlertKind::DirectoryOld, "directory", age.as_secs(), limit.as_secs()).level(level));
+                conditions
+                    .push(Condition::new(AlertKind::DirectoryOld, "directory", age.as_secs(), limit.as_secs()).level(level));
             }
         }
         Ok(conditions)

@@ -132,8 +132,7 @@ impl Alerting {
                 None => alerts.extend(self.gateway.store.alert(id).await?.map(|alert| (id, alert))),
             }
         }
-        let material =
-            Material { name: &self.rules.name, to: listener.org, tellings, alerts: &alerts, open, slugs, now };
+        let material = Material { name: &self.rules.name, to: listener.org, tellings, alerts: &alerts, open, slugs, now };
         Ok(material.message())
     }
 

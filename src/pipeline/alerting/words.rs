@@ -110,7 +110,8 @@ impl Material<'_> {
         if said.is_empty() && rest.is_empty() {
             return None;
         }
-        let of = |which: Said| -> Vec<&Alert> { said.iter().filter(|(_, said)| *said == which).map(|(alert, _)| *alert).collect() };
+        let of =
+            |which: Said| -> Vec<&Alert> { said.iter().filter(|(_, said)| *said == which).map(|(alert, _)| *alert).collect() };
         let groups = [
             ("NOBODY HAS CARED FOR", "not cared for", of(Said::Escalated)),
             ("NEW", "new", of(Said::Opened)),
@@ -122,7 +123,8 @@ impl Material<'_> {
             groups.iter().filter(|(_, _, all)| !all.is_empty()).map(|(_, word, all)| format!("{} {word}", all.len())).collect();
         let critical = groups[..4].iter().flat_map(|(_, _, all)| all).any(|alert| severity(alert) == Severity::Critical);
         let counts = counts.join(", ");
-        let to_do: BTreeSet<AlertKind> = groups[..4].iter().flat_map(|(_, _, all)| all).map(|alert| alert.condition.kind).collect();
+        let to_do: BTreeSet<AlertKind> =
+            groups[..4].iter().flat_map(|(_, _, all)| all).map(|alert| alert.condition.kind).collect();
         let sections = groups.iter().filter(|(_, _, all)| !all.is_empty()).map(|(heading, _, all)| Section {
             heading,
             lines: all.iter().take(MOST_LINES).map(|alert| self.line(alert)).collect(),
@@ -145,7 +147,8 @@ impl Material<'_> {
     fn line(&self, alert: &Alert) -> Line {
         let condition = &alert.condition;
         let kind = condition.kind;
-        let measured: Vec<String> = [condition.measured(), condition.detail.clone()].into_iter().filter(|text| !text.is_empty()).collect();
+        let measured: Vec<String> =
+            [condition.measured(), condition.detail.clone()].into_iter().filter(|text| !text.is_empty()).collect();
         Line {
             title: format!("{}: {}", severity(alert), kind.title()),
             whose: if self.to.is_none() { self.slug(condition.org) } else { String::new() },

@@ -38,8 +38,12 @@ async fn endpoint(failing: usize) -> (String, Arc<Mutex<Vec<String>>>) {
                 let n = tcp.read(&mut buffer).await.unwrap();
                 request.extend_from_slice(&buffer[..n]);
                 let text = String::from_utf8_lossy(&request);
-                let length = text.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
-                let whole = text.find("\r\n\r\n").zip(length).is_some_and(|(at, length)| request.len() >= at + 4 + length.parse::<usize>().unwrap());
+                let length =
+                    text.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+                let whole = text
+                    .find("\r\n\r\n")
+                    .zip(length)
+                    .is_some_and(|(at, length)| request.len() >= at + 4 + length.parse::<usize>().unwrap());
                 if n == 0 || whole {
                     break;
                 }
@@ -49,7 +53,11 @@ async fn endpoint(failing: usize) -> (String, Arc<Mutex<Vec<String>>>) {
                 kept.push(String::from_utf8(request).unwrap());
                 kept.len()
             };
-            let answer: &[u8] = if count <= failing { b"HTTP/1.1 500 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" } else { b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" };
+            let answer: &[u8] = if count <= failing {
+                b"HTTP/1.1 500 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            } else {
+                b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            };
             tcp.write_all(answer).await.unwrap();
         }
     });
@@ -71,13 +79,13 @@ on_both_engines! {
         assert!(error[0].contains("office"), "{error:?}");
         process.gateway.health.trouble(postern::domain::alert::AlertKind::SourceUnavailable, "feed lab", "", "no answer");
         world.pass(MINUTE).await;
-        assert_eq!(process.round().await, (1, 0));
+        assert_eq!(process.round().await, (2, 0), "the feed, and that the mail server is down");
         assert_eq!(process.alerting.tell_once().await.unwrap(), 0, "it is left alone for a while");
         office.mail_up().await;
         world.pass(HOUR).await;
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         assert_eq!(process.alerting.tell_once().await.unwrap(), 1);
-        assert_eq!(office.subjects(OPS), ["[lab] CRITICAL: 2 new"], "both in one");
+        assert_eq!(office.subjects(OPS), ["[lab] CRITICAL: 3 new"], "all in one");
         assert_eq!(world.number("SELECT COUNT(*) FROM alert_listener WHERE error IS NULL AND attempts = 0").await, 1);
     }
 
@@ -126,10 +134,12 @@ on_both_engines! {
 #[tokio::test]
 async fn an_alert_leaves_by_an_ordinary_mail_server_like_any_mail() {
     let postfix = Postfix::start(&["ops"]);
-    let text = format!("name = \"office\"\nhost = \"localhost\"\nport = {}\ntls = \"{}\"", postfix.doors.relay, TlsMode::Starttls);
+    let text =
+        format!("name = \"office\"\nhost = \"localhost\"\nport = {}\ntls = \"{}\"", postfix.doors.relay, TlsMode::Starttls);
     let mut settings: postern::config::relay::RelaySettings = toml::from_str(&text).unwrap();
     settings.ca_file = Some(postfix.ca.clone());
-    settings.auth = Some(AuthSettings { user: STA_USER.to_owned(), password: Some(SecretString::from(PASSWORD)), password_file: None });
+    settings.auth =
+        Some(AuthSettings { user: STA_USER.to_owned(), password: Some(SecretString::from(PASSWORD)), password_file: None });
     let relay = Relay::new(settings).unwrap();
     let (from, to) = ("postern@lab.example".parse().unwrap(), "ops@clinic.example".parse().unwrap());
     let at = Timestamp(1_772_463_600_000_000);

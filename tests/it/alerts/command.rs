@@ -34,7 +34,10 @@ async fn alerts_are_listed_shown_and_cared_for() {
     assert!(world.good(&["alerts", "list"]).err.contains("nothing is wrong"));
     let id = open(&world, &Condition::new(AlertKind::RelayDown, "hisp-a", 0, 0).saying("it cannot be reached")).await;
     let listed = world.json(&["alerts", "list"]);
-    assert_eq!((&listed[0]["id"], &listed[0]["kind"], &listed[0]["severity"]), (&id.as_str().into(), &"relay_down".into(), &"critical".into()));
+    assert_eq!(
+        (&listed[0]["id"], &listed[0]["kind"], &listed[0]["severity"]),
+        (&id.as_str().into(), &"relay_down".into(), &"critical".into())
+    );
     let shown = world.good(&["alerts", "show", &id]).out;
     assert!(shown.contains("hisp-a") && shown.contains("to do") && shown.contains("open"), "{shown}");
     world.good(&["alerts", "ack", &id, "--by", "Kim"]);
@@ -50,7 +53,10 @@ async fn a_test_reaches_everybody_who_would_be_told_and_says_who_was_not() {
     let ran = world.bad(&["alerts", "test"]);
     assert!(ran.err.contains("nobody would be told"), "{}", ran.err);
     let nobody = world.run(&["doctor"]).out;
-    assert!(nobody.contains("alerts: nobody is told when something is wrong") && nobody.contains("postern alerts test"), "{nobody}");
+    assert!(
+        nobody.contains("alerts: nobody is told when something is wrong") && nobody.contains("postern alerts test"),
+        "{nobody}"
+    );
 
     let mailboxes = Mailboxes::new(world.path("mail"), Arc::new(SystemClock)).unwrap();
     let tls = self_signed(&["localhost"], 2).unwrap();
@@ -69,7 +75,9 @@ async fn a_test_reaches_everybody_who_would_be_told_and_says_who_was_not() {
         (ran, world)
     });
     let (ran, world) = ran.await.unwrap();
-    for line in ["good  mail ops@lab.example: localhost answered: 250", "good  mail it@north.example", "bad   mail 550@lab.example"] {
+    for line in
+        ["good  mail ops@lab.example: localhost answered: 250", "good  mail it@north.example", "bad   mail 550@lab.example"]
+    {
         assert!(ran.out.contains(line), "{line} in {}", ran.out);
     }
     let mails = mailboxes.list(None).unwrap();

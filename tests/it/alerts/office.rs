@@ -46,8 +46,7 @@ impl<'w> Office<'w> {
         let tls = self_signed(&["localhost"], 2).unwrap();
         std::fs::write(dir.path().join("ca.pem"), &tls.certificate).unwrap();
         let (mail_port, hisp_port) = (free_port(), free_port());
-        let mut office =
-            Self { world, mailboxes, tls, mail_port, hisp_port, more: more.to_owned(), server: None, dir };
+        let mut office = Self { world, mailboxes, tls, mail_port, hisp_port, more: more.to_owned(), server: None, dir };
         office.mail_up().await;
         office
     }
@@ -92,8 +91,7 @@ impl<'w> Office<'w> {
         let config = self.config();
         let store = self.world.neighbour(Arc::clone(&self.world.clock)).await;
         let login = "auth = { user = \"gateway\", password = \"pw\" }";
-        let relays =
-            vec![self.relay("office", self.mail_port, login), self.relay("hisp", self.hisp_port, "tls = \"implicit\"")];
+        let relays = vec![self.relay("office", self.mail_port, login), self.relay("hisp", self.hisp_port, "tls = \"implicit\"")];
         let blobs = Blobs::in_folder(&config.blobs.folder).unwrap();
         let gateway = Gateway::new(store, blobs, PostOffice::new(relays, None), Settings::from(&config), Health::default());
         let alerting = Alerting::new(Arc::clone(&gateway), &config).unwrap();
