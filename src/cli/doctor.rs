@@ -104,6 +104,7 @@ async fn examine(context: &Context) -> Vec<Finding> {
         findings.push(writable("data folder", &folder, context.clock.now()));
     }
     findings.extend(identities(context));
+    findings.push(told(context));
     for folder in &config.folder {
         findings.push(watched(&folder.path, context.clock.now()));
     }
@@ -122,6 +123,25 @@ fn key(context: &Context) -> Finding {
         Ok(key) => Finding::good("master key", format!("can be read, and nobody else can ({})", key.id())),
         Err(error) => Finding::bad("master key", error, "put the key where [keys] says, readable by its owner alone"),
     }
+}
+
+/// Whether anybody would hear that something is wrong.
+fn told(context: &Context) -> Finding {
+    let config = context.config();
+    let alerts = &config.alerts;
+    if !alerts.reaches_somebody() {
+        let fix = "set to, from and relay, or webhook, in [alerts]; then postern alerts test";
+        return Finding { fix: Some(fix), ..Finding::good("alerts", "nobody is told when something is wrong") };
+    }
+    let mails = alerts.to.len();
+    let webhook = if alerts.webhook.is_some() { ", and a webhook" } else { "" };
+    let says = format!("{mails} addresses are told when something is wrong{webhook}");
+    let shared = config.identity.iter().any(|identity| identity.relay.is_some() && identity.relay == alerts.relay);
+    if shared && alerts.webhook.is_none() {
+        let fix = "let alerts leave by another relay than messages do, or set webhook: nobody would hear that this one is down";
+        return Finding { fix: Some(fix), ..Finding::good("alerts", says) };
+    }
+    Finding::good("alerts", says)
 }
 
 /// The installation's own identities: whether their certificates, keys and passwords can be used.

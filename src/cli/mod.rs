@@ -1,5 +1,7 @@
 //! The command line: one thin file for each command. Data goes to stdout, talk to stderr.
 
+/// `postern alerts`.
+mod alerts;
 mod assemble;
 mod bench;
 /// `postern check-config`.
@@ -98,6 +100,7 @@ enum Command {
     Explain(explain::Explain),
     Delivery(delivery::Delivery),
     Worklist(worklist::Worklist),
+    Alerts(alerts::Alerts),
     Inbox(inbox::Inbox),
     Webhook(webhook::Webhook),
     Parked(parked::ParkedItems),
@@ -209,6 +212,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Explain(explain) => explain::run(explain, &cli.global),
         Command::Delivery(delivery) => delivery::run(delivery, &cli.global),
         Command::Worklist(worklist) => worklist::run(worklist, &cli.global),
+        Command::Alerts(alerts) => alerts::run(alerts, &cli.global),
         Command::Inbox(inbox) => inbox::run(inbox, &cli.global),
         Command::Webhook(webhook) => webhook::run(webhook, &cli.global),
         Command::Parked(parked) => parked::run(parked, &cli.global),

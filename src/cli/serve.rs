@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     domain::{OrgId, OrgScope},
     observe::{health::Part, metrics::Metrics},
-    pipeline::telling::Teller,
+    pipeline::{alerting::Alerting, telling::Teller},
     source::{
         feed::Feed,
         folder::{Folder, watched_twice},
@@ -142,6 +142,7 @@ pub(crate) async fn serve_until(
         for relay in &config.relay {
             let mailboxes = Mailboxes::of(relay, arrivals.clone());
             if let Some(mailboxes) = mailboxes.with_context(|| format!("setting up the mailboxes of relay {}", relay.name))? {
+                let mailboxes = mailboxes.telling(gateway.health.clone());
                 tasks.spawn(mailboxes.run(gateway.lease(), stop.clone()));
             }
         }
@@ -162,6 +163,9 @@ pub(crate) async fn serve_until(
         let stopped = stop.clone();
         tasks.spawn(async move { gateway.track_until(&stopped).await });
     }
+    // Every process says how it is; of several, one judges and tells.
+    let alerting = Alerting::new(std::sync::Arc::clone(&gateway), config).context("setting up alerts")?;
+    tasks.spawn(std::sync::Arc::new(alerting).run(stop.clone()));
     tasks.close();
     stop.cancelled().await;
     let patience = config.worker.grace.0 + Duration::from_secs(5);

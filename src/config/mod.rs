@@ -3,6 +3,8 @@
 //! A setting is declared once, with its default and its words for people, in the file of its section; the sample file
 //! and the list of environment variables are printed from there.
 
+/// `[alerts]`.
+pub mod alerts;
 /// `[blobs]`.
 pub mod blobs;
 /// `[directory]`.
@@ -97,6 +99,8 @@ pub struct Config {
     pub discovery: discovery::DiscoverySection,
     /// Revocation lists, OCSP answers, issuers' certificates.
     pub revocation: revocation::RevocationSection,
+    /// Who is told when something is wrong.
+    pub alerts: alerts::AlertsSection,
     /// Test traffic.
     pub test: test::TestSection,
     /// What is logged, and how.
@@ -132,6 +136,7 @@ const SECTIONS: &[&section::Description] = &[
     &directory::DirectorySection::DESCRIPTION,
     &discovery::DiscoverySection::DESCRIPTION,
     &revocation::RevocationSection::DESCRIPTION,
+    &alerts::AlertsSection::DESCRIPTION,
     &test::TestSection::DESCRIPTION,
     &log::LogSection::DESCRIPTION,
 ];
@@ -179,6 +184,7 @@ impl Config {
         let body = self.limits.pdf_bytes.saturating_mul(4).div_ceil(3);
         must(self.web.body_bytes > body, "web.body_bytes must have room for limits.pdf_bytes in base64 (a third more)");
         problems.extend(discovery::problems(&self.discovery));
+        problems.extend(self.alerts.problems(&self.relay));
         problems.extend(self.web.problems());
         problems.extend(self.smtp_in.problems());
         problems.extend(self.events.problems());

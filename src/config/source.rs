@@ -54,6 +54,9 @@ pub struct Feed {
     /// Longest wait after failures; it doubles from one second, with jitter.
     #[serde(default = "back_off")]
     pub back_off: Span,
+    /// Something new comes at least so often, on the days its organization names; silence is told. Not watched without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect_within: Option<Span>,
     /// Allow plain `http` and private addresses: for a feed on the same machine or network.
     #[serde(default)]
     pub internal: bool,
@@ -119,6 +122,7 @@ pub(super) fn problems(folders: &[Folder], feeds: &[Feed]) -> Vec<String> {
         must(feeds[..i].iter().all(|other| other.name != feed.name), "name is used twice");
         must((1..=1_000).contains(&feed.batch), "batch must be 1 to 1000");
         must(!feed.poll.0.is_zero(), "poll must be longer than nothing");
+        must(feed.expect_within.is_none_or(|within| !within.0.is_zero()), "expect_within must be longer than nothing");
         must(!feed.url.contains(['?', '#', '@']), "url must have no query, fragment or password");
         must(feed.internal || feed.url.starts_with("https://"), "url must begin with https:// (or set internal = true)");
     }
@@ -146,6 +150,7 @@ pub const SAMPLE: &str = r#"# A watched folder: NAME.json is an order (it has `p
 # page_bytes = 64000000
 # poll = "30s"
 # back_off = "5m"
+# expect_within = "24h"   # silence longer than this is told to people; see [alerts]
 # internal = false        # true: plain http and private addresses are allowed
 # ignore_unknown = false
 "#;

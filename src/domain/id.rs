@@ -63,6 +63,8 @@ ids! {
     ReplyId,
     /// A program that is told of events.
     WebhookId,
+    /// Something people have to be told.
+    AlertId,
     /// One start of one process: the owner of its leases.
     ProcessId,
 }

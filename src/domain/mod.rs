@@ -5,6 +5,8 @@
 
 /// Direct addresses: `local@Health-Domain`.
 pub mod address;
+/// What people have to be told, and its life.
+pub mod alert;
 /// The shapes of codes that others assign.
 pub mod codes;
 /// The three axes of a delivery and the one function that moves them.

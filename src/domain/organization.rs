@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Currency, DirectAddress, Money, Npi,
+    alert::AlertRules,
     message::MessageRules,
     money,
     order::PostalAddress,
@@ -145,6 +146,9 @@ pub struct OrganizationFile {
     /// How what comes back is followed.
     #[serde(default)]
     pub tracking: TrackingRules,
+    /// Who is told when something is wrong.
+    #[serde(default)]
+    pub alerts: AlertRules,
     /// The organization's configured addresses.
     #[serde(default, rename = "target", skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<ConfiguredTarget>,
@@ -468,7 +472,7 @@ impl OrganizationFile {
         for (field, _) in waits.iter().filter(|(_, wait)| wait.0.is_zero()) {
             bad((*field).into(), "must be longer than nothing");
         }
-        for (field, problem) in self.trust.problems() {
+        for (field, problem) in self.trust.problems().into_iter().chain(self.alerts.problems()) {
             bad(field, problem);
         }
         for (i, peer) in self.peers.iter().enumerate() {
@@ -543,7 +547,7 @@ mod tests {
     use super::*;
 
     fn minimal() -> OrganizationFile {
-        toml::from_str("slug = \"north\"\nname = \"North\"").unwrap()
+        toml::from_str("slug = \"north\"\nname = \"North\"\n").unwrap()
     }
 
     #[test]

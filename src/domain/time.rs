@@ -114,6 +114,12 @@ impl Date {
     pub fn first_of_month(self) -> Self {
         Self(self.0.first_of_month())
     }
+
+    /// 0 on a Monday, 6 on a Sunday.
+    #[must_use]
+    pub fn days_after_monday(self) -> usize {
+        usize::try_from(self.0.weekday().to_monday_zero_offset()).unwrap_or(0)
+    }
 }
 
 impl FromStr for Date {

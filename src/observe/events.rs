@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::facts::{Configured, Door, Fact, Host, Lookup, Turned, Word};
 use crate::domain::{
     Reason,
+    alert::{AlertKind, Channel, Happened},
     delivery::{NoticeKind, State},
     id::{
-        BundleId, CertificateId, DeliveryId, InboundId, LetterId, OrderKey, OrgId, ParkedId, ProcessId, ReplyId, ResultId,
-        SnapshotId, WebhookId,
+        AlertId, BundleId, CertificateId, DeliveryId, InboundId, LetterId, OrderKey, OrgId, ParkedId, ProcessId, ReplyId,
+        ResultId, SnapshotId, WebhookId,
     },
     identity::Nearness,
     inbound::{NoticeVerdict, Way},
@@ -208,6 +209,14 @@ events! {
     ERROR WebhookOff = "webhook_off" { org: OrgId, webhook: WebhookId } by { because: OffBecause }
     /// A webhook was away for longer than events are kept: it has missed some.
     ERROR EventsMissed = "events_missed" { org: OrgId, webhook: WebhookId, count: u64 }
+    /// Something that people are told of began, got worse, is escalated or is over.
+    WARN AlertChanged = "alert_changed" { alert: AlertId, org: Option<OrgId> } by { kind: AlertKind, happened: Happened }
+    /// Somebody cares for an alert.
+    INFO AlertAcknowledged = "alert_acknowledged" { alert: AlertId }
+    /// People were told of alerts.
+    INFO AlertsTold = "alerts_told" { org: Option<OrgId>, tellings: usize } by { channel: Channel } timing { took }
+    /// People could not be told of alerts: it is kept and tried again.
+    ERROR AlertsNotTold = "alerts_not_told" { org: Option<OrgId>, tellings: usize, wait: Duration } by { channel: Channel }
 
     /// A directory was loaded.
     INFO DirectoryLoaded = "directory_loaded" { snapshot: SnapshotId, entries: usize }

@@ -7,10 +7,11 @@ use tracing::{Value, field::DisplayValue};
 
 use crate::domain::{
     Reason,
+    alert::{AlertKind, Channel, Happened, Severity},
     delivery::{Disposition, NoticeKind, State},
     id::{
-        BundleId, CertificateId, DeliveryId, IdentityId, InboundId, LedgerLineId, LetterId, NoticeId, OrderKey, OrgId, ParkedId,
-        ProcessId, ReplyId, ResultId, SiteId, SnapshotId, WebhookId,
+        AlertId, BundleId, CertificateId, DeliveryId, IdentityId, InboundId, LedgerLineId, LetterId, NoticeId, OrderKey, OrgId,
+        ParkedId, ProcessId, ReplyId, ResultId, SiteId, SnapshotId, WebhookId,
     },
     identity::Nearness,
     inbound::{NoticeVerdict, Verdict, Way},
@@ -79,6 +80,7 @@ macro_rules! counted {
 }
 
 opaque!(
+    AlertId,
     OrgId,
     WebhookId,
     SiteId,
@@ -98,6 +100,10 @@ opaque!(
     ReplyId
 );
 closed!(
+    AlertKind,
+    Channel,
+    Happened,
+    Severity,
     Nearness,
     NoticeVerdict,
     Verdict,

@@ -8,7 +8,10 @@ use std::{
 
 use serde::Serialize;
 
-use crate::domain::words;
+use crate::domain::{
+    alert::{AlertKind, Condition as Alarm},
+    words,
+};
 
 words! {
     /// A part of the process that can fail by itself.
@@ -46,6 +49,8 @@ pub struct Health(Arc<Mutex<Parts>>);
 struct Parts {
     stopping: bool,
     said: BTreeMap<Part, Said>,
+    /// What is wrong with which part of a subject, and why.
+    troubles: BTreeMap<(AlertKind, String), BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +84,42 @@ impl Health {
                 (said.at, said.good) = (Instant::now(), good);
             }
         });
+    }
+
+    /// Something outside this process fails it: people are told when it lasts. `which` tells several of one subject apart,
+    /// like the mailboxes of one relay. Neither may be about a patient.
+    pub fn trouble(&self, kind: AlertKind, subject: &str, which: &str, why: &str) {
+        self.with(|parts| {
+            let subject = parts.troubles.entry((kind, subject.to_owned())).or_default();
+            subject.insert(which.to_owned(), why.to_owned());
+        });
+    }
+
+    /// It does not fail any more, or is no longer this process's affair.
+    pub fn well(&self, kind: AlertKind, subject: &str, which: &str) {
+        self.with(|parts| {
+            let key = (kind, subject.to_owned());
+            if parts.troubles.get_mut(&key).is_some_and(|subject| subject.remove(which).is_some() && subject.is_empty()) {
+                parts.troubles.remove(&key);
+            }
+        });
+    }
+
+    /// What fails this process from outside, one for each subject.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<Alarm> {
+        self.with(|parts| {
+            let alarm = |((kind, subject), which): (&(AlertKind, String), &BTreeMap<String, String>)| {
+                let first = which.iter().next().map_or_else(String::new, |(which, why)| match which.as_str() {
+                    "" => why.clone(),
+                    which => format!("{which}: {why}"),
+                });
+                let others = which.len().saturating_sub(1);
+                let detail = if others == 0 { first } else { format!("{first} (and {others} more)") };
+                Alarm::new(*kind, subject, which.len() as u64, 0).saying(detail)
+            };
+            parts.troubles.iter().map(alarm).collect()
+        })
     }
 
     /// The process is shutting down: it wants no more work.
@@ -134,6 +175,21 @@ mod tests {
         assert!(health.report().ready, "a part this process does not have says nothing about it");
         health.say(Part::Store, false);
         assert_eq!(health.report().parts[&Part::Store], Condition::Failing);
+    }
+
+    #[test]
+    fn troubles_of_one_subject_are_one_and_end_with_the_last() {
+        let (health, kind) = (Health::default(), AlertKind::MailboxUnreachable);
+        health.trouble(kind, "hisp", "a@x.example", "no answer");
+        health.trouble(kind, "hisp", "b@x.example", "no answer");
+        health.trouble(kind, "hisp", "b@x.example", "wrong password");
+        let troubles = health.troubles();
+        assert_eq!((troubles.len(), troubles[0].value), (1, 2));
+        assert_eq!(troubles[0].detail, "a@x.example: no answer (and 1 more)");
+        health.well(kind, "hisp", "a@x.example");
+        assert_eq!(health.troubles()[0].detail, "b@x.example: wrong password");
+        health.well(kind, "hisp", "b@x.example");
+        assert!(health.troubles().is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
 use super::{events, facts::Word};
-use crate::domain::{delivery::State, report::ResultState};
+use crate::domain::{alert::AlertKind, delivery::State, report::ResultState};
 
 /// Upper bounds of the histograms' buckets: seconds, from a quick relay to a very patient one.
 const SECONDS: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0];
@@ -35,6 +35,8 @@ impl Metrics {
         events::describe();
         metrics::describe_gauge!("postern_deliveries", "Deliveries in each state that is not an end.");
         metrics::describe_gauge!("postern_results", "Results in each state that is not an end.");
+        metrics::describe_gauge!("postern_alerts_open", "Alerts that are open, of each kind.");
+        metrics::describe_gauge!("postern_alerts_untold", "Messages about alerts that have not reached anybody yet.");
         metrics::describe_gauge!(
             "postern_identity_days_left",
             "Days until the first of our own certificates ends without another in its place."
@@ -55,6 +57,16 @@ impl Metrics {
         self.0.run_upkeep();
         self.0.render()
     }
+}
+
+/// Says how many alerts are open, of each kind, also of those of which none is; and how much is still to be said.
+#[expect(clippy::cast_precision_loss, reason = "nobody reads 2^52 alerts")]
+pub fn alerts(open: &[(AlertKind, u64)], untold: u64) {
+    for kind in AlertKind::ALL {
+        let count = open.iter().find(|(of, _)| of == kind).map_or(0, |(_, count)| *count);
+        metrics::gauge!("postern_alerts_open", "kind" => kind.as_str()).set(count as f64);
+    }
+    metrics::gauge!("postern_alerts_untold").set(untold as f64);
 }
 
 /// Says how many days are left to the first of our own certificates that nothing replaces.

@@ -19,6 +19,8 @@ use crate::{
     trust::{Discovery, Inquirer},
 };
 
+/// Alerts: looking, and telling people.
+pub mod alerting;
 /// How long to wait before trying again.
 pub mod backoff;
 /// What is believed for a few seconds: organizations, keys, judged certificates.

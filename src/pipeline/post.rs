@@ -60,6 +60,11 @@ impl PostOffice {
         self.relays.iter().map(|(name, relay)| (name.clone(), relay.max_connections())).collect()
     }
 
+    /// Every relay.
+    pub(super) fn relays(&self) -> impl Iterator<Item = &Arc<Relay>> {
+        self.relays.values()
+    }
+
     /// The relay with this name.
     #[must_use]
     pub fn relay(&self, name: &str) -> Option<&Arc<Relay>> {

@@ -8,10 +8,11 @@ use std::{
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use super::{Gateway, delivering::unknown_wait};
+use super::{Gateway, alerting::machine, delivering::unknown_wait};
 use crate::{
     domain::{
         OrgScope,
+        alert::AlertKind,
         delivery::{Disposition, Effect, Event},
         organization::{Billable, SendMode},
     },
@@ -76,8 +77,15 @@ impl Gateway {
         let wall = self.store.now().await?;
         let clocks = watch.get_or_insert_with(|| ClockWatch::begin(wall, monotonic)).look(wall, monotonic);
         match clocks {
-            Clocks::Parted(apart) => events::ClockParted { apart }.emit(),
-            Clocks::Together => events::ClockTogether { process: self.process }.emit(),
+            Clocks::Parted(apart) => {
+                events::ClockParted { apart }.emit();
+                let why = format!("the clocks are {} seconds apart", apart.as_secs());
+                self.health.trouble(AlertKind::ClockJump, &machine(), "", &why);
+            }
+            Clocks::Together => {
+                events::ClockTogether { process: self.process }.emit();
+                self.health.well(AlertKind::ClockJump, &machine(), "");
+            }
             Clocks::Agree | Clocks::Apart => {}
         }
         // Mail first: it may hold the answer whose clock is about to run out.

@@ -56,6 +56,11 @@ impl Breaker {
         }
     }
 
+    /// Whether it was tried in vain so often that it is left alone, and nobody has got through since.
+    pub(super) fn is_open(&self) -> bool {
+        self.state().open_until.is_some()
+    }
+
     /// Permission to try, or how long to stay away.
     pub(super) fn attempt(&self) -> Result<Attempt<'_>, Duration> {
         let wait = self.closed_for();

@@ -130,6 +130,16 @@ impl Relay {
         self.breaker.closed_for()
     }
 
+    /// Why the relay or one of its logins is left alone, and nobody has got through since; `None` when all is well.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&'static str> {
+        if self.breaker.is_open() {
+            return Some("it cannot be reached");
+        }
+        let logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        logins.values().any(|login| login.is_open()).then_some("it refuses a login")
+    }
+
     /// Hands over one message. `on_wire` is asked once, after the recipient was accepted and before DATA; it makes the
     /// start durable. Dropping the future closes the connection; the outcome is unknown if `on_wire` had said go.
     pub async fn send<Asking>(&self, job: &Job<'_>, login: Login<'_>, on_wire: impl FnOnce() -> Asking) -> Outcome

@@ -15,7 +15,7 @@ use super::{Intake, Refusal, Sender, SourceError, held::held, wire, wire::Unknow
 use crate::{
     config::source::Feed as Settings,
     crypto::{Hex, draw, sha256},
-    domain::OrgId,
+    domain::{OrgId, alert::AlertKind},
     net::{
         backoff::Backoff,
         fetch::{FetchError, FetchRules, Fetched, Fetcher},
@@ -104,12 +104,17 @@ impl Feed {
             let wait = match pulled {
                 Ok(pulled) => {
                     backoff.reset();
+                    health.well(AlertKind::SourceUnavailable, &name, "");
                     if pulled.more { Duration::ZERO } else { self.settings.poll.0 }
                 }
-                Err(SourceError::TakenOver) => self.settings.poll.0,
+                Err(SourceError::TakenOver) => {
+                    health.well(AlertKind::SourceUnavailable, &name, "");
+                    self.settings.poll.0
+                }
                 Err(error) => {
                     let wait = backoff.next(draw());
                     FeedUnavailable { feed: Configured(&name), wait }.emit();
+                    health.trouble(AlertKind::SourceUnavailable, &name, "", "the feed does not answer as it should");
                     tracing::warn!(feed = %name, error = chain(&error), "the feed is asked again later");
                     wait
                 }

@@ -26,7 +26,7 @@ use crate::{
     config::source::Folder as Settings,
     crypto::draw,
     crypto::keys::aad,
-    domain::OrgId,
+    domain::{OrgId, alert::AlertKind},
     net::backoff::Backoff,
     observe::{
         chain,
@@ -103,14 +103,17 @@ impl Folder {
             let wait = match turn {
                 Ok(sweep) => {
                     backoff.reset();
+                    health.well(AlertKind::SourceUnavailable, &name, "");
                     if sweep.more { Duration::ZERO } else { self.settings.poll.0 }
                 }
                 Err(SourceError::TakenOver) => {
                     tracing::warn!(folder = %name, "another process has taken the folder over");
+                    health.well(AlertKind::SourceUnavailable, &name, "");
                     self.settings.poll.0
                 }
                 Err(error) => {
                     FolderUnavailable { folder: Configured(&name) }.emit();
+                    health.trouble(AlertKind::SourceUnavailable, &name, "", "the folder cannot be read or written");
                     tracing::error!(folder = %name, error = chain(&error), "the watched folder is looked at again later");
                     backoff.next(draw())
                 }

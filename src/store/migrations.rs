@@ -32,6 +32,7 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
     ),
     (5, "tracking", include_str!("migrations/sqlite/0005_tracking.sql"), include_str!("migrations/postgres/0005_tracking.sql")),
     (8, "events", include_str!("migrations/sqlite/0008_events.sql"), include_str!("migrations/postgres/0008_events.sql")),
+    (9, "alerts", include_str!("migrations/sqlite/0009_alerts.sql"), include_str!("migrations/postgres/0009_alerts.sql")),
 ];
 
 /// How many there are.

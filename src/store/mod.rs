@@ -67,6 +67,8 @@ macro_rules! insist {
     }};
 }
 
+/// Alerts, what is still to be said about them, and to whom.
+pub mod alert;
 /// Data keys of organizations, and sealing with them.
 pub mod at_rest;
 /// PDFs.
@@ -93,6 +95,8 @@ pub mod event;
 pub mod fallback;
 /// Where a feed stands, and what could not be taken from it.
 pub mod feed;
+/// What is measured for alerts.
+pub mod gauge;
 /// How recipient domains answer.
 pub mod habit;
 /// Generations of our own certificates and keys.

@@ -22,7 +22,7 @@ use crate::{
     },
     domain::DirectAddress,
     net::tls::{ClientFiles, ClientTls, TlsError},
-    observe::chain,
+    observe::{chain, health::Health},
     store::{StoreError, lease::Lease},
 };
 
@@ -88,6 +88,7 @@ pub enum ImapError {
 pub struct Mailboxes {
     server: Arc<Server>,
     arrivals: Arrivals,
+    health: Health,
 }
 
 /// Where they are and how one gets there.
@@ -113,7 +114,17 @@ impl Mailboxes {
             Some(auth) => Some((auth.user.clone(), auth.password().map_err(ImapError::Password)?)),
             None => None,
         };
-        Ok(Some(Self { server: Arc::new(Server { relay: relay.name.clone(), settings, tls, shared }), arrivals }))
+        Ok(Some(Self {
+            server: Arc::new(Server { relay: relay.name.clone(), settings, tls, shared }),
+            arrivals,
+            health: Health::default(),
+        }))
+    }
+
+    /// With somebody to tell when one cannot be looked into.
+    #[must_use]
+    pub fn telling(self, health: Health) -> Self {
+        Self { health, ..self }
     }
 
     /// Watches every mailbox until `stop`. Which those are is asked again and again.
@@ -135,7 +146,8 @@ impl Mailboxes {
                         watched.entry(mailbox.clone()).or_insert_with(|| {
                             let ends = stop.child_token();
                             let (server, arrivals) = (Arc::clone(&self.server), self.arrivals.clone());
-                            watches.spawn(Watch::new(server, arrivals, mailbox, lease).run(ends.clone()));
+                            let watch = Watch::new(server, arrivals, mailbox, lease, self.health.clone());
+                            watches.spawn(watch.run(ends.clone()));
                             ends
                         });
                     }

@@ -207,6 +207,7 @@ async fn feed(counter: &Counter, page: Vec<u8>) -> Feed {
         batch: 100,
         page_bytes: 64_000_000,
         poll: Span::seconds(1),
+        expect_within: None,
         back_off: Span::seconds(1),
         internal: true,
         ignore_unknown: false,

@@ -4,11 +4,37 @@
 
 use std::{env, fmt::Write as _, fs, path::Path};
 
-use postern::domain::failure::{Class, Reason};
+use postern::domain::{
+    alert::AlertKind,
+    failure::{Class, Reason},
+};
 
 #[test]
 fn the_page_of_reasons_says_what_the_code_says() {
     same_as("docs/reasons.md", &reasons());
+}
+
+#[test]
+fn the_table_of_alerts_in_the_operators_guide_says_what_the_code_says() {
+    const BEGIN: &str = "<!-- alerts: generated from src/domain/alert/kind.rs -->\n";
+    const END: &str = "<!-- end of alerts -->\n";
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md")).expect("the guide");
+    let (before, rest) = page.split_once(BEGIN).expect("the beginning of the table");
+    let (_, after) = rest.split_once(END).expect("the end of the table");
+    same_as("docs/operating.md", &format!("{before}{BEGIN}{}{END}{after}", alerts()));
+}
+
+/// The table of alerts, from `domain::alert`.
+fn alerts() -> String {
+    let mut table =
+        String::from("| alert | how grave | to organizations | meaning | what to do |\n| --- | --- | --- | --- | --- |\n");
+    for kind in AlertKind::ALL {
+        let organizations = if kind.concerns_organization() { "yes" } else { "" };
+        let (meaning, remedy) = (cell(kind.meaning()), cell(kind.remedy()));
+        writeln!(table, "| `{kind}` | {} | {organizations} | {meaning} | {remedy} |", kind.severity())
+            .expect("a string takes everything");
+    }
+    table
 }
 
 /// `docs/reasons.md`, from the table in `domain::failure`.

@@ -24,6 +24,7 @@ mod seal;
 mod send;
 #[macro_use]
 mod store;
+mod alerts;
 mod events;
 mod support;
 mod track;

@@ -23,6 +23,7 @@ use crate::{
     crypto::draw,
     domain::{
         DirectAddress,
+        alert::AlertKind,
         inbound::{Channel, Way},
     },
     net::backoff::Backoff,
@@ -31,6 +32,7 @@ use crate::{
         events::{MailTooLarge, MailboxAvailable, MailboxUnavailable},
         facts::Configured,
         failpoint,
+        health::Health,
     },
     store::lease::Lease,
     track::arrivals::{Arrival, Arrivals, Mailbox},
@@ -50,14 +52,15 @@ pub(super) struct Watch {
     /// Its name among the periodic tasks, and that of its cursor.
     task: String,
     failing: AtomicBool,
+    health: Health,
     /// Messages that were reported as too large.
     reported: Mutex<BTreeSet<u32>>,
 }
 
 impl Watch {
-    pub(super) fn new(server: Arc<Server>, arrivals: Arrivals, mailbox: Mailbox, lease: Lease) -> Self {
+    pub(super) fn new(server: Arc<Server>, arrivals: Arrivals, mailbox: Mailbox, lease: Lease, health: Health) -> Self {
         let task = format!("imap:{}:{}", server.relay, mailbox.key());
-        Self { server, arrivals, mailbox, lease, task, failing: AtomicBool::new(false), reported: Mutex::default() }
+        Self { server, arrivals, mailbox, lease, task, failing: AtomicBool::new(false), health, reported: Mutex::default() }
     }
 
     /// Watches until `stop`. One process at a time does; the others ask now and then whether it still does.
@@ -65,7 +68,11 @@ impl Watch {
         let mut backoff = Backoff::new(Duration::from_secs(5), LONGEST_WAIT);
         while !stop.is_cancelled() {
             let wait = match self.arrivals.store().take_task(&self.task, &self.lease).await {
-                Ok(false) => self.lease.length,
+                Ok(false) => {
+                    // Another process tells how it is.
+                    self.health.well(AlertKind::MailboxUnreachable, &self.server.relay, &self.mailbox.key());
+                    self.lease.length
+                }
                 Ok(true) => {
                     let watched = tokio::select! {
                         watched = self.watch(&mut backoff) => watched,
@@ -81,6 +88,7 @@ impl Watch {
                 () = sleep(wait) => {}
             }
         }
+        self.health.well(AlertKind::MailboxUnreachable, &self.server.relay, &self.mailbox.key());
         if let Err(error) = self.arrivals.store().give_back_task(&self.task, &self.lease).await {
             tracing::debug!(%error, "the mailbox's lease runs out by itself");
         }
@@ -92,6 +100,7 @@ impl Watch {
         if !self.failing.swap(true, Ordering::Relaxed) {
             MailboxUnavailable { relay: Configured(&self.server.relay), wait }.emit();
         }
+        self.health.trouble(AlertKind::MailboxUnreachable, &self.server.relay, &self.mailbox.key(), &error.to_string());
         tracing::warn!(relay = self.server.relay, error = chain(error), "a mailbox is tried again later");
         wait
     }
@@ -99,6 +108,7 @@ impl Watch {
     async fn watch(&self, backoff: &mut Backoff) -> Result<(), ImapError> {
         let (user, password) = self.login().await?;
         let mut open = Open::new(&self.server, &user, password.expose_secret()).await?;
+        self.health.well(AlertKind::MailboxUnreachable, &self.server.relay, &self.mailbox.key());
         if self.failing.swap(false, Ordering::Relaxed) {
             MailboxAvailable { relay: Configured(&self.server.relay) }.emit();
         }

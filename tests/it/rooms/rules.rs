@@ -56,7 +56,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("openssl_sys", &["seal"]),
     ("foreign_types", &["seal"]),
     ("cryptoki", &["crypto"]),
-    ("askama", &["web", "seal", "bill", "cli"]),
+    ("askama", &["web", "seal", "bill", "cli", "pipeline"]),
 ];
 
 /// The only file with `unsafe` in it.

@@ -45,7 +45,7 @@ pub(crate) struct Postfix {
     pub(crate) client: (PathBuf, PathBuf),
 }
 
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
