@@ -78,7 +78,6 @@ fn on(mut alert: Alert, condition: &Condition, pace: &Pace, now: Timestamp) -> (
             alert.told_level = condition.level;
             Some(Happened::Opened)
         }
-        None => None,
         // A level that falls and rises again is not told twice.
         Some(_) if condition.level > alert.told_level => {
             alert.told_level = condition.level;
@@ -89,7 +88,8 @@ fn on(mut alert: Alert, condition: &Condition, pace: &Pace, now: Timestamp) -> (
             alert.escalated_at = late.then_some(now);
             late.then_some(Happened::Escalated)
         }
-        Some(_) => None,
+        // Not long enough yet, or nothing new.
+        None | Some(_) => None,
     };
     (Some(alert), happened)
 }

@@ -169,6 +169,7 @@ impl Alerting {
                 conditions.push(condition.of(bundle.org));
             }
         }
+        // Endpoints that were switched off belong here, as AlertKind::WebhookDisabled of their organization.
         if let Some(snapshot) = store.active_snapshot().await? {
             let (age, limit) = (now.since(snapshot.loaded_at), self.rules.directory_age.0);
             if age > limit {

@@ -72,7 +72,7 @@ struct Line {
 struct Remedy {
     kind: AlertKind,
     meaning: &'static str,
-    remedy: &'static str,
+    to_do: &'static str,
 }
 
 /// What is said about one alert when several things are: it is over, whatever went before; else the worst.
@@ -133,7 +133,7 @@ impl Material<'_> {
         let text = Text {
             opening: format!("Alerts of {} at {}: {counts}.", self.name, self.now.utc().plain()),
             sections: sections.collect(),
-            remedies: to_do.into_iter().map(|kind| Remedy { kind, meaning: kind.meaning(), remedy: kind.remedy() }).collect(),
+            remedies: to_do.into_iter().map(|kind| Remedy { kind, meaning: kind.meaning(), to_do: kind.remedy() }).collect(),
             closing: "postern alerts list shows what is open; postern alerts ack ID says that you care.\nNothing here is about a patient.",
         };
         Some(Message {
