@@ -63,7 +63,7 @@ pub enum FetchError {
     #[error("the URL {0}")]
     Url(&'static str),
     /// The host's addresses are all ours.
-    #[error("{0} is in a private network and allow_private is off")]
+    #[error("{0} is in a private network that may not be asked")]
     Private(String),
     /// The body is larger than allowed.
     #[error("{host} answered with more than {limit} bytes")]

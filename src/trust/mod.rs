@@ -9,6 +9,8 @@ pub mod authority;
 pub mod bundle;
 /// A certificate that was read, and one that was checked for sealing.
 pub mod certificate;
+/// Every check by itself, for people.
+pub mod checklist;
 /// What can be told from one certificate alone.
 pub mod checks;
 /// A certificate in words.
@@ -32,6 +34,7 @@ mod sealable;
 mod signed;
 
 pub use certificate::Certificate;
+pub use checklist::checklist;
 pub use discovery::Discovery;
 pub use error::TrustError;
 pub use inquiry::{Gathered, Inquirer};

@@ -18,6 +18,8 @@ mod places;
 mod serve;
 /// Health and metrics.
 mod status;
+/// Turns at what asks others.
+mod turns;
 /// Reading what was uploaded.
 mod upload;
 
@@ -37,6 +39,7 @@ pub use serve::serve;
 use crate::{
     config::web::WebSection,
     observe::{health::Health, metrics::Metrics},
+    pipeline::probing::Prober,
     source::Intake,
 };
 
@@ -52,6 +55,8 @@ pub struct Web {
     settings: WebSection,
     places: Arc<places::Places>,
     gauge: Arc<status::Gauge>,
+    prober: Option<Prober>,
+    turns: Arc<turns::Turns>,
 }
 
 impl Web {
@@ -59,7 +64,14 @@ impl Web {
     #[must_use]
     pub fn new(settings: &WebSection, intake: Intake, health: Health, metrics: Option<Metrics>) -> Self {
         let places = Arc::new(places::Places::new(settings));
-        Self { intake, health, metrics, settings: settings.clone(), places, gauge: Arc::default() }
+        let turns = Arc::new(turns::Turns::new(settings));
+        Self { intake, health, metrics, settings: settings.clone(), places, gauge: Arc::default(), prober: None, turns }
+    }
+
+    /// The same, with somebody who answers probes.
+    #[must_use]
+    pub fn probing(self, prober: Prober) -> Self {
+        Self { prober: Some(prober), ..self }
     }
 }
 
@@ -70,6 +82,7 @@ pub fn app(web: Web) -> Router {
         .route("/v1/orders", post(api::orders::submit))
         .route("/v1/results", post(api::results::submit))
         .route("/v1/results/{id}", get(api::results::show))
+        .route("/v1/probe/{address}", get(api::probe::show))
         .route("/healthz", get(status::alive))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(status::metrics))

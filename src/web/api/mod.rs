@@ -2,6 +2,8 @@
 
 /// `/v1/orders`.
 pub mod orders;
+/// `/v1/probe`.
+pub mod probe;
 /// `/v1/results`.
 pub mod results;
 

@@ -5,6 +5,7 @@ pub(crate) mod world;
 
 mod agreement;
 mod answers;
+mod doctor;
 mod hostile;
 mod issuers;
 mod lists;
