@@ -250,7 +250,10 @@ impl Gateway {
     }
 
     /// A certificate of the recipient that is valid, trusted, not revoked and bound to the address at this moment.
-    pub(super) async fn recipient(&self, org: OrgId, address: &DirectAddress) -> Result<Arc<Trusted>, TrustError> {
+    ///
+    /// # Errors
+    /// Why there is none to believe.
+    pub async fn recipient(&self, org: OrgId, address: &DirectAddress) -> Result<Arc<Trusted>, TrustError> {
         let trusted = self.believed_now(org, address).await?;
         if !trusted.unchecked().is_empty() {
             events::RevocationUnchecked { org }.emit();

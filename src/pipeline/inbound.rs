@@ -380,7 +380,9 @@ impl Gateway {
                     self.forget_recipient(&address).await;
                 }
             }
-            Err(error) => tracing::warn!(%delivery, error = chain(&error), "what was found for a recipient could not be forgotten"),
+            Err(error) => {
+                tracing::warn!(%delivery, error = chain(&error), "what was found for a recipient could not be forgotten")
+            }
         }
     }
 

@@ -26,6 +26,8 @@ pub mod inquiry;
 pub mod path;
 /// Where a certificate says that more can be learnt.
 pub mod pointers;
+/// RSASSA-PSS: which parameters count.
+pub mod pss;
 /// Being found: DNS records and LDAP entries of our own certificates.
 pub mod publish;
 /// Revocation lists and OCSP answers: which of them count, and what they say.

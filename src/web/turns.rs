@@ -95,12 +95,8 @@ mod tests {
     use super::*;
 
     fn turns(each: usize, per_minute: u32) -> Turns {
-        let settings = WebSection {
-            probes: 3,
-            probes_per_organization: each,
-            probes_per_minute: per_minute,
-            ..WebSection::default()
-        };
+        let settings =
+            WebSection { probes: 3, probes_per_organization: each, probes_per_minute: per_minute, ..WebSection::default() };
         Turns::new(&settings)
     }
 

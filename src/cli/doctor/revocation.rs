@@ -16,14 +16,13 @@ use crate::{
     },
     domain::{DirectAddress, OrgScope, Timestamp, organization::SendMode, statement::StatementKind},
     store::{Store, StoreError, bundle::Bundle, organization::Organization, trust::AnchorUse},
-    trust::{
-        Anchors, Certificate, Inquirer, Policy, Revocation, Sourceless, TrustError, believe, pointers::Pointers,
-    },
+    trust::{Anchors, Certificate, Inquirer, Policy, Revocation, Sourceless, TrustError, believe, pointers::Pointers},
 };
 
 const REACH: &str = "see that this machine reaches the place over http (a proxy is not used), or tell the authority that it does not \
                      answer; for an authority of your own, name its network in allow of [revocation]";
-const OURS_REVOKED: &str = "others refuse what is signed with it: import the next certificate with postern trust identities import";
+const OURS_REVOKED: &str =
+    "others refuse what is signed with it: import the next certificate with postern trust identities import";
 const ANCHOR_REVOKED: &str = "ask whoever gave it to you; remove it with postern trust anchors remove";
 const CHAIN: &str = "put the certificates of its issuers behind it in the file, or import them as intermediates, so that others and this \
                      test can follow its path";
@@ -177,7 +176,9 @@ async fn ask(inquirer: &Inquirer, certificate: &Certificate, above: &[Certificat
         }
         Ok((_, cleared)) => Asked::Good(format!("is not revoked; what its issuer says holds until {}", cleared.until)),
         Err(TrustError::Revoked { .. }) => Asked::Revoked,
-        Err(error @ (TrustError::RevocationUnknown { .. } | TrustError::Unavailable(_))) => Asked::Unknown(clean(&error.to_string())),
+        Err(error @ (TrustError::RevocationUnknown { .. } | TrustError::Unavailable(_))) => {
+            Asked::Unknown(clean(&error.to_string()))
+        }
         // Dates and keys have findings of their own.
         Err(_) => Asked::NoPath,
     }
@@ -190,8 +191,7 @@ async fn lists(store: &Store, now: Timestamp) -> Vec<Finding> {
         Ok(all) => all,
         Err(error) => return vec![Finding::bad(what, error, "see that the database answers")],
     };
-    let used: Vec<_> =
-        all.iter().filter(|one| one.key.kind == StatementKind::List && now.since(one.used_at) < IN_USE).collect();
+    let used: Vec<_> = all.iter().filter(|one| one.key.kind == StatementKind::List && now.since(one.used_at) < IN_USE).collect();
     let missing: Vec<_> = used.iter().filter(|one| state(one, now) != CURRENT).collect();
     if missing.is_empty() {
         return vec![Finding::good(what, format!("{} of {} are current", used.len(), used.len()))];

@@ -44,13 +44,8 @@ pub(super) fn page(probed: &Probed) -> String {
             let _ = writeln!(page, "It can be sent to, with the certificate from: {place}.");
         }
         Outcome::Refused { reason, why, remedy } => {
-            let _ = writeln!(
-                page,
-                "It cannot be sent to now ({}): {}.\nWhat to do: {}.",
-                clean(reason),
-                clean(why),
-                clean(remedy)
-            );
+            let _ =
+                writeln!(page, "It cannot be sent to now ({}): {}.\nWhat to do: {}.", clean(reason), clean(why), clean(remedy));
         }
     }
     page

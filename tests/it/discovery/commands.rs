@@ -222,7 +222,9 @@ async fn one_organization_cannot_make_us_hammer_name_servers() {
     let served = answers.iter().filter(|(status, ..)| *status == 200).count();
     // The default share of a minute, and what has come back by then.
     assert!((4..=40).contains(&served), "{served}");
-    assert!(answers.iter().filter(|(status, ..)| *status != 200).all(|refused| *refused == (429, true, "too_many_probes".into())));
+    assert!(
+        answers.iter().filter(|(status, ..)| *status != 200).all(|refused| *refused == (429, true, "too_many_probes".into()))
+    );
     assert!(bind.log().matches("IN CERT").count() <= 40 * 4, "{}", bind.log().matches("IN CERT").count());
     assert_eq!(asks(&south, 1).await.0, 200, "the others do not notice");
 }

@@ -301,7 +301,8 @@ async fn a_gateway_sends_with_a_key_on_a_token_and_openssl_verifies_what_arrives
     token(&dir, &[("results", &own)]);
     std::fs::write(dir.join("own.pem"), own.certificate.pem().unwrap()).unwrap();
     let configured = String::from_utf8(read("postern.toml")).unwrap();
-    std::fs::write(dir.join("postern.toml"), format!("{configured}[token]\nmodule = \"{MODULE}\"\npin_file = \"pin\"\n")).unwrap();
+    std::fs::write(dir.join("postern.toml"), format!("{configured}[token]\nmodule = \"{MODULE}\"\npin_file = \"pin\"\n"))
+        .unwrap();
     installation.variables.push(("SOFTHSM2_CONF".into(), dir.join("softhsm2.conf").display().to_string()));
     let uri = "pkcs11:token=Postern;object=results";
     let import = ["trust", "identities", "import", "--organization", "north", "--address", address.as_str()];

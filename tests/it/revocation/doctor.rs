@@ -22,7 +22,10 @@ async fn the_doctor_says_of_each_certificate_of_ours_and_each_anchor_whether_its
     let unknown = Authority::new("Unknown", KeyKind::P256, now.minus(DAY), now.plus(DAY * 400)).unwrap();
     let issuer = Issuer::start().await;
     let world = World::with("slug = \"north\"\nname = \"North\"\n");
-    world.write("postern.toml", "[discovery]\ndns = false\nldap = false\n[revocation]\nallow = [\"127.0.0.0/8\"]\npatience = \"3s\"\n");
+    world.write(
+        "postern.toml",
+        "[discovery]\ndns = false\nldap = false\n[revocation]\nallow = [\"127.0.0.0/8\"]\npatience = \"3s\"\n",
+    );
     for authority in [&root, &ending] {
         let file = world.write("ca.der", authority.certificate().der());
         world.good(&["trust", "anchors", "import", "--organization", "north", &file]);
@@ -57,7 +60,8 @@ async fn the_doctor_says_of_each_certificate_of_ours_and_each_anchor_whether_its
     let ran = world.run(&["doctor", "--json"]);
     let all: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
     let says = |what: &str| {
-        let found = all.iter().find(|one| one["what"].as_str().unwrap().contains(what)).unwrap_or_else(|| panic!("{what}: {all:#?}"));
+        let found =
+            all.iter().find(|one| one["what"].as_str().unwrap().contains(what)).unwrap_or_else(|| panic!("{what}: {all:#?}"));
         let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
         (text("verdict"), text("says"), text("fix"))
     };

@@ -1,5 +1,6 @@
 //! Asking issuers: lists, answers and missing issuers from real HTTP servers, and OpenSSL as the independent judge.
 
+pub(crate) mod guarded;
 pub(crate) mod issuer;
 pub(crate) mod world;
 

@@ -49,7 +49,8 @@ impl Tracking<'_> {
         );
         write("wrapped.eml", inner.as_bytes());
         if peer.signed {
-            let sign = "cms -sign -in wrapped.eml -crlfeol -md sha256 -nosmimecap -signer sender.pem -inkey sender.key -out signed.eml";
+            let sign =
+                "cms -sign -in wrapped.eml -crlfeol -md sha256 -nosmimecap -signer sender.pem -inkey sender.key -out signed.eml";
             openssl(dir.path(), sign);
         } else {
             write("signed.eml", inner.as_bytes());
