@@ -111,9 +111,9 @@ fn sent_to(world: &World, what: &str, url: &str) -> Certificate {
 async fn no_certificate_leads_us_into_our_own_network_however_the_address_is_written() {
     let trap = Trap::set().await;
     for what in ["list", "answer", "issuer"] {
+        // Each has a name of its own, so none is left alone because of another.
+        let world = World::with(nobody_allowed()).await;
         for place in INSIDE.iter().chain(&OTHER_SCHEMES) {
-            // A world for each: a server that failed is left alone for a while.
-            let world = World::with(nobody_allowed()).await;
             let url = trap.url(place);
             let error = world.choose(&[&sent_to(&world, what, &url)]).await.unwrap_err();
             let wanted = if what == "issuer" { Reason::Untrusted } else { Reason::TrustUnavailable };
