@@ -2,6 +2,8 @@
 
 /// Our own certificates, the token, the bundles.
 mod keys;
+/// What issuers publish, and how old what we go by is.
+mod revocation;
 /// Whether others find our certificates.
 mod stranger;
 
@@ -96,6 +98,7 @@ async fn examine(context: &Context) -> Vec<Finding> {
     let url = &config.store.url;
     if reach::is_current(url.sqlite_file().as_deref(), url.expose()).await {
         findings.extend(stranger::findings(context).await);
+        findings.extend(revocation::findings(context).await);
     }
 
     let data = [Some(config.blobs.folder.clone()), config.store.url.sqlite_file().and_then(|f| f.parent().map(Path::to_owned))];

@@ -15,6 +15,8 @@ mod demo;
 mod directory;
 /// `postern doctor`.
 mod doctor;
+/// One request to a running gateway.
+mod exchange;
 /// How long a certificate is still good.
 mod expiry;
 /// `postern explain`.

@@ -1,8 +1,5 @@
 //! `postern order submit` and `postern result submit`: the API from the shell.
 
-/// One request and its answer.
-mod exchange;
-
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -12,11 +9,11 @@ use serde_json::{Map, Value};
 use super::{
     Exit, block_on,
     context::{Gateway, Output},
+    exchange::{Answer, post_form, post_json},
     print, read, say,
     table::{Rows, clean, print_json},
 };
 use crate::domain::report::ResultStatus;
-use exchange::{Answer, post_form, post_json};
 
 /// Orders: submit one to a running gateway
 #[derive(Debug, Args)]

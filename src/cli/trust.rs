@@ -13,7 +13,7 @@ mod peers;
 /// What to put into DNS or LDAP.
 mod publish;
 /// What issuers published.
-mod revocation;
+pub(super) mod revocation;
 /// Lists and removal.
 mod shelf;
 

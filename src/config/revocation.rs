@@ -1,7 +1,7 @@
 //! `[revocation]`: what issuers publish about their certificates, and how it is fetched.
 
 use super::section::section;
-use crate::domain::time::Span;
+use crate::domain::{Network, time::Span};
 
 section! {
     /// Revocation lists, OCSP answers and issuers' certificates: fetched from where certificates say, over http or https.
@@ -19,7 +19,8 @@ section! {
         retry_after: Span = Span::seconds(60),
         /// Largest list taken, in bytes.
         list_bytes: usize = 16_777_216,
-        /// Whether servers in private networks may be asked: for an authority of your own.
-        allow_private: bool = false,
+        /// Networks of ours that certificates may send us to, like `10.1.0.0/16`: for an authority of your own. All other
+        /// private addresses are refused, as in `[discovery]`.
+        allow: Vec<Network> = Vec::new(),
     }
 }

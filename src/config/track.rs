@@ -12,6 +12,9 @@ section! {
         batch: usize = 32,
         /// How long the octets of a message that came in are kept once it is dealt with. What it said stays.
         keep_mail: Span = Span::seconds(90 * 24 * 3600),
+        /// How long a certificate of ours whose time is over still opens what is sealed to it: mail that was under way, and
+        /// peers that have not found the next one yet. What comes later is refused like any other that cannot be opened.
+        open_after_end: Span = Span::seconds(30 * 24 * 3600),
         /// How long the notices that we owe others are tried.
         reply_for: Span = Span::seconds(24 * 3600),
     }

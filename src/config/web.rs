@@ -29,6 +29,12 @@ section! {
         uploads: usize = 64,
         /// Most uploads of one organization at the same time; what comes beyond is told to come again (429).
         uploads_per_organization: usize = 16,
+        /// Most probes of addresses at the same time.
+        probes: usize = 16,
+        /// Most probes of one organization at the same time; what comes beyond waits a moment, then is told to come again (429).
+        probes_per_organization: usize = 4,
+        /// Most probes of one organization in a minute: each may ask name servers, directories and issuers of others.
+        probes_per_minute: u32 = 30,
         /// Most octets of uploads held in memory at the same time.
         upload_memory: usize = 256_000_000,
         /// The same for one organization.
@@ -48,6 +54,9 @@ impl WebSection {
         must(self.connections > 0, "connections must be at least 1");
         must(self.uploads_per_organization > 0, "uploads_per_organization must be at least 1");
         must(self.uploads_per_organization <= self.uploads, "uploads_per_organization must not be more than web.uploads");
+        must(self.probes_per_organization > 0, "probes_per_organization must be at least 1");
+        must(self.probes_per_organization <= self.probes, "probes_per_organization must not be more than web.probes");
+        must(self.probes_per_minute > 0, "probes_per_minute must be at least 1");
         must(
             self.body_bytes <= self.upload_memory_per_organization,
             "upload_memory_per_organization must have room for web.body_bytes",

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use reqwest::{
     Certificate, Client, Method, Url,
     dns::{Addrs, Name, Resolve, Resolving},
@@ -67,7 +68,7 @@ pub enum FetchError {
     #[error("the URL {0}")]
     Url(&'static str),
     /// The host's addresses are all ours.
-    #[error("{0} is in a private network and allow_private is off")]
+    #[error("{0} is in a private network that may not be asked")]
     Private(String),
     /// The body is larger than allowed.
     #[error("{host} answered with more than {limit} bytes")]
@@ -128,6 +129,10 @@ pub struct Fetcher {
 impl Fetcher {
     /// Puts the rules in force.
     pub fn new(rules: FetchRules) -> Result<Self, FetchError> {
+        Self::asking(rules, Arc::new(of_this_machine))
+    }
+
+    fn asking(rules: FetchRules, look: Arc<LookUp>) -> Result<Self, FetchError> {
         let mut builder = Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
@@ -135,7 +140,7 @@ impl Fetcher {
             .timeout(rules.timeout)
             .tls_version_min(tls::Version::TLS_1_2)
             .user_agent(concat!("postern/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(Checked { allow_private: rules.allow_private, guard: rules.guard.clone() }));
+            .dns_resolver(Arc::new(Checked { allow_private: rules.allow_private, guard: rules.guard.clone(), look }));
         if let Some(path) = &rules.ca_file {
             let set_up = |error: &dyn std::fmt::Display| FetchError::SetUp(format!("{}: {error}", path.display()));
             let pem = std::fs::read(path).map_err(|e| set_up(&e))?;
@@ -228,6 +233,15 @@ impl Fetcher {
 struct Checked {
     allow_private: bool,
     guard: Guard,
+    look: Arc<LookUp>,
+}
+
+/// The addresses of a name.
+type LookUp = dyn Fn(String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> + Send + Sync;
+
+/// As this machine knows them.
+fn of_this_machine(name: String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
+    Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
 }
 
 /// The mark of an address the rules forbid.
@@ -249,8 +263,9 @@ fn blocked(error: &reqwest::Error) -> bool {
 impl Resolve for Checked {
     fn resolve(&self, name: Name) -> Resolving {
         let (allow_private, guard) = (self.allow_private, self.guard.clone());
+        let looking = (self.look)(name.as_str().to_owned());
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found = looking.await?;
             let allowed: Vec<SocketAddr> = found.into_iter().filter(|a| allow_private || guard.permits(a.ip())).collect();
             if allowed.is_empty() {
                 return Err(Blocked.into());
@@ -297,6 +312,38 @@ mod tests {
         }
         let open = Fetcher::new(rules(true)).unwrap();
         assert_eq!(open.get(&format!("http://localhost:{port}/"), &[]).await.unwrap().body, b"hi");
+    }
+
+    /// DNS rebinding: the name answers with an address that may be connected to, and with another one when it is asked again.
+    #[tokio::test]
+    async fn the_address_that_was_checked_is_the_one_connected_to_and_each_look_up_is_checked() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let good = server(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi").await;
+        // On the same port of another address, of which the rules know nothing.
+        let trap = TcpListener::bind(("127.0.0.2", good)).await.unwrap();
+        let looked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&looked);
+        let look = move |_| -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
+            let answers: &[&str] = match counted.fetch_add(1, Ordering::SeqCst) {
+                0 => &["127.0.0.1:0"],
+                1 => &["127.0.0.2:0"],
+                // Mixed, the private one first.
+                2 => &["127.0.0.2:0", "[::ffff:127.0.0.2]:0", "127.0.0.1:0"],
+                _ => &[],
+            };
+            let answers = answers.iter().map(|text| text.parse().unwrap()).collect();
+            Box::pin(async move { Ok(answers) })
+        };
+        let guard = Guard::allowing(vec!["127.0.0.1/32".parse().unwrap()]);
+        let fetcher = Fetcher::asking(FetchRules { guard, ..rules(false) }, Arc::new(look)).unwrap();
+        let url = format!("http://crl.example:{good}/");
+        assert_eq!(fetcher.get(&url, &[]).await.unwrap().body, b"hi");
+        assert_eq!(looked.load(Ordering::SeqCst), 1, "between the check and the connection nobody asks again");
+        let again = fetcher.get(&url, &[]).await;
+        assert!(matches!(again, Err(FetchError::Private(_))), "{again:?}");
+        assert_eq!(fetcher.get(&url, &[]).await.unwrap().body, b"hi");
+        let knocked = tokio::time::timeout(Duration::from_millis(100), trap.accept()).await;
+        assert!(knocked.is_err(), "the trap was connected to");
     }
 
     #[tokio::test]

@@ -157,6 +157,16 @@ impl Ldap {
     }
 }
 
+/// The certificates in one message of a server, when it is one that can be understood: for tests that send anything.
+#[must_use]
+pub fn certificates_in(message: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let (head, length) = ber::header(message).ok()??;
+    match message::read(message.get(..head.checked_add(length)?)?).ok()?.1 {
+        Reply::Entry(attributes) => Some(values(attributes, is_certificate)),
+        _ => Some(Vec::new()),
+    }
+}
+
 fn is_certificate(name: &[u8]) -> bool {
     // RFC 4523 2.1; options like ;binary may follow.
     let name = name.split(|octet| *octet == b';').next().unwrap_or_default();

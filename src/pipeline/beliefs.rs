@@ -13,7 +13,7 @@ use crate::{
     crypto::token::TokenError,
     domain::{
         Class, DirectAddress, IdentityId, OrgId, OrgScope, Timestamp,
-        identity::{Term, signs_at},
+        identity::{KeyUse, Term, signs_at},
         organization::SendMode,
         profile::Shown,
         tracking::Habit,
@@ -21,7 +21,7 @@ use crate::{
     observe::{chain, events},
     seal::{self, KeySigner, Own, OwnKey, Signer, TokenSigner},
     store::{
-        StoreError,
+        Store, StoreError,
         identity_key::StoredKey,
         organization::{Identity, Organization},
         trust::{AnchorKind, AnchorUse},
@@ -92,6 +92,20 @@ pub(super) enum CredentialError {
     Unusable(#[source] crate::seal::SealError),
 }
 
+impl Believed {
+    /// What an organization believes in one direction, imported or out of its bundles.
+    pub(super) async fn read(store: &Store, org: OrgId, direction: AnchorUse) -> Result<Self, TrustError> {
+        let stored = store.anchors_for(OrgScope::One(org), direction).await;
+        let stored = stored.map_err(|error| TrustError::Unavailable(error.to_string()))?;
+        let (mut anchors, mut intermediates) = (Vec::new(), Vec::new());
+        for row in stored {
+            let certificate = Certificate::from_der(&row.der)?;
+            if row.name == AnchorKind::Anchor.as_str() { anchors.push(certificate) } else { intermediates.push(certificate) }
+        }
+        Ok(Self { anchors: Anchors::new(anchors), intermediates })
+    }
+}
+
 impl Gateway {
     /// An organization, as it was at most a few seconds ago.
     pub(super) async fn organization(&self, id: OrgId) -> Result<Arc<Organization>, StoreError> {
@@ -156,8 +170,9 @@ impl Gateway {
         Ok(Box::new(KeySigner::read(newest.certificate.as_bytes(), &key).map_err(CredentialError::Unusable)?))
     }
 
-    /// Every certificate and key with which mail to `address`, one of ours, is opened: all generations that are kept, the
-    /// newest first, for mail sealed to an older one may still come in. One that cannot be used now is left out.
+    /// Every certificate and key with which mail to `address`, one of ours, is opened: all generations that are kept and did
+    /// not end too long ago, the newest first, for mail sealed to an older one may still come in. One that cannot be used now
+    /// is left out.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -170,7 +185,10 @@ impl Gateway {
             return Ok(Arc::clone(own));
         }
         let mut own = Vec::new();
-        for generation in self.store.identity_keys_of(org, address).await?.iter().filter(|key| key.term.used_for.decrypts()) {
+        let overlap = self.settings.track.open_after_end.0;
+        let opens = |used_for: KeyUse, until: Timestamp| used_for.decrypts() && now < until.plus(overlap);
+        let generations = self.store.identity_keys_of(org, address).await?;
+        for generation in generations.iter().filter(|key| opens(key.term.used_for, key.term.until)) {
             match self.opener(generation).await {
                 Ok(found) => own.push(found),
                 Err(error) => {
@@ -179,7 +197,7 @@ impl Gateway {
             }
         }
         match self.first_key(org, address).await {
-            Ok(found) => own.extend(found),
+            Ok(found) => own.extend(found.filter(|found| opens(KeyUse::Both, found.certificate.valid_until()))),
             Err(error) => tracing::error!(%org, error = chain(&error), "one of our own keys cannot be used"),
         }
         let own = Arc::new(own);
@@ -232,7 +250,10 @@ impl Gateway {
     }
 
     /// A certificate of the recipient that is valid, trusted, not revoked and bound to the address at this moment.
-    pub(super) async fn recipient(&self, org: OrgId, address: &DirectAddress) -> Result<Arc<Trusted>, TrustError> {
+    ///
+    /// # Errors
+    /// Why there is none to believe.
+    pub async fn recipient(&self, org: OrgId, address: &DirectAddress) -> Result<Arc<Trusted>, TrustError> {
         let trusted = self.believed_now(org, address).await?;
         if !trusted.unchecked().is_empty() {
             events::RevocationUnchecked { org }.emit();
@@ -285,7 +306,10 @@ impl Gateway {
     /// After a failure that a replaced certificate would explain (the receiving side refused, or could not open): what was
     /// found for the address is forgotten, here and by every other worker, so that the next try looks again.
     pub async fn forget_recipient(&self, address: &DirectAddress) {
-        self.beliefs.recipients.lock().await.retain(|(_, known), _| *known != address.key());
+        // A domain's certificate is that of all its addresses.
+        let domain = address.domain_key();
+        let same = |known: &str| known.rsplit_once('@').is_some_and(|(_, theirs)| theirs == domain);
+        self.beliefs.recipients.lock().await.retain(|(_, known), _| !same(known));
         if let Err(error) = self.discovery.forget(address, LASTS).await {
             tracing::warn!(%error, "what was found for a recipient could not be forgotten");
         }
@@ -320,17 +344,7 @@ impl Gateway {
         {
             return Ok(Arc::clone(believed));
         }
-        let stored = self
-            .store
-            .anchors_for(OrgScope::One(org), direction)
-            .await
-            .map_err(|error| TrustError::Unavailable(error.to_string()))?;
-        let (mut anchors, mut intermediates) = (Vec::new(), Vec::new());
-        for row in stored {
-            let certificate = Certificate::from_der(&row.der)?;
-            if row.name == AnchorKind::Anchor.as_str() { anchors.push(certificate) } else { intermediates.push(certificate) }
-        }
-        let believed = Arc::new(Believed { anchors: Anchors::new(anchors), intermediates });
+        let believed = Arc::new(Believed::read(&self.store, org, direction).await?);
         known.insert((org, direction), (now, Arc::clone(&believed)));
         Ok(believed)
     }

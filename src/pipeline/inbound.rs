@@ -10,7 +10,7 @@ use super::{Gateway, backoff};
 use crate::{
     crypto::Hex,
     domain::{
-        Class, DeliveryId, DirectAddress, Inbound, MessageId, Reason,
+        Class, DeliveryId, DirectAddress, Inbound, MessageId, OrgId, OrgScope, Reason,
         delivery::{Disposition, Effect, Event, NoticeKind, State},
         inbound::{Channel, NoticeVerdict, Verdict, Way},
         order::Priority,
@@ -293,6 +293,11 @@ impl Gateway {
         failpoint::reach("notice_after_commit");
         let (org, inbound) = (organization.id, claimed.mail.id);
         for outcome in outcomes {
+            if let (Some(NoticeKind::Failed), Some(delivery)) = (outcome.kind, outcome.about)
+                && matches!(outcome.verdict, NoticeVerdict::Applied | NoticeVerdict::Early)
+            {
+                self.forget_certificate_of(org, delivery).await;
+            }
             match (outcome.verdict, outcome.about, outcome.kind) {
                 (NoticeVerdict::Applied | NoticeVerdict::Early, Some(delivery), Some(kind)) => {
                     events::NoticeApplied { org, delivery, kind }.emit();
@@ -365,6 +370,20 @@ impl Gateway {
             }
         }
         Ok(statement)
+    }
+
+    /// The receiving side could not take what was sealed for it: its certificate may have been replaced.
+    async fn forget_certificate_of(&self, org: OrgId, delivery: DeliveryId) {
+        match self.store.delivery_view(OrgScope::One(org), delivery).await {
+            Ok(view) => {
+                if let Some(address) = view.and_then(|(view, _)| view.address.parse().ok()) {
+                    self.forget_recipient(&address).await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%delivery, error = chain(&error), "what was found for a recipient could not be forgotten")
+            }
+        }
     }
 
     async fn take_letter(&self, letter: &NewLetter) -> Result<(), Trouble> {

@@ -35,6 +35,8 @@ pub mod inbound;
 pub mod letter;
 /// Relays and mail exchangers, by name.
 pub mod post;
+/// Whether an address can be sent to.
+pub mod probing;
 /// What dead workers left behind.
 pub mod recovery;
 /// The notices we owe to others.

@@ -129,7 +129,11 @@ impl Gateway {
             Ok(moved) => {
                 match moved.delivery.disposition {
                     Some(Disposition::Unconfirmed) => events::DeliveryUnconfirmed { org, delivery }.emit(),
-                    _ => events::DeliveryExpired { org, delivery }.emit(),
+                    _ => {
+                        events::DeliveryExpired { org, delivery }.emit();
+                        // Nobody could open it, perhaps because its certificate has been replaced.
+                        self.forget_recipient(&silent.to).await;
+                    }
                 }
                 if moved.effects.contains(&Effect::Charge) {
                     events::ChargeMade { org, delivery }.emit();

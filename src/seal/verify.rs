@@ -11,7 +11,10 @@ use super::{OpenError, oid, shown, sign::issuer_and_serial};
 use crate::{
     crypto::der::{Node, ObjectIdentifier, Tag, explicit, implicit, tlv},
     domain::profile::Shown,
-    trust::Certificate,
+    trust::{
+        Certificate,
+        pss::{Pss, RSA_PSS},
+    },
 };
 
 /// More signatures than this on one message is an attack.
@@ -37,6 +40,8 @@ struct Info<'a> {
     digest: ObjectIdentifier,
     attributes: Option<&'a [u8]>,
     algorithm: ObjectIdentifier,
+    /// Its parameters, when it is RSA-PSS with some that count.
+    pss: Option<Pss>,
     signature: &'a [u8],
 }
 
@@ -91,15 +96,22 @@ impl<'a> Info<'a> {
         let signer = members.any().ok()?;
         let digest = members.expect(Tag::Sequence).ok()?.members().any().ok()?.oid().ok()?;
         let attributes = members.optional(explicit(0)).ok()?.map(|node| node.value);
-        let algorithm = members.expect(Tag::Sequence).ok()?.members().any().ok()?.oid().ok()?;
+        let mut stated = members.expect(Tag::Sequence).ok()?.members();
+        let algorithm = stated.any().ok()?.oid().ok()?;
+        let pss = if algorithm == RSA_PSS { Pss::read(stated) } else { None };
         let signature = members.expect(Tag::OctetString).ok()?.value;
-        Some(Self { signer, digest, attributes, algorithm, signature })
+        Some(Self { signer, digest, attributes, algorithm, pss, signature })
     }
 
     fn check(&self, content: &[u8], sent: &[Certificate], known: &[Certificate]) -> Result<Vouched, OpenError> {
         let weak = |what: &str, found| OpenError::WeakAlgorithm(format!("the {what} {found}"));
         let (digest, _) = digest(self.digest).ok_or_else(|| weak("digest", self.digest))?;
-        let (key_kind, signing) = signature(self.algorithm, self.digest).ok_or_else(|| weak("signature", self.algorithm))?;
+        let (key_kind, signing) = match self.pss {
+            // RFC 4056 3: the digest of the parameters is that of the message.
+            Some(pss) => (Id::RSA, (pss.digest == self.digest).then(|| self::digest(self.digest)).flatten()),
+            None => signature(self.algorithm, self.digest).map_or((Id::RSA, None), |(kind, digest)| (kind, Some(digest))),
+        };
+        let signing = signing.ok_or_else(|| weak("signature", self.algorithm))?;
         let certificate =
             sent.iter().chain(known).find(|candidate| self.is_by(candidate)).ok_or(OpenError::NoSignerCertificate)?;
         crate::trust::checks::key(certificate)?;
@@ -117,7 +129,7 @@ impl<'a> Info<'a> {
             // Without attributes the signature covers the content itself (RFC 5652 5.4).
             None => content.to_vec(),
         };
-        let good = certificate.key().id() == key_kind && verifies(certificate, signing, &covered, self.signature);
+        let good = certificate.key().id() == key_kind && verifies(certificate, signing, self.pss, &covered, self.signature);
         if good { Ok(Vouched { certificate: certificate.clone(), shown }) } else { Err(OpenError::BadSignature) }
     }
 
@@ -162,12 +174,21 @@ impl<'a> Attributes<'a> {
     }
 }
 
-fn verifies(certificate: &Certificate, signing: (MessageDigest, &'static MdRef), covered: &[u8], signature: &[u8]) -> bool {
+fn verifies(
+    certificate: &Certificate,
+    signing: (MessageDigest, &'static MdRef),
+    pss: Option<Pss>,
+    covered: &[u8],
+    signature: &[u8],
+) -> bool {
     let verify = || {
         let digest = hash(signing.0, covered)?;
         let mut context = PkeyCtx::new(certificate.key())?;
         context.verify_init()?;
         context.set_signature_md(signing.1)?;
+        if let Some(pss) = pss {
+            pss.demand(&mut context, signing.1)?;
+        }
         context.verify(&digest, signature)
     };
     verify().unwrap_or(false)

@@ -6,8 +6,11 @@ use openssl::{
     x509::{X509ExtendedKeyUsage, X509KeyUsage},
 };
 
-use super::{Certificate, TrustError};
-use crate::domain::{DirectAddress, Timestamp};
+use super::{Certificate, TrustError, pss::Pss};
+use crate::{
+    crypto::der::{Node, Tag},
+    domain::{DirectAddress, Timestamp},
+};
 
 /// What a certificate is wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,16 +106,25 @@ pub fn bound(certificate: &Certificate, address: &DirectAddress) -> Result<(), T
     Err(TrustError::NotBound { subject: certificate.subject(), named: names.to_string(), address: address.to_string() })
 }
 
-/// Whether the signature on the certificate uses a digest of the SHA-2 family.
+/// Whether the signature on the certificate uses a digest of the SHA-2 family, and RSA-PSS only with parameters that count.
 pub fn digest(certificate: &Certificate) -> Result<(), TrustError> {
     let algorithm = certificate.x509().signature_algorithm().object().nid();
-    if allowed_signature(algorithm) {
+    if allowed_signature(algorithm) || (algorithm == Nid::RSASSAPSS && pss(certificate.der()).is_some()) {
         return Ok(());
     }
     Err(TrustError::WeakAlgorithm {
         subject: certificate.subject(),
         algorithm: algorithm.long_name().unwrap_or("an unknown algorithm").to_owned(),
     })
+}
+
+/// The parameters of a certificate's RSA-PSS signature (RFC 5280 4.1.1.2).
+fn pss(der: &[u8]) -> Option<Pss> {
+    let mut members = Node::only(der).ok()?.members();
+    members.expect(Tag::Sequence).ok()?;
+    let mut algorithm = members.expect(Tag::Sequence).ok()?.members();
+    algorithm.any().ok()?;
+    Pss::read(algorithm)
 }
 
 pub(super) fn allowed_signature(algorithm: Nid) -> bool {

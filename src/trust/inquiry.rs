@@ -37,7 +37,7 @@ use shelf::{Had, Published, Shelf, Wanted};
 const MOST_CANDIDATES: usize = 16;
 
 /// Asks issuers, for everybody in this process. What it learns is shared through the store.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Inquirer {
     shelf: Arc<Shelf>,
     patience: Duration,

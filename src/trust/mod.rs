@@ -9,6 +9,8 @@ pub mod authority;
 pub mod bundle;
 /// A certificate that was read, and one that was checked for sealing.
 pub mod certificate;
+/// Every check by itself, for people.
+pub mod checklist;
 /// What can be told from one certificate alone.
 pub mod checks;
 /// A certificate in words.
@@ -24,6 +26,8 @@ pub mod inquiry;
 pub mod path;
 /// Where a certificate says that more can be learnt.
 pub mod pointers;
+/// RSASSA-PSS: which parameters count.
+pub mod pss;
 /// Being found: DNS records and LDAP entries of our own certificates.
 pub mod publish;
 /// Revocation lists and OCSP answers: which of them count, and what they say.
@@ -32,6 +36,7 @@ mod sealable;
 mod signed;
 
 pub use certificate::Certificate;
+pub use checklist::checklist;
 pub use discovery::Discovery;
 pub use error::TrustError;
 pub use inquiry::{Gathered, Inquirer};

@@ -7,7 +7,10 @@ use openssl::{
     sign::Verifier,
 };
 
-use super::Certificate;
+use super::{
+    Certificate,
+    pss::{Pss, RSA_PSS},
+};
 use crate::crypto::der::{Node, Nodes, ObjectIdentifier, Tag};
 
 /// Something signed, taken apart; nothing checked.
@@ -41,7 +44,15 @@ impl<'a> Signed<'a> {
     }
 
     fn verifies(&self, key: &PKeyRef<Public>) -> Option<bool> {
-        let (kind, digest) = algorithm(self.algorithm.members().any().ok()?.oid().ok()?)?;
+        let mut members = self.algorithm.members();
+        let named = members.any().ok()?.oid().ok()?;
+        if named == RSA_PSS {
+            let pss = Pss::read(members).filter(|_| key.id() == Id::RSA)?;
+            let mut verifier = Verifier::new(pss.message_digest()?, key).ok()?;
+            pss.demand_of(&mut verifier).ok()?;
+            return verifier.verify_oneshot(self.signature, self.content.whole).ok();
+        }
+        let (kind, digest) = algorithm(named)?;
         if key.id() != kind {
             return None;
         }
@@ -49,7 +60,7 @@ impl<'a> Signed<'a> {
     }
 }
 
-/// The signature algorithms that count: SHA-2 with RSA PKCS#1 v1.5 or ECDSA. SHA-1 and MD5 are forbidden
+/// The signature algorithms that count beside RSA-PSS: SHA-2 with RSA PKCS#1 v1.5 or ECDSA. SHA-1 and MD5 are forbidden
 /// (ANSI/DS 2019-01-100-2021).
 fn algorithm(named: ObjectIdentifier) -> Option<(Id, MessageDigest)> {
     const RSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");

@@ -43,11 +43,14 @@ impl Problem {
     }
 
     fn unavailable() -> Self {
-        let detail = "it could not be stored; nothing was taken, send it again later";
+        Self::unavailable_now("it could not be stored; nothing was taken, send it again later")
+    }
+
+    pub(super) fn unavailable_now(detail: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
     }
 
-    fn internal() -> Self {
+    pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong on our side; the log knows more")
     }
 }

@@ -18,6 +18,8 @@ mod places;
 mod serve;
 /// Health and metrics.
 mod status;
+/// Turns at what asks others.
+mod turns;
 /// Reading what was uploaded.
 mod upload;
 
@@ -37,6 +39,7 @@ pub use serve::serve;
 use crate::{
     config::web::WebSection,
     observe::{health::Health, metrics::Metrics},
+    pipeline::probing::Prober,
     source::Intake,
 };
 
@@ -53,6 +56,8 @@ pub struct Web {
     places: Arc<places::Places>,
     waiting: Arc<api::events::Waiting>,
     gauge: Arc<status::Gauge>,
+    prober: Option<Prober>,
+    turns: Arc<turns::Turns>,
 }
 
 impl Web {
@@ -60,8 +65,15 @@ impl Web {
     #[must_use]
     pub fn new(settings: &WebSection, intake: Intake, health: Health, metrics: Option<Metrics>) -> Self {
         let places = Arc::new(places::Places::new(settings));
-        let waiting = Arc::default();
-        Self { intake, health, metrics, settings: settings.clone(), places, waiting, gauge: Arc::default() }
+        let turns = Arc::new(turns::Turns::new(settings));
+        let (settings, waiting, gauge) = (settings.clone(), Arc::default(), Arc::default());
+        Self { intake, health, metrics, settings, places, waiting, gauge, prober: None, turns }
+    }
+
+    /// The same, with somebody who answers probes.
+    #[must_use]
+    pub fn probing(self, prober: Prober) -> Self {
+        Self { prober: Some(prober), ..self }
     }
 }
 
@@ -76,6 +88,7 @@ pub fn app(web: Web) -> Router {
         .route("/v1/deliveries/{id}", get(api::deliveries::show))
         .route("/v1/deliveries/{id}/receipt", get(api::deliveries::receipt))
         .route("/v1/events", get(api::events::read))
+        .route("/v1/probe/{address}", get(api::probe::show))
         .route("/healthz", get(status::alive))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(status::metrics))

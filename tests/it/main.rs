@@ -15,6 +15,7 @@ mod docs;
 mod document;
 mod feed;
 mod folder;
+mod hostile;
 mod keys;
 mod pipeline;
 mod revocation;

@@ -6,4 +6,6 @@ mod edge;
 mod fallback;
 mod letters;
 mod notices;
+mod peers;
+mod renewed;
 mod world;

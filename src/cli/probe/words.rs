@@ -1,25 +1,23 @@
 //! A search for people.
 
-use std::{fmt::Write as _, time::Duration};
+use std::fmt::Write as _;
 
 use crate::{
-    cli::{expiry::last_day, table::clean},
-    domain::{DirectAddress, organization::SendMode},
-    store::organization::Organization,
-    trust::{
-        Certificate, Trusted,
-        discovery::{Asked, End, Place, Said, Search, Verdict},
+    cli::table::clean,
+    pipeline::probing::{
+        Probed,
+        told::{Asked, Outcome, Pass, Shown, Verdict, Word},
     },
+    trust::discovery::{End, Place},
 };
 
 /// The whole page.
-pub(super) fn page(address: &DirectAddress, organization: &Organization, search: &Search) -> String {
-    let mut page = format!("{address}, as {} would send to it\n", organization.file.slug);
-    let identities = &organization.identities;
-    if !identities.is_empty() && identities.iter().all(|identity| identity.mode == SendMode::Edge) {
+pub(super) fn page(probed: &Probed) -> String {
+    let mut page = format!("{}, as {} would send to it\n", probed.address, clean(&probed.organization));
+    if probed.edge {
         page += "(its identities are in edge mode: certificates are the HISP's business, which may see it differently)\n";
     }
-    for (n, step) in search.steps.iter().enumerate() {
+    for (n, step) in probed.steps.iter().enumerate() {
         let _ = write!(page, "\n{}. {}", n + 1, name(step.place));
         match step.end {
             End::Off => page += ": switched off in [discovery]\n",
@@ -39,20 +37,15 @@ pub(super) fn page(address: &DirectAddress, organization: &Organization, search:
         }
     }
     page.push('\n');
-    match &search.outcome {
-        Ok(trusted) => {
-            page += &path(trusted);
-            let place = search.place().map_or("somewhere", name);
+    match &probed.outcome {
+        Outcome::Found { place, path: subjects, .. } => {
+            page += &path(subjects);
+            let place = place.map_or("somewhere", name);
             let _ = writeln!(page, "It can be sent to, with the certificate from: {place}.");
         }
-        Err(error) => {
-            let reason = error.reason();
-            let _ = writeln!(
-                page,
-                "It cannot be sent to now ({reason}): {}.\nWhat to do: {}.",
-                clean(&error.to_string()),
-                reason.remedy()
-            );
+        Outcome::Refused { reason, why, remedy } => {
+            let _ =
+                writeln!(page, "It cannot be sent to now ({}): {}.\nWhat to do: {}.", clean(reason), clean(why), clean(remedy));
         }
     }
     page
@@ -69,25 +62,26 @@ fn name(place: Place) -> &'static str {
 }
 
 /// One question and what came.
-pub(in crate::cli) fn one(asked: &Asked) -> String {
+fn one(asked: &Asked) -> String {
     let mut text = format!("   {}", clean(&asked.what));
     if !asked.of.is_empty() {
         let _ = write!(text, " (answered by {})", clean(&asked.of));
     }
-    text += &match asked.age {
+    text += &match asked.age_seconds {
         Some(age) => format!(", kept for {}", length(age)),
-        None => format!(", {} ms", asked.took.as_millis()),
+        None => format!(", {} ms", asked.took_ms),
     };
-    match &asked.said {
-        Said::Nothing => text += ": nothing there\n",
-        Said::Unavailable(why) => {
-            let _ = writeln!(text, ": no answer: {}", clean(why));
+    match asked.said {
+        Word::Nothing => text += ": nothing there\n",
+        Word::Unavailable => {
+            let _ = writeln!(text, ": no answer: {}", clean(asked.why.as_deref().unwrap_or_default()));
         }
-        Said::Directories(all) => {
-            let all: Vec<String> = all.iter().map(|server| clean(&server.to_string())).collect();
+        Word::Directories => {
+            let all: Vec<String> = asked.directories.iter().map(|server| clean(server)).collect();
             let _ = writeln!(text, ": {}", all.join(", then "));
         }
-        Said::Certificates(all) => {
+        Word::Certificates => {
+            let all = &asked.certificates;
             let _ = writeln!(
                 text,
                 ": {}",
@@ -110,39 +104,53 @@ fn verdict(verdict: &Verdict) -> String {
     if let Some(url) = &verdict.url {
         let _ = writeln!(text, "       fetched from {}", clean(url));
     }
-    match &verdict.judged {
-        Ok(_) => text += "       good\n",
-        Err(error) => {
-            let _ = writeln!(text, "       bad ({}): {}", error.reason(), clean(&error.to_string()));
+    if verdict.valid {
+        text += "       good\n";
+    } else {
+        let told = |text: &Option<String>| clean(text.as_deref().unwrap_or_default());
+        let _ = writeln!(text, "       bad ({}): {}", told(&verdict.reason), told(&verdict.why));
+    }
+    for checked in &verdict.checks {
+        let result = match checked.result {
+            Pass::Pass => "pass",
+            Pass::LetPass => "could not be told; let pass (soft_fail)",
+            Pass::Fail => "FAIL",
+            Pass::NotReached => "not reached",
+        };
+        let _ = write!(text, "         {:<11} {result}", checked.check.as_str());
+        // The first that failed is told above.
+        match &checked.why {
+            Some(why) if checked.why != verdict.why => {
+                let _ = writeln!(text, ": {}", clean(why));
+            }
+            _ => text.push('\n'),
         }
     }
     text
 }
 
-fn described(certificate: &Certificate) -> String {
-    let names = certificate.names().to_string();
-    let last = last_day(certificate.valid_until());
-    clean(&format!("{}, bound to {names}, {}, last day {last}", certificate.subject(), certificate.key_words()))
+fn described(certificate: &Shown) -> String {
+    let Shown { subject, bound_to, key, last_day, .. } = certificate;
+    clean(&format!("{subject}, bound to {bound_to}, {key}, last day {last_day}"))
 }
 
 /// The path, from the certificate up to its anchor.
-fn path(trusted: &Trusted) -> String {
+fn path(subjects: &[String]) -> String {
     let mut text = "The path of the certificate:\n".to_owned();
-    let certificates = trusted.path().certificates();
-    for (n, certificate) in certificates.iter().enumerate() {
+    for (n, subject) in subjects.iter().enumerate() {
         let what = match n {
-            _ if n + 1 == certificates.len() => " (anchor)",
+            _ if n + 1 == subjects.len() => " (anchor)",
             0 => " (recipient)",
             _ => "",
         };
         let arrow = if n == 0 { "" } else { "issued by " };
-        let _ = writeln!(text, "   {}{arrow}{}{what}", "  ".repeat(n), clean(&certificate.subject()));
+        let _ = writeln!(text, "   {}{arrow}{}{what}", "  ".repeat(n), clean(subject));
     }
     text
 }
 
-fn length(age: Duration) -> String {
-    match age.as_secs() {
+fn length(seconds: u64) -> String {
+    match seconds {
         seconds @ 0..=119 => format!("{seconds} s"),
         seconds @ 120..=7_199 => format!("{} min", seconds / 60),
         seconds => format!("{} h", seconds / 3_600),

@@ -18,11 +18,11 @@ use crate::{
 };
 
 /// It holds.
-const CURRENT: &str = "current";
+pub(in crate::cli) const CURRENT: &str = "current";
 /// It could not be had yet.
 const NEVER: &str = "never_had";
 /// A list that nobody needed for this long is not kept fresh, and an answer runs out when nobody asks again.
-const IN_USE: Duration = Duration::from_hours(24);
+pub(in crate::cli) const IN_USE: Duration = Duration::from_hours(24);
 
 pub(super) fn list(args: &ListStatements, global: &Global) -> anyhow::Result<Exit> {
     let (all, now) = with_store(global, async |context, store| Ok((store.statements().await?, context.clock.now())))?;
@@ -86,7 +86,7 @@ pub(super) fn refresh(args: &RefreshStatements, global: &Global) -> anyhow::Resu
 }
 
 /// How things stand with a statement.
-fn state(one: &Statement, now: Timestamp) -> &'static str {
+pub(in crate::cli) fn state(one: &Statement, now: Timestamp) -> &'static str {
     match one {
         one if one.fetched_at == Timestamp(0) => NEVER,
         // An issuer's certificate is looked at for what it is wherever it is used.

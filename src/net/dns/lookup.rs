@@ -313,6 +313,17 @@ fn host(data: &RData) -> Option<String> {
     }
 }
 
+/// The CERT records in an answer as it came over the wire, whatever was asked: for tests that send anything.
+#[must_use]
+pub fn cert_records(answer: &[u8]) -> Vec<CertRecord> {
+    let Ok(message) = Message::from_vec(answer) else { return Vec::new() };
+    let records = message.answers.iter().take(MOST_RECORDS).filter_map(|record| match &record.data {
+        RData::CERT(cert) => Some(cert_record(cert.cert_type, &cert.cert_data)),
+        _ => None,
+    });
+    records.collect()
+}
+
 fn cert_record(kind: CertType, data: &[u8]) -> CertRecord {
     match kind {
         CertType::PKIX => CertRecord::Certificate(data.to_vec()),

@@ -11,7 +11,10 @@ use tokio::sync::Semaphore;
 use crate::{
     config::revocation::RevocationSection,
     domain::statement::StatementKind,
-    net::fetch::{FetchError, FetchRules, Fetched, Fetcher},
+    net::{
+        address::Guard,
+        fetch::{FetchError, FetchRules, Fetched, Fetcher},
+    },
     observe::facts::Host,
 };
 
@@ -56,7 +59,7 @@ impl Fetching {
             let rules = FetchRules {
                 // Lists, answers and certificates are signed themselves (RFC 5280 8).
                 allow_http: true,
-                allow_private: settings.allow_private,
+                guard: Guard::allowing(settings.allow.clone()),
                 max_bytes,
                 connect_timeout: settings.timeout.0.min(Duration::from_secs(10)),
                 timeout: settings.timeout.0,

@@ -6,6 +6,8 @@ pub mod deliveries;
 pub mod events;
 /// `/v1/orders`.
 pub mod orders;
+/// `/v1/probe`.
+pub mod probe;
 /// `/v1/results`.
 pub mod results;
 

@@ -136,6 +136,99 @@ fn a_probe_that_finds_nothing_to_send_to_says_why_and_what_to_do() {
     assert!(ran.out.contains("No answer is not the same as none") && ran.out.contains("trust_unavailable"), "{}", ran.out);
 }
 
+/// What a running gateway says over its API, and the command through it, is what the command says by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_probe_over_the_api_says_the_same_as_the_command() {
+    let shell = Shell::new();
+    let good = shell.certificate(DOMAIN);
+    let bind = Bind::start(&[(DOMAIN, cert("@", "PKIX", good.der()))]);
+    shell.ask(&bind);
+    // Anchors of somebody else's are not ours.
+    let file = shell.world.write("south.toml", "slug = \"south\"\nname = \"South\"\n");
+    shell.world.good(&["org", "apply", &file]);
+    let token = |slug: &str| shell.world.good(&["token", "create", "--organization", slug]).out.trim().to_owned();
+    let (north, south) = (token("north"), token("south"));
+    let serving = shell.world.serve(Some("web"));
+    let client = reqwest::Client::new();
+    let asks = async |token: &str, what: &str| {
+        let answer = client.get(format!("{}/v1/probe/{what}", serving.url)).bearer_auth(token).send().await.unwrap();
+        let (status, kind) = (answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap().to_owned());
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(kind, if status == 200 { "application/json" } else { "application/problem+json" }, "{body}");
+        (status, body)
+    };
+    let timeless = |mut data: Value| {
+        for step in data["steps"].as_array_mut().unwrap() {
+            for asked in step["asked"].as_array_mut().unwrap() {
+                (asked["took_ms"], asked["age_seconds"]) = (0.into(), 0.into());
+            }
+        }
+        data
+    };
+    let (status, over) = asks(&north, ADDRESS).await;
+    assert_eq!((status, &over["sendable"], &over["organization"]), (200, &true.into(), &"north".into()), "{over:#}");
+    let checks = over["steps"][2]["asked"][0]["certificates"][0]["checks"].as_array().unwrap().clone();
+    assert_eq!(checks.len(), 7);
+    assert!(checks.iter().all(|check| check["result"] == "pass"), "{checks:?}");
+    let here = shell.world.json(&["probe", ADDRESS, "--organization", "north"]);
+    assert_eq!(timeless(over.clone()), timeless(here));
+    let through = shell.world.json(&["probe", ADDRESS, "--url", &serving.url, "--token", &north]);
+    assert_eq!(timeless(over), timeless(through));
+    let page = shell.world.good(&["probe", ADDRESS, "--url", &serving.url, "--token", &north]).out;
+    assert!(page.contains("It can be sent to, with the certificate from: DNS, for the domain."), "{page}");
+    assert!(page.contains("revocation  pass"), "{page}");
+
+    // Each organization by its own anchors, and whoever shows no token not at all.
+    let (status, body) = asks(&south, ADDRESS).await;
+    assert_eq!((status, &body["sendable"], &body["reason"]), (200, &false.into(), &"untrusted".into()), "{body:#}");
+    let verdict = &body["steps"][2]["asked"][0]["certificates"][0];
+    let result = |name: &str| verdict["checks"].as_array().unwrap().iter().find(|check| check["check"] == name).unwrap().clone();
+    assert_eq!((result("binding")["result"].clone(), result("path")["result"].clone()), ("pass".into(), "fail".into()));
+    assert!(result("path")["why"].as_str().unwrap().contains("there are no anchors"));
+    assert_eq!(result("revocation")["result"], "not_reached");
+    let ran = shell.world.bad(&["probe", ADDRESS, "--url", &serving.url, "--token", &south]);
+    assert!(ran.out.contains("path        FAIL"), "{}", ran.out);
+    assert_eq!(asks("nobody's", ADDRESS).await.0, 401);
+    assert_eq!(asks(&north, "no-address").await.1["code"], "malformed");
+    assert_eq!(asks(&north, &format!("{ADDRESS}?slow=true")).await.0, 400);
+
+    // Asked anew it asks anew.
+    let before = bind.asked(&format!("{DOMAIN} IN CERT"));
+    assert_eq!(asks(&north, ADDRESS).await.0, 200);
+    assert_eq!(bind.asked(&format!("{DOMAIN} IN CERT")), before);
+    assert_eq!(asks(&north, &format!("{ADDRESS}?fresh=true")).await.0, 200);
+    assert_eq!(bind.asked(&format!("{DOMAIN} IN CERT")), before + 1);
+}
+
+/// However many probes one organization asks for, name servers hear of no more than its share, and another is served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_organization_cannot_make_us_hammer_name_servers() {
+    let shell = Shell::new();
+    let bind = Bind::start(&[(DOMAIN, String::new())]);
+    shell.ask(&bind);
+    let file = shell.world.write("south.toml", "slug = \"south\"\nname = \"South\"\n");
+    shell.world.good(&["org", "apply", &file]);
+    let token = |slug: &str| shell.world.good(&["token", "create", "--organization", slug]).out.trim().to_owned();
+    let (north, south) = (token("north"), token("south"));
+    let serving = shell.world.serve(Some("web"));
+    let client = reqwest::Client::new();
+    let asks = async |token: &str, n: usize| {
+        let url = format!("{}/v1/probe/p{n}@{DOMAIN}?fresh=true", serving.url);
+        let answer = client.get(url).bearer_auth(token).send().await.unwrap();
+        let again = answer.headers().get("retry-after").cloned();
+        (answer.status().as_u16(), again.is_some(), answer.json::<Value>().await.unwrap()["code"].clone())
+    };
+    let answers = futures_util::future::join_all((0..120).map(|n| asks(&north, n))).await;
+    let served = answers.iter().filter(|(status, ..)| *status == 200).count();
+    // The default share of a minute, and what has come back by then.
+    assert!((4..=40).contains(&served), "{served}");
+    assert!(
+        answers.iter().filter(|(status, ..)| *status != 200).all(|refused| *refused == (429, true, "too_many_probes".into()))
+    );
+    assert!(bind.log().matches("IN CERT").count() <= 40 * 4, "{}", bind.log().matches("IN CERT").count());
+    assert_eq!(asks(&south, 1).await.0, 200, "the others do not notice");
+}
+
 #[test]
 fn a_probe_needs_to_know_who_would_send() {
     let shell = Shell::new();

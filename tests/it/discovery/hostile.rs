@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use postern::{
+    config::discovery::DiscoverySection,
     domain::{Reason, time::Span},
     trust::discovery::{End, Place},
 };
@@ -13,9 +14,12 @@ use tokio::{
 };
 
 use super::world::{ADDRESS, DOMAIN, NAME, World, at_address, at_domain, directories, found, raw_web};
-use crate::support::{
-    bind::{Bind, cert},
-    fake_dns::{FakeDns, RData, RecordType, ResponseCode, rdata, record},
+use crate::{
+    revocation::guarded::{INSIDE, OTHER_SCHEMES, Trap},
+    support::{
+        bind::{Bind, cert},
+        fake_dns::{FakeDns, RData, RecordType, ResponseCode, rdata, record},
+    },
 };
 
 /// The answer to a bind that lets us in.
@@ -77,6 +81,51 @@ async fn a_directory_that_sends_anything_is_no_answer_and_costs_little() {
         assert!(began.elapsed() < Duration::from_secs(8), "{name}: {:?}", began.elapsed());
         world.forget().await;
     }
+}
+
+#[tokio::test]
+async fn no_record_in_dns_leads_us_into_our_own_network() {
+    let trap = Trap::set().await;
+    let world = World::new().await;
+    let places: Vec<&str> = INSIDE.iter().chain(&OTHER_SCHEMES).copied().collect();
+    let record = |(n, place): (usize, &&str)| cert(&format!("p{n}"), "IPKIX", trap.url(place).as_bytes());
+    let bind = Bind::start(&[(DOMAIN, places.iter().enumerate().map(record).collect())]);
+    let settings = DiscoverySection { allow: Vec::new(), ldap: false, ..World::settings(&[bind.address]) };
+    let discovery = world.discovery_with(settings, world.rows.store.clone());
+    for (n, place) in places.iter().enumerate() {
+        let search = world.search(&discovery, &format!("p{n}@{DOMAIN}")).await;
+        let error = search.outcome.expect_err(place);
+        assert_eq!(error.reason(), Reason::Malformed, "{place}: {error}");
+    }
+    trap.is_untouched("a CERT record").await;
+}
+
+/// RFC 4511 4.1.10 and 4.5.3: a directory may send us to another one, which anybody may have written into it.
+#[tokio::test]
+async fn a_referral_is_not_followed_and_what_it_hides_is_not_there() {
+    let world = World::new().await;
+    let trap = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ldap://{}/dc=example??sub", trap.local_addr().unwrap());
+    let tlv = |tag: u8, parts: &[&[u8]]| {
+        let value = parts.concat();
+        [&[tag, u8::try_from(value.len()).unwrap()][..], &value].concat()
+    };
+    let message = |id: u8, operation: &[u8]| tlv(0x30, &[&[2, 1, id], operation]);
+    let to = tlv(4, &[url.as_bytes()]);
+    let done = |code: u8, more: &[u8]| tlv(0x65, &[&[10, 1, code, 4, 0, 4, 0], more]);
+    for answer in [
+        // Beside what was found, and in its place.
+        vec![message(3, &tlv(0x73, &[&to])), message(3, &done(0, &[]))],
+        vec![message(3, &done(10, &tlv(0xa3, &[&to])))],
+    ] {
+        let answers = [vec![message(2, &done(0, &[]))], answer].concat().concat();
+        let at = directory(WELCOME, answers, 1).await;
+        let bind = Bind::start(&[(DOMAIN, directories(&[(0, 0, at)]))]);
+        world.fails(&bind, Reason::NoCert).await;
+        world.forget().await;
+    }
+    let knocked = tokio::time::timeout(Duration::from_millis(100), trap.accept()).await;
+    assert!(knocked.is_err(), "the referral was followed");
 }
 
 #[tokio::test]

@@ -14,14 +14,17 @@ use postern::{
     seal::{Inner, Opening, Own, OwnKey, Seal, Sealer, Signer as _, TokenSigner, belongs, open},
     trust::{
         Anchors, Policy, RecipientCertificate,
-        authority::{Authority, Issued, KeyKind, Order, Usage},
+        authority::{Authority, Binding, Issued, KeyKind, Order, Usage},
     },
 };
 
 use super::bench::{ADDRESS, authority, now, openssl, order};
 use crate::{
     admin::world::World,
-    support::command::{command, run},
+    support::{
+        command::{command, run},
+        installation::Installation,
+    },
 };
 
 const PEER: &str = "pcp@direct.clinic.example";
@@ -281,4 +284,38 @@ fn an_identity_with_its_key_on_a_token_is_imported_by_its_uri_and_never_holds_th
     assert!(wrong.code == 1 && wrong.err.contains("refused the PIN") && !wrong.err.contains("00000"), "{}", wrong.err);
     std::fs::set_permissions(dir.join("pin"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     assert!(with(true, &import("own.pem", uri)).err.contains("chmod 600"));
+}
+
+/// The whole way: a running gateway, whose key never leaves its token, and a recipient who verifies with `openssl cms`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_sends_with_a_key_on_a_token_and_openssl_verifies_what_arrives() {
+    let mut installation = Installation::open("", None).await;
+    let dir = installation.dir.path().to_owned();
+    let read = |name: &str| std::fs::read(dir.join(name)).unwrap();
+    let ca = Authority::from_pem(&read("hisp/keys/ca.pem"), &read("hisp/keys/ca.key")).unwrap();
+    let now = postern::domain::Clock::now(&postern::observe::SystemClock);
+    let address: DirectAddress = "results@direct.north.example".parse().unwrap();
+    let from = now.minus(std::time::Duration::from_secs(60));
+    let until = now.plus(std::time::Duration::from_hours(24 * 90));
+    let own = ca.issue(&Order::new(Binding::Address(address.clone()), from, until)).unwrap();
+    token(&dir, &[("results", &own)]);
+    std::fs::write(dir.join("own.pem"), own.certificate.pem().unwrap()).unwrap();
+    let configured = String::from_utf8(read("postern.toml")).unwrap();
+    std::fs::write(dir.join("postern.toml"), format!("{configured}[token]\nmodule = \"{MODULE}\"\npin_file = \"pin\"\n"))
+        .unwrap();
+    installation.variables.push(("SOFTHSM2_CONF".into(), dir.join("softhsm2.conf").display().to_string()));
+    let uri = "pkcs11:token=Postern;object=results";
+    let import = ["trust", "identities", "import", "--organization", "north", "--address", address.as_str()];
+    installation.postern(&[&import[..], &["--cert", "own.pem", "--key", uri]].concat());
+    // The first key is gone: nothing can sign but the token.
+    std::fs::remove_file(dir.join("north.key")).unwrap();
+
+    let serving = installation.serve(None, None);
+    installation.submit(&serving, 1, "pcp1").await.unwrap();
+    installation.settled(1);
+    assert_eq!(installation.states().get("accepted"), Some(&1), "{:?}", installation.states());
+    let sealed = installation.sealed_to("pcp1");
+    assert_eq!(super::identities::signer(&dir, &sealed), own.certificate, "openssl verifies, and it is the token's");
+    let inner = std::fs::read_to_string(dir.join("wrapped.eml")).unwrap();
+    assert!(inner.contains("From: results@direct.north.example") && inner.contains("application/xml"), "{inner:.2000}");
 }

@@ -57,7 +57,7 @@ async fn places_that_cannot_be_asked_leave_the_question_open() {
 
 #[tokio::test]
 async fn our_own_network_is_not_asked_unless_it_is_allowed() {
-    let world = World::with(RevocationSection { allow_private: false, ..settings() }).await;
+    let world = World::with(RevocationSection { allow: vec!["10.0.0.0/8".parse().unwrap()], ..settings() }).await;
     world.publish("/root.crl", &[]);
     let error = world.choose(&[&world.listed("/root.crl").certificate]).await.unwrap_err();
     assert_eq!(error.reason(), Reason::TrustUnavailable);

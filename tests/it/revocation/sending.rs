@@ -28,7 +28,7 @@ struct Listed {
 
 impl Listed {
     async fn new() -> Self {
-        let revocation = "[revocation]\nallow_private = true\nretry_after = \"1s\"\npatience = \"2s\"\n";
+        let revocation = "[revocation]\nallow = [\"127.0.0.0/8\"]\nretry_after = \"1s\"\npatience = \"2s\"\n";
         let installation = Installation::open(&format!("retry_max = \"1s\"\n{revocation}"), None).await;
         let issuer = Issuer::start().await;
         let key = |name: &str| fs::read(installation.dir.path().join("hisp/keys").join(name)).unwrap();

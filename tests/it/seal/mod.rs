@@ -5,5 +5,6 @@ mod faults;
 mod inner;
 mod matrix;
 mod mutated;
+mod pss;
 mod revoked;
 mod world;

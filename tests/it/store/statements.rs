@@ -69,7 +69,10 @@ impl Listed {
 }
 
 fn inquirer(store: &postern::store::Store) -> Inquirer {
-    Inquirer::new(store.clone(), &RevocationSection { allow_private: true, ..RevocationSection::default() })
+    Inquirer::new(
+        store.clone(),
+        &RevocationSection { allow: vec!["127.0.0.0/8".parse().unwrap()], ..RevocationSection::default() },
+    )
 }
 
 on_both_engines! {

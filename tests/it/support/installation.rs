@@ -47,6 +47,8 @@ pub(crate) struct Installation {
     pdf: String,
     started: AtomicU32,
     hisp: Hisp,
+    /// What every command finds in its environment.
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 /// A running `postern serve`, killed when dropped.
@@ -79,6 +81,7 @@ impl Installation {
             started: AtomicU32::new(0),
             dir,
             hisp,
+            variables: Vec::new(),
         };
         installation.postern(&["init", "."]);
         installation.configure(worker, url);
@@ -120,7 +123,7 @@ impl Installation {
 
     /// Runs a command here, which must end well; gives its data.
     pub(crate) fn postern(&self, args: &[&str]) -> String {
-        let ran = run(command(self.dir.path()).args(args));
+        let ran = run(command(self.dir.path()).args(args).envs(self.variables.clone()));
         assert_eq!(ran.code, 0, "{args:?}:\n{}{}", ran.out, ran.err);
         ran.out
     }
@@ -134,6 +137,7 @@ impl Installation {
     pub(crate) fn serve(&self, only: Option<&str>, failpoint: Option<&str>) -> Serving {
         let log = self.dir.path().join(format!("serve-{}.log", self.started.fetch_add(1, Ordering::Relaxed)));
         let mut command = command(self.dir.path());
+        command.envs(self.variables.clone());
         command.arg("serve").stdout(Stdio::null()).stderr(File::create(&log).unwrap());
         command.args(only.iter().flat_map(|part| ["--only", part]));
         // What is about to die gets the shortest lease there is: the next one need not wait long.

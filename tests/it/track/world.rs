@@ -57,6 +57,11 @@ pub(crate) struct Tracking<'w> {
 impl<'w> Tracking<'w> {
     /// With an organization that sends in `mode`, and these further lines in its file.
     pub(crate) async fn open(world: &'w World, mode: SendMode, more: &str) -> Self {
+        Self::open_by(world, mode, more, rules()).await
+    }
+
+    /// The same, by these settings.
+    pub(crate) async fn open_by(world: &'w World, mode: SendMode, more: &str, settings_of_gateway: Settings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         let clock: Arc<dyn Clock> = world.clock.clone();
@@ -78,10 +83,15 @@ impl<'w> Tracking<'w> {
         relay.auth = Some(AuthSettings { user: "gateway".into(), password, password_file: None });
         let post = PostOffice::new(vec![Relay::new(relay).unwrap()], None);
         let blobs = Blobs::in_folder(&path("blobs")).unwrap();
-        let gateway = Gateway::new(world.store.clone(), blobs.clone(), post, rules(), Health::default());
+        let gateway = Gateway::new(world.store.clone(), blobs.clone(), post, settings_of_gateway, Health::default());
         let (org, identity) = enrol(world, &practice, mode, more).await;
         let brought = Mutex::default();
         Self { world, gateway, org, identity, practice, mailboxes, notices, mode, blobs, brought, _hisp: hisp, dir }
+    }
+
+    /// A file of this installation's own folder.
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
     }
 
     /// The gateway as it is after its process died: nothing of it left but what the store has.
@@ -204,7 +214,7 @@ impl<'w> Tracking<'w> {
     }
 }
 
-fn rules() -> Settings {
+pub(crate) fn rules() -> Settings {
     let mut config = postern::config::Config::default();
     // Nobody is asked but the store.
     (config.discovery.dns, config.discovery.ldap) = (false, false);
