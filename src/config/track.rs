@@ -14,5 +14,9 @@ section! {
         keep_mail: Span = Span::seconds(90 * 24 * 3600),
         /// How long the notices that we owe others are tried.
         reply_for: Span = Span::seconds(24 * 3600),
+        /// Notices that we owe leave with the null reverse path (`MAIL FROM:<>`), as RFC 8098 asks: a notice that cannot be
+        /// delivered is not reported to anybody. A HISP that insists on our address there needs `false`; its reports are then
+        /// recorded, and never answered.
+        null_return_path: bool = true,
     }
 }

@@ -39,7 +39,8 @@ struct Session {
     input: Input,
     greeted: bool,
     user: Option<String>,
-    sender: Option<DirectAddress>,
+    /// MAIL FROM, once it was said; the inner `None` is the null reverse path.
+    sender: Option<Option<DirectAddress>>,
     recipient: Option<DirectAddress>,
     mishap: Option<Mishap>,
 }
@@ -224,10 +225,15 @@ impl Session {
         if size > self.host.settings.max_message {
             return self.say("552 5.3.4 The message is too large").await;
         }
-        let Ok(sender) = address.parse::<DirectAddress>() else {
+        let sender = if address.is_empty() {
+            None
+        } else if let Ok(sender) = address.parse::<DirectAddress>() {
+            Some(sender)
+        } else {
             return self.say("553 5.1.7 The sender is not a Direct address").await;
         };
-        let is_user = self.user.as_deref().is_some_and(|user| user.eq_ignore_ascii_case(sender.as_str()));
+        let stated = sender.as_ref().map_or("", DirectAddress::as_str);
+        let is_user = self.user.as_deref().is_some_and(|user| user.eq_ignore_ascii_case(stated));
         if self.host.door == Door::Edge && !is_user {
             return self.say("553 5.7.1 The sender is not the one who logged in").await;
         }
@@ -305,20 +311,21 @@ impl Session {
     }
 
     /// Opens it and puts it into the mailbox; 250 only once it is on disk.
-    async fn keep(&self, sender: DirectAddress, recipient: DirectAddress, message: Vec<u8>) -> String {
+    async fn keep(&self, sender: Option<DirectAddress>, recipient: DirectAddress, message: Vec<u8>) -> String {
         let (settings, door) = (self.host.settings.clone(), self.host.door);
         let tls = self.stream.tls_version();
         let desk = self.host.settings.desk.clone();
-        let question = desk.is_some().then(|| Question {
+        // The null reverse path is a machine's: it is not answered.
+        let question = desk.as_ref().and(sender.clone()).map(|sender| Question {
             door,
-            sender: sender.clone(),
+            sender,
             recipient: recipient.clone(),
             message: message.clone(),
         });
         let kept = tokio::task::spawn_blocking(move || {
             let opened = if door == Door::Edge { Ok(message.clone()) } else { settings.opener.open(&recipient, &message) };
             let opened = opened.as_deref().map_err(String::as_str);
-            settings.mailboxes.keep(Arrival { sender: &sender, recipient: &recipient, door, tls, message: &message, opened })
+            settings.mailboxes.keep(Arrival { sender: sender.as_ref(), recipient: &recipient, door, tls, message: &message, opened })
         });
         match kept.await {
             Ok(Ok(entry)) => {
