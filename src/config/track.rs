@@ -10,6 +10,9 @@ section! {
         poll: Span = Span::seconds(1),
         /// Most messages looked at together.
         batch: usize = 32,
+        /// A delivery's time is up only once the mailbox its answer may lie in has been looked through after that moment: what
+        /// came while we were down came in time. A mailbox that cannot be looked into is waited for this long, with an alert.
+        mailbox_patience: Span = Span::seconds(4 * 3600),
         /// How long the octets of a message that came in are kept once it is dealt with. What it said stays.
         keep_mail: Span = Span::seconds(90 * 24 * 3600),
         /// How long the notices that we owe others are tried.

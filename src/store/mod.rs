@@ -132,6 +132,8 @@ pub mod survey;
 pub mod token;
 /// Imported certificates and trust anchors.
 pub mod trust;
+/// The mailboxes that notices come into.
+pub mod way_in;
 /// Wakes workers when something new is durable.
 mod wake;
 

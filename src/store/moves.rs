@@ -12,7 +12,7 @@ use super::{
 };
 use crate::domain::{
     Delivery, DirectAddress, Reason, Timestamp,
-    delivery::{Disposition, Effect, Event, NoticeKind, State},
+    delivery::{Disposition, EarlyNotice, Effect, Event, State},
     organization::SendMode,
 };
 
@@ -232,7 +232,7 @@ impl Write<'_> {
             after.fee.as_str().into(),
             i64::from(after.unknown_attempts).into(),
             after.stopped.into(),
-            after.early_notice.map(NoticeKind::as_str).into(),
+            after.early_notice.map(EarlyNotice::as_str).into(),
             next_attempt.into(),
             i64::from(change.counts).into(),
             patience.into(),

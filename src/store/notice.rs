@@ -3,6 +3,8 @@
 //! A notice, the moves it causes, the charge or credit that follows and the end of the mail it came in are one transaction:
 //! a crash before it changes nothing, after it nothing is done twice.
 
+use std::time::Duration;
+
 use super::{
     Doing as _, Result, Store, StoreError, Tx,
     delivery::{Move, apply_move},
@@ -10,10 +12,11 @@ use super::{
     inbound::{Settlement, settle},
     ledger::Charges,
     read,
+    way_in::unseen,
 };
 use crate::domain::{
     DeliveryId, DirectAddress, MessageId, OrgId, OrgScope, Timestamp,
-    delivery::{Disposition, Effect, Event, Fee, NoticeKind, State},
+    delivery::{Disposition, EarlyNotice, Effect, Event, Fee, NoticeKind, State},
     id::NoticeId,
     inbound::NoticeVerdict,
     order::Priority,
@@ -149,14 +152,25 @@ pub struct Silent {
     pub to: DirectAddress,
     /// What had been said by then.
     pub disposition: Disposition,
+    /// A mailbox in which the answer may lie could not be looked into since, for longer than is waited for.
+    pub unseen: bool,
 }
 
 /// A mail that came before a clock ran out and was not looked at yet may hold the answer: it is looked at first. For one that
 /// was looked at in vain nothing waits: else anybody could keep everything from expiring by a mail that cannot be judged.
-const SILENT: &str = "SELECT d.org_id, d.id, d.address, d.disposition FROM delivery d WHERE d.notice_at <= $1
+///
+/// So may a mailbox that nobody has looked into since: it is waited for, but not longer than `$3` says.
+const SILENT: &str = concat!(
+    "SELECT d.org_id, d.id, d.address, d.disposition, EXISTS (SELECT 1 FROM way_in w WHERE ",
+    unseen!(),
+    ") FROM delivery d WHERE d.notice_at <= $1
     AND NOT EXISTS (SELECT 1 FROM inbound i WHERE i.org_id = d.org_id AND i.state = 'received' AND i.attempts = 0
         AND i.received_at <= d.notice_at)
-    ORDER BY d.notice_at LIMIT $2";
+    AND (d.notice_at <= $3 OR NOT EXISTS (SELECT 1 FROM way_in w WHERE ",
+    unseen!(),
+    "))
+    ORDER BY d.notice_at LIMIT $2"
+);
 
 /// When the next clock runs out.
 const NEXT: &str = "SELECT MIN(notice_at) FROM delivery WHERE notice_at IS NOT NULL";
@@ -271,22 +285,25 @@ impl Store {
         Ok(Waiting { accepted_at, until, asked_dispatched, sent_from, sent_mode, fallback, fallback_of })
     }
 
-    /// Deliveries whose clock has run out, the longest ago first.
+    /// Deliveries whose clock has run out, the longest ago first. A mailbox that their answer may lie in is waited for, for
+    /// `patience`.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn silent_deliveries(&self, most: usize) -> Result<Vec<Silent>> {
+    pub async fn silent_deliveries(&self, patience: Duration, most: usize) -> Result<Vec<Silent>> {
         let now = self.now().await?;
-        let rows: Vec<(String, String, String, String)> = on!(&self.db, pool => sqlx::query_as(SILENT)
-            .bind(now.micros()).bind(i64::try_from(most).unwrap_or(i64::MAX)).fetch_all(pool).await)
+        let rows: Vec<(String, String, String, String, bool)> = on!(&self.db, pool => sqlx::query_as(SILENT)
+            .bind(now.micros()).bind(i64::try_from(most).unwrap_or(i64::MAX)).bind(now.minus(patience).micros())
+            .fetch_all(pool).await)
         .doing("look for clocks that have run out")?;
         rows.into_iter()
-            .map(|(org, id, to, disposition)| {
+            .map(|(org, id, to, disposition, unseen)| {
                 Ok(Silent {
                     org: read("organization id", &org)?,
                     id: read("delivery id", &id)?,
                     to: read("address", &to)?,
                     disposition: read("disposition", &disposition)?,
+                    unseen,
                 })
             })
             .collect()
@@ -338,8 +355,10 @@ async fn take(
         habit::has_dispatched(tx, org, &read("address", &address)?, now).await?;
     }
     // Proven also by what comes after the clock ran out: the disposition stays, the money is given back.
+    // Or before there is a charge: that is remembered.
     let undelivered = matches!(moved.delivery.disposition, Some(Disposition::Failed | Disposition::Expired));
-    if statement.credit && undelivered && moved.delivery.fee == Fee::Charged {
+    let early = moved.delivery.early_notice == Some(EarlyNotice::Failed);
+    if statement.credit && (early || (undelivered && moved.delivery.fee == Fee::Charged)) {
         let note = Some("not delivered for reasons of trust or certificates: the charge is given back".to_owned());
         let credit = Move { event: Event::CreditDue, note, ..change.clone() };
         effects.extend(apply_move(tx, charges, &credit, now).await?.effects);

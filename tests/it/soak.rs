@@ -146,7 +146,7 @@ impl<'a> Storm<'a> {
         serving.kill();
         *serving = self.installation.serve(Some(part), None);
         self.kills += 1;
-        self.next = Instant::now() + Duration::from_millis(1_000 + self.luck.draw(2_500));
+        self.next = Instant::now() + Duration::from_millis(2_000 + self.luck.draw(6_000));
     }
 }
 
@@ -161,9 +161,9 @@ async fn thousands_of_deliveries_with_every_kind_of_answer_and_killed_processes_
         "[tracking]\ndispatched = \"always\"\n[[peer]]\ndomain = \"{HASTY}\"\nnotice_within = \"5s\"\n"
     );
     let installation = Installation::arranged(Arrangement {
-        worker: "concurrency = 8\nlease = \"3s\"",
+        worker: "concurrency = 24\nbatch = 32\nlease = \"3s\"",
         url: Some(&database.url),
-        relay: "max_connections = 8",
+        relay: "max_connections = 24",
         more: "[track]\npoll = \"200ms\"\nbatch = 64",
         organization: &organization,
         domains: &[HASTY],

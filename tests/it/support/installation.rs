@@ -161,6 +161,16 @@ impl Installation {
         }
     }
 
+    /// Gives the organization one more identity, whose password is in `edge.password`.
+    pub(crate) fn identity(&self, address: &str, lines: &str, password: &str) {
+        let path = |name: &str| self.dir.path().join(name);
+        fs::write(path("edge.password"), password).unwrap();
+        fs::set_permissions(path("edge.password"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let toml = fs::read_to_string(path("north.toml")).unwrap() + &format!("[[identity]]\naddress = \"{address}\"\n{lines}\n");
+        fs::write(path("north.toml"), toml).unwrap();
+        self.postern(&["org", "apply", "north.toml"]);
+    }
+
     /// Runs a command here, which must end well; gives its data.
     pub(crate) fn postern(&self, args: &[&str]) -> String {
         let ran = run(command(self.dir.path()).args(args));
