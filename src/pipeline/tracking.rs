@@ -15,7 +15,7 @@ use crate::{
         delivery::{Disposition, Effect, Event},
         organization::{Billable, SendMode},
     },
-    observe::{chain, events, facts::Configured, health::Part},
+    observe::{chain, events, facts::Configured, health::Part, metrics},
     store::{
         StoreError,
         delivery::{Move, Work},
@@ -134,6 +134,9 @@ impl Gateway {
         };
         match moved.await {
             Ok(moved) => {
+                if let Some(disposition) = moved.delivery.disposition {
+                    metrics::delivery_ended(disposition, moved.delivery.reason);
+                }
                 match moved.delivery.disposition {
                     Some(Disposition::Unconfirmed) => events::DeliveryUnconfirmed { org, delivery }.emit(),
                     _ => events::DeliveryExpired { org, delivery }.emit(),

@@ -46,6 +46,8 @@ pub(super) struct Question {
     pub(super) sender: DirectAddress,
     pub(super) recipient: DirectAddress,
     pub(super) message: Vec<u8>,
+    /// The id the HISP gave it instead of its own.
+    pub(super) renamed: Option<MessageId>,
 }
 
 impl Desk {
@@ -90,7 +92,7 @@ impl Desk {
             return None;
         }
         let parsed = mail_parser::MessageParser::new().parse_headers(inner.as_slice())?;
-        let message: MessageId = parsed.message_id()?.parse().ok()?;
+        let message: MessageId = question.renamed.map_or_else(|| parsed.message_id()?.parse().ok(), Some)?;
         let asked = Asked::read(&inner, &question.sender);
         let answers = answers::plan(question.recipient.local(), asked.dispatched);
         Some((Read { sender: question.sender, recipient: question.recipient, message, signer }, answers))

@@ -6,7 +6,7 @@ use smtp_proto::{AUTH_LOGIN, AUTH_PLAIN, Error as Syntax, Request};
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use crate::{
-    domain::DirectAddress,
+    domain::{DirectAddress, MessageId},
     net::{
         smtp::{Input, Line, Message, login, plain},
         stream::Stream,
@@ -315,12 +315,15 @@ impl Session {
         let (settings, door) = (self.host.settings.clone(), self.host.door);
         let tls = self.stream.tls_version();
         let desk = self.host.settings.desk.clone();
+        let word = recipient.local().split('+').next().unwrap_or_default();
+        let renamed = (door == Door::Edge && word.eq_ignore_ascii_case("renamed")).then(|| rename(&recipient)).flatten();
         // The null reverse path is a machine's: it is not answered.
         let question = desk.as_ref().and(sender.clone()).map(|sender| Question {
             door,
             sender,
             recipient: recipient.clone(),
             message: message.clone(),
+            renamed: renamed.clone(),
         });
         let kept = tokio::task::spawn_blocking(move || {
             let opened = if door == Door::Edge { Ok(message.clone()) } else { settings.opener.open(&recipient, &message) };
@@ -332,7 +335,8 @@ impl Session {
                 if let (Some(desk), Some(question)) = (desk, question) {
                     desk.answer(question);
                 }
-                format!("250 2.0.0 Accepted as {}", entry.id)
+                let name = renamed.map_or_else(|| entry.id.to_string(), |id| id.to_string());
+                format!("250 2.0.0 Accepted as {name}")
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the practice HISP could not keep a message");
@@ -364,4 +368,9 @@ impl Session {
         self.stream.write_all(b"\r\n").await?;
         self.stream.flush().await
     }
+}
+
+/// An id of the HISP's own.
+fn rename(recipient: &DirectAddress) -> Option<MessageId> {
+    format!("<{}@hisp.{}>", uuid::Uuid::now_v7().as_simple(), recipient.domain_key()).parse().ok()
 }

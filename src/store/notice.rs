@@ -15,7 +15,7 @@ use super::{
     way_in::unseen,
 };
 use crate::domain::{
-    DeliveryId, DirectAddress, MessageId, OrgId, OrgScope, Timestamp,
+    DeliveryId, DirectAddress, MessageId, OrgId, OrgScope, Reason, Timestamp,
     delivery::{Disposition, EarlyNotice, Effect, Event, Fee, NoticeKind, State},
     id::NoticeId,
     inbound::NoticeVerdict,
@@ -36,6 +36,8 @@ pub struct SentMessage {
     pub mode: Option<SendMode>,
     /// The relay that took it.
     pub relay: Option<String>,
+    /// When it took it.
+    pub accepted_at: Option<Timestamp>,
     /// Our side.
     pub state: State,
     /// Their side.
@@ -97,6 +99,8 @@ pub struct Outcome {
     pub verdict: NoticeVerdict,
     /// What followed.
     pub effects: Vec<Effect>,
+    /// The end the delivery came to by it, and why, if it did.
+    pub ended: Option<(Disposition, Option<Reason>)>,
 }
 
 /// One recorded statement, for people.
@@ -175,7 +179,7 @@ const SILENT: &str = concat!(
 /// When the next clock runs out.
 const NEXT: &str = "SELECT MIN(notice_at) FROM delivery WHERE notice_at IS NOT NULL";
 
-type SentRow = (String, String, Option<String>, Option<String>, Option<String>, String, Option<String>, String);
+type SentRow = (String, String, Option<String>, Option<String>, Option<String>, Option<i64>, String, Option<String>, String);
 
 impl Store {
     /// The messages of an organization that are known by any of these ids: their own, or those under which a HISP knows them.
@@ -186,13 +190,14 @@ impl Store {
         let mut found: Vec<SentMessage> = Vec::new();
         for id in ids {
             let rows: Vec<SentRow> = on!(&self.db, pool => sqlx::query_as(
-                "SELECT id, address, sent_from, sent_mode, relay, state, disposition, priority FROM delivery
+                "SELECT id, address, sent_from, sent_mode, relay, accepted_at, state, disposition, priority FROM delivery
                     WHERE message_id = $1 AND org_id = $2
-                 UNION SELECT d.id, d.address, d.sent_from, d.sent_mode, d.relay, d.state, d.disposition, d.priority FROM message_alias a
+                 UNION SELECT d.id, d.address, d.sent_from, d.sent_mode, d.relay, d.accepted_at, d.state, d.disposition, d.priority
+                    FROM message_alias a
                     JOIN delivery d ON d.org_id = a.org_id AND d.id = a.delivery_id WHERE a.org_id = $2 AND a.message_id = $1")
                 .bind(id.as_str()).bind(org.to_string()).fetch_all(pool).await)
             .doing("look for the message a notice is about")?;
-            for (id, to, from, mode, relay, state, disposition, priority) in rows {
+            for (id, to, from, mode, relay, accepted_at, state, disposition, priority) in rows {
                 let id: DeliveryId = read("delivery id", &id)?;
                 if found.iter().any(|known| known.id == id) {
                     continue;
@@ -203,6 +208,7 @@ impl Store {
                     from: from.as_deref().map(|from| read("address", from)).transpose()?,
                     mode: mode.as_deref().map(|mode| read("send mode", mode)).transpose()?,
                     relay,
+                    accepted_at: accepted_at.map(Timestamp),
                     state: read("state", &state)?,
                     disposition: disposition.as_deref().map(|text| read("disposition", text)).transpose()?,
                     priority: read("priority", &priority)?,
@@ -241,9 +247,9 @@ impl Store {
         let mut charges = Charges::default();
         let mut outcomes = Vec::with_capacity(notice.statements.len());
         for (position, statement) in notice.statements.iter().enumerate() {
-            let (verdict, effects) = take(&mut tx, &mut charges, notice.org, statement, now).await?;
-            record(&mut tx, notice, position, statement, verdict, now).await?;
-            outcomes.push(Outcome { about: statement.about, kind: statement.kind, verdict, effects });
+            let taken = take(&mut tx, &mut charges, notice.org, statement, now).await?;
+            record(&mut tx, notice, position, statement, taken.verdict, now).await?;
+            outcomes.push(taken);
         }
         charges.write(&mut tx, now).await?;
         tx.commit().await?;
@@ -328,16 +334,17 @@ async fn take(
     org: OrgId,
     statement: &Statement,
     now: Timestamp,
-) -> Result<(NoticeVerdict, Vec<Effect>)> {
-    let Some(id) = statement.about else { return Ok((NoticeVerdict::Unknown, Vec::new())) };
+) -> Result<Outcome> {
+    let nothing = |verdict| Outcome { about: statement.about, kind: statement.kind, verdict, effects: Vec::new(), ended: None };
+    let Some(id) = statement.about else { return Ok(nothing(NoticeVerdict::Unknown)) };
     let (Some(change), None) = (&statement.change, &statement.doubt) else {
         let verdict = if statement.doubt.is_some() { NoticeVerdict::NotBelieved } else { NoticeVerdict::Information };
-        return Ok((verdict, Vec::new()));
+        return Ok(nothing(verdict));
     };
     let moved = match apply_move(tx, charges, change, now).await {
         Ok(moved) => moved,
-        Err(StoreError::Illegal(_)) => return Ok((NoticeVerdict::Unexpected, Vec::new())),
-        Err(StoreError::Lost) => return Ok((NoticeVerdict::Unknown, Vec::new())),
+        Err(StoreError::Illegal(_)) => return Ok(nothing(NoticeVerdict::Unexpected)),
+        Err(StoreError::Lost) => return Ok(nothing(NoticeVerdict::Unknown)),
         Err(error) => return Err(error),
     };
     let mut effects = moved.effects;
@@ -363,7 +370,8 @@ async fn take(
         let credit = Move { event: Event::CreditDue, note, ..change.clone() };
         effects.extend(apply_move(tx, charges, &credit, now).await?.effects);
     }
-    Ok((verdict, effects))
+    let ended = moved.delivery.disposition.filter(|_| verdict == NoticeVerdict::Applied && !moved.delivery.awaits_notice());
+    Ok(Outcome { effects, ended: ended.map(|disposition| (disposition, moved.delivery.reason)), ..nothing(verdict) })
 }
 
 async fn said_before(tx: &mut Tx, org: OrgId, id: DeliveryId, kind: Option<NoticeKind>) -> Result<bool> {

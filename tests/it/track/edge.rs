@@ -72,6 +72,18 @@ on_both_engines! {
         assert_eq!(world.column(id, "disposition").await, "processed");
     }
 
+    async fn a_message_whose_id_the_hisp_rewrote_is_known_by_its_answer_to_the_final_dot(world: &World) {
+        let t = Tracking::open(world, EDGE, "").await;
+        let id = t.send("A1", "renamed").await;
+        let theirs = world.texts("SELECT message_id FROM message_alias").await;
+        assert!(theirs.len() == 1 && theirs[0].contains("@hisp."), "{theirs:?}");
+        let notice = t.written(1).await.remove(0);
+        let ours = world.column(id, "message_id").await;
+        assert!(!String::from_utf8_lossy(&notice).contains(&ours), "it knows no other id");
+        t.take(t.mail(notice)).await;
+        assert_eq!(t.stands(id).await, "accepted processed - charged");
+    }
+
     async fn dispatched_is_asked_for_once_the_domain_has_shown_that_it_answers(world: &World) {
         let t = Tracking::open(world, EDGE, "").await;
         let asked = async |id| world.column(id, "CASE WHEN wants_dispatched THEN 'asked' ELSE 'not' END").await;
