@@ -46,8 +46,14 @@ impl Metrics {
             "postern_identity_days_left",
             "Days until the first of our own certificates ends without another in its place."
         );
-        metrics::describe_gauge!("postern_deliveries_awaited", "Deliveries that were handed over and wait for the receiving side's word.");
-        metrics::describe_counter!("postern_delivery_ended_total", "Deliveries that came to their end, by what became of them and why.");
+        metrics::describe_gauge!(
+            "postern_deliveries_awaited",
+            "Deliveries that were handed over and wait for the receiving side's word."
+        );
+        metrics::describe_counter!(
+            "postern_delivery_ended_total",
+            "Deliveries that came to their end, by what became of them and why."
+        );
         metrics::describe_histogram!(
             "postern_notice_seconds",
             metrics::Unit::Seconds,
@@ -116,7 +122,8 @@ pub fn delivery_refused(reason: Reason) {
 
 /// A notice came about a message that `relay` took so long ago. Relays are few; recipients are not, and are people's.
 pub fn notice_came(relay: Configured<'_>, kind: NoticeKind, after: Duration) {
-    metrics::histogram!("postern_notice_seconds", "relay" => relay.0.to_owned(), "kind" => kind.word()).record(after.as_secs_f64());
+    metrics::histogram!("postern_notice_seconds", "relay" => relay.0.to_owned(), "kind" => kind.word())
+        .record(after.as_secs_f64());
 }
 
 #[cfg(test)]

@@ -328,7 +328,14 @@ impl Session {
         let kept = tokio::task::spawn_blocking(move || {
             let opened = if door == Door::Edge { Ok(message.clone()) } else { settings.opener.open(&recipient, &message) };
             let opened = opened.as_deref().map_err(String::as_str);
-            settings.mailboxes.keep(Arrival { sender: sender.as_ref(), recipient: &recipient, door, tls, message: &message, opened })
+            settings.mailboxes.keep(Arrival {
+                sender: sender.as_ref(),
+                recipient: &recipient,
+                door,
+                tls,
+                message: &message,
+                opened,
+            })
         });
         match kept.await {
             Ok(Ok(entry)) => {

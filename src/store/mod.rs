@@ -132,10 +132,10 @@ pub mod survey;
 pub mod token;
 /// Imported certificates and trust anchors.
 pub mod trust;
-/// The mailboxes that notices come into.
-pub mod way_in;
 /// Wakes workers when something new is durable.
 mod wake;
+/// The mailboxes that notices come into.
+pub mod way_in;
 
 pub use commit::Committer;
 

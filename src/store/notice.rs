@@ -328,13 +328,7 @@ impl Store {
 }
 
 /// Lets one statement happen, if it counts.
-async fn take(
-    tx: &mut Tx,
-    charges: &mut Charges,
-    org: OrgId,
-    statement: &Statement,
-    now: Timestamp,
-) -> Result<Outcome> {
+async fn take(tx: &mut Tx, charges: &mut Charges, org: OrgId, statement: &Statement, now: Timestamp) -> Result<Outcome> {
     let nothing = |verdict| Outcome { about: statement.about, kind: statement.kind, verdict, effects: Vec::new(), ended: None };
     let Some(id) = statement.about else { return Ok(nothing(NoticeVerdict::Unknown)) };
     let (Some(change), None) = (&statement.change, &statement.doubt) else {

@@ -132,18 +132,32 @@ struct Storm<'a> {
     kills: usize,
     /// Between two of them, at least, in milliseconds; at most four times that.
     calm: u64,
+    /// How many were left at the last one, and how many must have gone since.
+    unsent: usize,
+    step: usize,
 }
 
 impl<'a> Storm<'a> {
-    fn over(installation: &'a Installation, luck: Luck, calm: u64) -> Self {
+    fn over(installation: &'a Installation, luck: Luck, calm: u64, count: usize) -> Self {
         let parts = ["worker", "worker", "track"].map(|part| (part, installation.serve(Some(part), None)));
-        Self { installation, parts: parts.into(), luck, next: Instant::now() + Duration::from_millis(calm), kills: 0, calm }
+        Self {
+            installation,
+            parts: parts.into(),
+            luck,
+            next: Instant::now() + Duration::from_millis(calm),
+            kills: 0,
+            calm,
+            unsent: count,
+            step: count / 50,
+        }
     }
 
-    fn blow(&mut self) {
-        if Instant::now() < self.next {
+    /// `unsent` deliveries are left. On a machine that is slow only time would pass between two kills, so some work must.
+    fn blow(&mut self, unsent: usize) {
+        if Instant::now() < self.next || (unsent + self.step > self.unsent && self.next.elapsed() < Duration::from_secs(20)) {
             return;
         }
+        self.unsent = unsent;
         let which = usize::try_from(self.luck.draw(3)).unwrap();
         let (part, serving) = &mut self.parts[which];
         serving.kill();
@@ -160,9 +174,7 @@ async fn thousands_of_deliveries_with_every_kind_of_answer_and_killed_processes_
     println!("POSTERN_SOAK={count} POSTERN_SOAK_SEED={seed}");
     let mut luck = Luck(seed);
     let database = TestDatabase::fresh();
-    let organization = format!(
-        "[tracking]\ndispatched = \"always\"\n[[peer]]\ndomain = \"{HASTY}\"\nnotice_within = \"5s\"\n"
-    );
+    let organization = format!("[tracking]\ndispatched = \"always\"\n[[peer]]\ndomain = \"{HASTY}\"\nnotice_within = \"5s\"\n");
     let installation = Installation::arranged(Arrangement {
         worker: "concurrency = 24\nbatch = 32\nlease = \"3s\"",
         url: Some(&database.url),
@@ -172,11 +184,12 @@ async fn thousands_of_deliveries_with_every_kind_of_answer_and_killed_processes_
         domains: &[HASTY],
         notices_come: true,
         in_memory: true,
+        ..Arrangement::default()
     })
     .await;
     let web = installation.serve(Some("web"), None);
     let results = results(&mut luck, count);
-    let mut storm = Storm::over(&installation, Luck(seed ^ 1), if count < 1_000 { 800 } else { 2_000 });
+    let mut storm = Storm::over(&installation, Luck(seed ^ 1), if count < 1_000 { 800 } else { 2_000 }, count);
     let began = Instant::now();
     let submit = async {
         let answers = stream::iter(&results).map(|result| installation.post(&web, result)).buffer_unordered(4);
@@ -191,11 +204,12 @@ async fn thousands_of_deliveries_with_every_kind_of_answer_and_killed_processes_
             ids = &mut submit, if submitted.is_none() => { submitted = Some(ids); taken.0 = began.elapsed(); },
             () = tokio::time::sleep(Duration::from_millis(200)) => {}
         }
-        let left = |which: &str| -> usize { database.query(&format!("SELECT count(*) FROM delivery WHERE {which}")).parse().unwrap() };
+        let left =
+            |which: &str| -> usize { database.query(&format!("SELECT count(*) FROM delivery WHERE {which}")).parse().unwrap() };
         let unsent = count.saturating_sub(left("state = 'accepted'"));
         // The storm passes over while there is something to send; the last ones are for the clocks.
         if submitted.is_none() || unsent > count / 50 {
-            storm.blow();
+            storm.blow(unsent);
         } else if taken.1.is_zero() {
             taken.1 = began.elapsed();
         }
@@ -213,13 +227,28 @@ async fn thousands_of_deliveries_with_every_kind_of_answer_and_killed_processes_
         }
         if told.elapsed() > Duration::from_secs(10) {
             told = Instant::now();
-            println!("{:>4} s: {unsent} not handed over, {} without an end, {} kills", began.elapsed().as_secs(), left("notice_at IS NOT NULL"), storm.kills);
+            println!(
+                "{:>4} s: {unsent} not handed over, {} without an end, {} kills",
+                began.elapsed().as_secs(),
+                left("notice_at IS NOT NULL"),
+                storm.kills
+            );
         }
         let states = || database.query("SELECT state, disposition, reason, count(*) FROM delivery GROUP BY 1, 2, 3");
-        assert!(began.elapsed() < LONGEST.0 + LONGEST.1 * u32::try_from(count).unwrap(), "seed {seed}: it does not end:\n{}\n{}", states(), installation.logs());
+        assert!(
+            began.elapsed() < LONGEST.0 + LONGEST.1 * u32::try_from(count).unwrap(),
+            "seed {seed}: it does not end:\n{}\n{}",
+            states(),
+            installation.logs()
+        );
     }
     let kills = storm.kills;
-    println!("{count} deliveries, {kills} kills: submitted in {:?}, handed over in {:?}, ended in {:?}", taken.0, taken.1, began.elapsed());
+    println!(
+        "{count} deliveries, {kills} kills: submitted in {:?}, handed over in {:?}, ended in {:?}",
+        taken.0,
+        taken.1,
+        began.elapsed()
+    );
     assert!(kills > 2, "it was no storm");
     ends(&installation, &database, count, seed);
 }
@@ -234,8 +263,15 @@ fn ends(installation: &Installation, database: &TestDatabase, count: usize, seed
     assert_eq!(query("SELECT count(DISTINCT address_key) FROM delivery"), count, "seed {seed}");
     let ids = query("SELECT message_id FROM delivery ORDER BY 1");
     let arrived = installation.arrived();
-    assert!(ids.lines().map(str::to_owned).eq(arrived.keys().map(|id| format!("<{}>", id.trim_matches(['<', '>'])))), "seed {seed}: what was accepted is what arrived");
-    assert_eq!(query("SELECT count(DISTINCT sha256) FROM inbound"), installation.notices().to_string(), "seed {seed}: each notice is kept");
+    assert!(
+        ids.lines().map(str::to_owned).eq(arrived.keys().map(|id| format!("<{}>", id.trim_matches(['<', '>'])))),
+        "seed {seed}: what was accepted is what arrived"
+    );
+    assert_eq!(
+        query("SELECT count(DISTINCT sha256) FROM inbound"),
+        installation.notices().to_string(),
+        "seed {seed}: each notice is kept"
+    );
     none("every message that came in was dealt with", "SELECT id, state, detail FROM inbound WHERE state <> 'settled'");
     // Each has the end its address stands for, and one end only.
     let mut ended: BTreeMap<String, u64> = BTreeMap::new();

@@ -52,6 +52,8 @@ pub(crate) struct Arrangement<'a> {
     pub(crate) more: &'a str,
     /// Further sections of the organization's file.
     pub(crate) organization: &'a str,
+    /// The one identity, in edge mode at the relay `edge`, instead of the usual one: address and password.
+    pub(crate) edge: Option<(&'a str, &'a str)>,
     /// Domains beside the usual one whose certificates are known.
     pub(crate) domains: &'a [&'a str],
     /// The HISP hands its notices to our SMTP door.
@@ -144,10 +146,19 @@ impl Installation {
         fs::write(path("north.pem"), certificate).unwrap();
         fs::write(path("north.key"), key).unwrap();
         fs::set_permissions(path("north.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let identity = match arrangement.edge {
+            None => format!(
+                "address = \"{address}\"\nmode = \"sta_relay\"\nrelay = \"hisp\"\ncertificate_file = \"north.pem\"\nkey_file = \"north.key\""
+            ),
+            Some((address, password)) => {
+                fs::write(path("edge.password"), password).unwrap();
+                fs::set_permissions(path("edge.password"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+                format!("address = \"{address}\"\nmode = \"edge\"\nrelay = \"edge\"\npassword_file = \"edge.password\"")
+            }
+        };
         let toml = format!(
             "slug = \"north\"\nname = \"North\"\n[routing]\nunknown_wait = \"1s\"\n[[site]]\nlocal_id = \"RIVERSIDE01\"\n\
-             [[identity]]\naddress = \"{address}\"\nmode = \"sta_relay\"\nrelay = \"hisp\"\n\
-             certificate_file = \"north.pem\"\nkey_file = \"north.key\"\n\
+             [[identity]]\n{identity}\n\
              [price]\ncurrency = \"USD\"\nrate = [{{ from = \"2020-01-01\", fee_code = \"direct\", amount = \"0.25\" }}]\n{}\n",
             arrangement.organization
         );
@@ -159,16 +170,6 @@ impl Installation {
             let certificate = format!("hisp/keys/{domain}.pem");
             self.postern(&["trust", "certificates", "import", "--organization", "north", &certificate]);
         }
-    }
-
-    /// Gives the organization one more identity, whose password is in `edge.password`.
-    pub(crate) fn identity(&self, address: &str, lines: &str, password: &str) {
-        let path = |name: &str| self.dir.path().join(name);
-        fs::write(path("edge.password"), password).unwrap();
-        fs::set_permissions(path("edge.password"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        let toml = fs::read_to_string(path("north.toml")).unwrap() + &format!("[[identity]]\naddress = \"{address}\"\n{lines}\n");
-        fs::write(path("north.toml"), toml).unwrap();
-        self.postern(&["org", "apply", "north.toml"]);
     }
 
     /// Runs a command here, which must end well; gives its data.
@@ -186,6 +187,11 @@ impl Installation {
     /// The same, as data for programs.
     pub(crate) fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.postern(&[args, &["--json"]].concat())).unwrap()
+    }
+
+    /// The same, however it ends.
+    pub(crate) fn json_of_any_end(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&run(command(self.dir.path()).args([args, &["--json"]].concat())).out).unwrap()
     }
 
     /// Starts `postern serve`, or one part of it, to die at `failpoint` if there is one.

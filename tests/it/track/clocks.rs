@@ -13,7 +13,7 @@ use crate::store::world::World;
 const STA: SendMode = SendMode::StaRelay;
 
 on_both_engines! {
-    async fn mt_4_no_processed_in_time_has_expired_to_the_second_and_after_a_restart_too(world: &World) {
+    async fn mt_4_8_12_26_no_processed_in_time_has_expired_to_the_second_and_after_a_restart_too(world: &World) {
         let t = Tracking::open(world, STA, "").await;
         let id = t.send("A1", "nomdn").await;
         world.pass(Duration::from_hours(1) - Duration::from_micros(1)).await;

@@ -31,7 +31,7 @@ on_both_engines! {
         t.ties().await;
     }
 
-    async fn mt_1_a_failure_of_the_hisp_is_a_failure_and_mt_2_one_of_trust_is_credited(world: &World) {
+    async fn mt_1_5_9_23_a_failure_of_the_hisp_is_a_failure_and_mt_2_6_10_24_one_of_trust_is_credited(world: &World) {
         let t = Tracking::open(world, EDGE, "").await;
         let (nobody, distrusted) = (t.send("A1", "bounced").await, t.send("A2", "distrusted").await);
         t.bring(2).await;

@@ -75,7 +75,7 @@ async fn answers(t: &Tracking<'_>) -> Vec<String> {
 }
 
 on_both_engines! {
-    async fn mt_21_a_letter_that_asks_well_is_answered_with_processed_and_dispatched(world: &World) {
+    async fn mt_21_39_a_letter_that_asks_well_is_answered_with_processed_and_dispatched(world: &World) {
         let t = Tracking::open(world, STA, "").await;
         let id = t.send("A1", "pcp").await;
         let ours = world.column(id, "message_id").await;
