@@ -148,7 +148,8 @@ const fn is_terminal(disposition: Option<Disposition>, wants_dispatched: bool) -
 
 #[test]
 fn a_proof_of_distrust_that_comes_before_the_answer_gives_the_charge_back_when_there_is_one() {
-    let on_wire = lead(Delivery::queued(Billable::Accepted, WhenUnknown::Resend), &[E::Claimed, E::WireStarted]);
+    let lead = |delivery, events: &[Event]| walk(delivery, events).0;
+    let on_wire = lead(fresh(), &[E::Claimed, E::WireStarted]);
     let proven = [E::Notice(NoticeKind::Failed), E::CreditDue];
     for answer in [E::Accepted, E::Lost] {
         let (ended, effects) = lead(on_wire, &proven).apply(answer).unwrap();
