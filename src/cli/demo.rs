@@ -325,6 +325,8 @@ struct Summary {
     results: u32,
     counts: Counts,
     rules: BTreeMap<String, u64>,
+    /// Failed deliveries that went another way, and that need a person.
+    fallbacks: (u64, u64),
     fees: BTreeMap<(&'static str, String), (u64, Money)>,
 }
 
@@ -347,7 +349,7 @@ impl Summary {
                 *entry = (entry.0 + messages, entry.1.plus(line.amount).context("adding fees")?);
             }
         }
-        Ok(Self { results, counts, rules, fees })
+        Ok(Self { results, counts, rules, fallbacks: store.fallbacks(OrgScope::All).await?, fees })
     }
 
     /// Results in are results out, and every delivery has its charge or a reason for none.
@@ -386,6 +388,13 @@ impl Summary {
         text += "\nWhat the receiving side says\n";
         for (disposition, count) in &self.counts.dispositions {
             text += &format!("  {count:>6}  {disposition}\n");
+        }
+        let (made, person) = self.fallbacks;
+        if made + person > 0 {
+            text += "\nWhat could not be delivered\n";
+            text += &format!(
+                "  {made:>6}  sent to the organization's own address instead\n  {person:>6}  left to a person: postern worklist\n"
+            );
         }
         let held: u64 = self.counts.held.values().sum();
         if held > 0 {

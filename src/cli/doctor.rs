@@ -6,6 +6,8 @@ mod keys;
 mod revocation;
 /// Whether others find our certificates.
 mod stranger;
+/// Whether what comes back can arrive.
+mod ways;
 
 use std::{
     fs::OpenOptions,
@@ -96,10 +98,12 @@ async fn examine(context: &Context) -> Vec<Finding> {
     findings.extend(keys::examine(context).await);
     // Opening a store of another version would change it.
     let url = &config.store.url;
-    if reach::is_current(url.sqlite_file().as_deref(), url.expose()).await {
+    let current = reach::is_current(url.sqlite_file().as_deref(), url.expose()).await;
+    if current {
         findings.extend(stranger::findings(context).await);
         findings.extend(revocation::findings(context).await);
     }
+    findings.extend(ways::findings(context, current).await);
 
     let data = [Some(config.blobs.folder.clone()), config.store.url.sqlite_file().and_then(|f| f.parent().map(Path::to_owned))];
     for folder in data.into_iter().flatten() {

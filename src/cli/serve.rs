@@ -139,6 +139,9 @@ pub(crate) async fn serve_until(
             say(&format!("taking mail on {}", door.address()?));
             tasks.spawn(door.run(stop.clone()));
         }
+        let with_mailboxes: Vec<&str> =
+            config.relay.iter().filter(|relay| relay.imap.is_some()).map(|relay| relay.name.as_str()).collect();
+        gateway.store.keep_ways_in_of(&with_mailboxes).await?;
         for relay in &config.relay {
             let mailboxes = Mailboxes::of(relay, arrivals.clone());
             if let Some(mailboxes) = mailboxes.with_context(|| format!("setting up the mailboxes of relay {}", relay.name))? {

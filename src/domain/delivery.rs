@@ -79,6 +79,42 @@ words! {
     }
 }
 
+words! {
+    /// What a notice said that came before the relay's answer.
+    pub enum EarlyNotice {
+        /// Opened and trusted.
+        Processed = "processed",
+        /// Reached its final place.
+        Dispatched = "dispatched",
+        /// Could not be delivered.
+        Failed = "failed",
+        /// Could not be delivered, provably for reasons of trust or certificates: a charge is given back as soon as there is one.
+        Distrusted = "distrusted",
+    }
+}
+
+impl EarlyNotice {
+    /// What the notice says.
+    #[must_use]
+    pub const fn kind(self) -> NoticeKind {
+        match self {
+            Self::Processed => NoticeKind::Processed,
+            Self::Dispatched => NoticeKind::Dispatched,
+            Self::Failed | Self::Distrusted => NoticeKind::Failed,
+        }
+    }
+}
+
+impl From<NoticeKind> for EarlyNotice {
+    fn from(kind: NoticeKind) -> Self {
+        match kind {
+            NoticeKind::Processed => Self::Processed,
+            NoticeKind::Dispatched => Self::Dispatched,
+            NoticeKind::Failed => Self::Failed,
+        }
+    }
+}
+
 /// What is known about one delivery, as far as the rules need it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Delivery {
@@ -96,7 +132,7 @@ pub struct Delivery {
     /// A successor exists or a cancel was asked for: send nothing further.
     pub stopped: bool,
     /// A notice that came before the answer to DATA.
-    pub early_notice: Option<NoticeKind>,
+    pub early_notice: Option<EarlyNotice>,
     /// When it becomes billable.
     pub billable: Billable,
     /// What an unknown outcome does once its wait is over.
@@ -305,11 +341,11 @@ impl Delivery {
             (S::OnWire, E::Notice(kind)) => next.early_notice = Some(stronger(self.early_notice, kind)),
             // A notice proves that it arrived.
             (S::Unknown, E::Notice(kind)) => {
-                next.early_notice = Some(kind);
+                next.early_notice = Some(kind.into());
                 next.accept(&mut effects);
             }
             (S::Queued | S::Claimed | S::Held, E::Notice(kind)) if tried => {
-                next.early_notice = Some(kind);
+                next.early_notice = Some(kind.into());
                 next.accept(&mut effects);
             }
             (S::Accepted, E::Notice(kind)) => next.notice(kind, &mut effects),
@@ -328,8 +364,11 @@ impl Delivery {
                 _ => return Err(illegal),
             },
             (S::Accepted, E::CreditDue) if self.fee == Fee::Charged => {
-                next.fee = Fee::Credited;
-                effects.push(Effect::Credit);
+                next.give_back(&mut effects);
+            }
+            // The proof came before there was a charge.
+            (S::OnWire, E::CreditDue) if self.early_notice == Some(EarlyNotice::Failed) => {
+                next.early_notice = Some(EarlyNotice::Distrusted);
             }
             _ => return Err(illegal),
         }
@@ -342,16 +381,18 @@ impl Delivery {
         self.disposition = Some(Disposition::Awaited);
         effects.push(Effect::StartNoticeClock);
         self.bill(Billable::Accepted, effects);
-        if let Some(kind) = self.early_notice.take() {
-            self.notice(kind, effects);
+        if let Some(early) = self.early_notice.take() {
+            self.notice(early.kind(), effects);
+            if early == EarlyNotice::Distrusted && self.fee == Fee::Charged {
+                self.give_back(effects);
+            }
         }
     }
 
     fn lose(&mut self, effects: &mut Effects) {
         self.unknown_attempts = self.unknown_attempts.saturating_add(1);
-        if let Some(kind) = self.early_notice {
+        if self.early_notice.is_some() {
             // The notice came before the answer: it settles the row the moment it would become unknown.
-            self.early_notice = Some(kind);
             self.accept(effects);
         } else {
             self.state = State::Unknown;
@@ -417,6 +458,11 @@ impl Delivery {
         }
     }
 
+    fn give_back(&mut self, effects: &mut Effects) {
+        self.fee = Fee::Credited;
+        effects.push(Effect::Credit);
+    }
+
     fn bill(&mut self, moment: Billable, effects: &mut Effects) {
         if self.fee == Fee::None && self.billable == moment {
             self.fee = Fee::Charged;
@@ -426,10 +472,11 @@ impl Delivery {
 }
 
 /// Of two early notices the one that says more about the end.
-fn stronger(before: Option<NoticeKind>, now: NoticeKind) -> NoticeKind {
+fn stronger(before: Option<EarlyNotice>, now: NoticeKind) -> EarlyNotice {
     match (before, now) {
-        (Some(kept @ (NoticeKind::Dispatched | NoticeKind::Failed)), _) | (Some(kept), NoticeKind::Processed) => kept,
-        (_, now) => now,
+        (Some(kept), NoticeKind::Processed) => kept,
+        (Some(EarlyNotice::Processed) | None, now) => now.into(),
+        (Some(kept), _) => kept,
     }
 }
 

@@ -198,6 +198,12 @@ events! {
     WARN MailboxUnavailable<'a> = "mailbox_unavailable" { relay: Configured<'a>, wait: Duration }
     /// A mailbox answers again.
     INFO MailboxAvailable<'a> = "mailbox_available" { relay: Configured<'a> }
+    /// Clocks have run out, and a mailbox that the answers may lie in cannot be looked into: the deliveries wait for it, for as long as mailbox_patience in [track] says.
+    WARN ClocksHeld<'a> = "clocks_held" { relay: Configured<'a>, deliveries: u64 }
+    /// No clock waits for that mailbox any more.
+    INFO ClocksFreed<'a> = "clocks_freed" { relay: Configured<'a> }
+    /// A delivery's time is up although the mailbox its answer may lie in could not be looked into since: it was waited for long enough.
+    ERROR DeliveryExpiredUnseen = "delivery_expired_unseen" { org: OrgId, delivery: DeliveryId }
     /// A message in a mailbox is larger than we fetch: it stays there, and a person has to look.
     ERROR MailTooLarge<'a> = "mail_too_large" { relay: Configured<'a>, bytes: u32 }
 

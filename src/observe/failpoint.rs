@@ -16,6 +16,8 @@ pub const NAMES: &[&str] = &[
     "delivery_on_wire",
     "delivery_answered",
     "delivery_settled",
+    "mail_kept",
+    "mail_fetched",
     "inbound_claimed",
     "notice_before_commit",
     "notice_after_commit",

@@ -4,11 +4,19 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
-use super::{events, facts::Word};
-use crate::domain::{alert::AlertKind, delivery::State, report::ResultState};
+use super::{
+    events,
+    facts::{Configured, Word},
+};
+use crate::domain::{
+    Reason,
+    alert::AlertKind,
+    delivery::{Disposition, NoticeKind, State},
+    report::ResultState,
+};
 
 /// Upper bounds of the histograms' buckets: seconds, from a quick relay to a very patient one.
-const SECONDS: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0];
+const SECONDS: [f64; 15] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14400.0];
 
 /// What has been counted in this process.
 #[derive(Clone)]
@@ -41,7 +49,22 @@ impl Metrics {
             "postern_identity_days_left",
             "Days until the first of our own certificates ends without another in its place."
         );
+        metrics::describe_gauge!(
+            "postern_deliveries_awaited",
+            "Deliveries that were handed over and wait for the receiving side's word."
+        );
+        metrics::describe_counter!(
+            "postern_delivery_ended_total",
+            "Deliveries that came to their end, by what became of them and why."
+        );
+        metrics::describe_histogram!(
+            "postern_notice_seconds",
+            metrics::Unit::Seconds,
+            "How long after a message was handed over a notice about it came, by the relay that took it (mx: none)."
+        );
         for (name, what) in [
+            ("postern_deliveries_awaited_oldest_seconds", "Age of the oldest delivery that waits for the receiving side's word."),
+            ("postern_undelivered_oldest_seconds", "Age of the oldest delivery of which it is not known what became of it."),
             ("postern_deliveries_oldest_seconds", "Age of the oldest delivery in each state that is not an end."),
             ("postern_results_oldest_seconds", "Age of the oldest result in each state that is not an end."),
         ] {
@@ -89,6 +112,33 @@ pub fn queue(deliveries: &[(State, u64, Duration)], results: &[(ResultState, u64
     }
 }
 
+/// Says how many deliveries wait for the receiving side's word, how old the oldest of them is, and the oldest of all that have
+/// not come to an end.
+#[expect(clippy::cast_precision_loss, reason = "a queue of 2^52 deliveries has other problems")]
+pub fn undelivered(awaited: u64, oldest_awaited: Duration, oldest: Duration) {
+    metrics::gauge!("postern_deliveries_awaited").set(awaited as f64);
+    metrics::gauge!("postern_deliveries_awaited_oldest_seconds").set(oldest_awaited.as_secs_f64());
+    metrics::gauge!("postern_undelivered_oldest_seconds").set(oldest.as_secs_f64());
+}
+
+/// A delivery that was handed over came to its end.
+pub fn delivery_ended(disposition: Disposition, reason: Option<Reason>) {
+    let reason = reason.map_or("none", |reason| reason.word());
+    metrics::counter!("postern_delivery_ended_total", "outcome" => disposition.word(), "reason" => reason).increment(1);
+}
+
+/// A delivery ended without having been handed over.
+pub fn delivery_refused(reason: Reason) {
+    let outcome = State::Refused.word();
+    metrics::counter!("postern_delivery_ended_total", "outcome" => outcome, "reason" => reason.word()).increment(1);
+}
+
+/// A notice came about a message that `relay` took so long ago. Relays are few; recipients are not, and are people's.
+pub fn notice_came(relay: Configured<'_>, kind: NoticeKind, after: Duration) {
+    metrics::histogram!("postern_notice_seconds", "relay" => relay.0.to_owned(), "kind" => kind.word())
+        .record(after.as_secs_f64());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +148,11 @@ mod tests {
         let counted = Metrics::start().unwrap();
         queue(&[(State::Queued, 3, Duration::from_secs(9))], &[(ResultState::Waiting, 2, Duration::from_secs(4))]);
         metrics::histogram!("postern_delivery_accepted_seconds").record(0.3);
+        undelivered(4, Duration::from_secs(7), Duration::from_secs(9));
+        delivery_ended(Disposition::Failed, Some(Reason::RemoteFailed));
+        delivery_ended(Disposition::Dispatched, None);
+        delivery_refused(Reason::Rejected5xx);
+        notice_came(Configured("hisp-a"), NoticeKind::Processed, Duration::from_mins(20));
         let text = counted.render();
         for line in [
             "postern_deliveries{state=\"queued\"} 3",
@@ -105,6 +160,12 @@ mod tests {
             "postern_deliveries_oldest_seconds{state=\"queued\"} 9",
             "postern_results_oldest_seconds{state=\"waiting\"} 4",
             "postern_delivery_accepted_seconds_bucket{le=\"0.5\"} 1",
+            "postern_deliveries_awaited 4",
+            "postern_undelivered_oldest_seconds 9",
+            "postern_delivery_ended_total{outcome=\"failed\",reason=\"remote_failed\"} 1",
+            "postern_delivery_ended_total{outcome=\"dispatched\",reason=\"none\"} 1",
+            "postern_delivery_ended_total{outcome=\"refused\",reason=\"rejected_5xx\"} 1",
+            "postern_notice_seconds_bucket{relay=\"hisp-a\",kind=\"processed\",le=\"1800\"} 1",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }

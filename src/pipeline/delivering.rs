@@ -15,7 +15,7 @@ use crate::{
         order::Priority,
         organization::{Mode, SendMode},
     },
-    observe::{chain, events, failpoint},
+    observe::{chain, events, failpoint, metrics},
     send::{GoAhead, Job, Outcome},
     store::{
         StoreError,
@@ -349,6 +349,7 @@ impl Gateway {
                 events::DeliveryDeferred { org, delivery, attempt, wait, reason: reason.unwrap_or(Reason::RelayDown) }.emit();
             }
             State::Refused => {
+                metrics::delivery_refused(reason.unwrap_or(Reason::Rejected5xx));
                 events::DeliveryRefused { org, delivery, attempt, reason: reason.unwrap_or(Reason::Rejected5xx) }.emit();
             }
             State::Unknown => events::DeliveryUnknown { org, delivery, attempt }.emit(),

@@ -10,19 +10,19 @@ use super::{Gateway, backoff};
 use crate::{
     crypto::Hex,
     domain::{
-        Class, DeliveryId, DirectAddress, Inbound, MessageId, OrgId, OrgScope, Reason,
+        Class, DeliveryId, DirectAddress, Inbound, MessageId, OrgId, OrgScope, Reason, Timestamp,
         delivery::{Disposition, Effect, Event, NoticeKind, State},
         inbound::{Channel, NoticeVerdict, Verdict, Way},
         order::Priority,
         organization::SendMode,
     },
-    observe::{chain, events, failpoint},
+    observe::{chain, events, facts::Configured, failpoint, metrics},
     seal::{self, OpenError, Opening, Verified},
     store::{
         StoreError,
         inbound::{ClaimedMail, Settlement},
         letter::{NewLetter, Owed},
-        notice::{JudgedNotice, Statement},
+        notice::{JudgedNotice, Outcome, SentMessage, Statement},
         organization::{Identity, Organization},
     },
     track::{About, Notice, Sent, Voucher, believe, reply::Asked},
@@ -276,9 +276,11 @@ impl Gateway {
         voucher: Voucher<'_>,
         source: String,
     ) -> Result<(), Trouble> {
-        let mut statements = Vec::with_capacity(notice.about.len());
+        let (mut statements, mut sent) = (Vec::with_capacity(notice.about.len()), Vec::with_capacity(notice.about.len()));
         for about in &notice.about {
-            statements.push(self.statement(organization, notice, about, voucher, &source).await?);
+            let (statement, message) = self.statement(organization, notice, about, voucher, &source).await?;
+            statements.push(statement);
+            sent.push(message);
         }
         let judged = JudgedNotice {
             org: organization.id,
@@ -292,7 +294,8 @@ impl Gateway {
         let outcomes = self.store.take_notice(&judged).await?;
         failpoint::reach("notice_after_commit");
         let (org, inbound) = (organization.id, claimed.mail.id);
-        for outcome in outcomes {
+        for (outcome, sent) in outcomes.into_iter().zip(sent) {
+            count(&outcome, sent.as_ref(), claimed.mail.received_at);
             if let (Some(NoticeKind::Failed), Some(delivery)) = (outcome.kind, outcome.about)
                 && matches!(outcome.verdict, NoticeVerdict::Applied | NoticeVerdict::Early)
             {
@@ -324,7 +327,7 @@ impl Gateway {
         about: &About,
         voucher: Voucher<'_>,
         source: &str,
-    ) -> Result<Statement, StoreError> {
+    ) -> Result<(Statement, Option<SentMessage>), StoreError> {
         let mut statement = Statement {
             kind: about.kind,
             stated: about.stated.clone(),
@@ -361,7 +364,7 @@ impl Gateway {
                     });
                     let credits = organization.file.price.as_ref().is_none_or(|price| price.credit_trust_failures);
                     statement.credit = credits && about.trust_failure().is_some();
-                    return Ok(statement);
+                    return Ok((statement, Some(message)));
                 }
                 Err(doubt) => {
                     statement.about = statement.about.or(Some(message.id));
@@ -369,7 +372,7 @@ impl Gateway {
                 }
             }
         }
-        Ok(statement)
+        Ok((statement, None))
     }
 
     /// The receiving side could not take what was sealed for it: its certificate may have been replaced.
@@ -426,6 +429,18 @@ fn settlement(claimed: &ClaimedMail, verdict: Verdict, detail: Option<String>) -
     // What is kept about a message for good never quotes more of it than a line.
     let detail = detail.map(|text| text.chars().filter(|c| !c.is_control()).take(300).collect());
     Settlement { id: mail.id, owner: claimed.owner, verdict, detail }
+}
+
+/// Counts what a notice led to, and how long it took to come: by the way the message left, never by its recipient.
+fn count(outcome: &Outcome, sent: Option<&SentMessage>, received_at: Timestamp) {
+    if let (NoticeVerdict::Applied | NoticeVerdict::Late, Some(kind), Some(sent)) = (outcome.verdict, outcome.kind, sent)
+        && let Some(accepted_at) = sent.accepted_at
+    {
+        metrics::notice_came(Configured(sent.relay.as_deref().unwrap_or("mx")), kind, received_at.since(accepted_at));
+    }
+    if let Some((disposition, reason)) = outcome.ended {
+        metrics::delivery_ended(disposition, reason);
+    }
 }
 
 fn channel_words(channel: &Channel) -> String {

@@ -4,9 +4,9 @@
 //! result into deliveries; [`delivering`] takes one delivery from claim to a durable answer. Every durable step goes
 //! through the store's group commit, and the rules of each step are pure functions elsewhere.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::{
     config::{
@@ -15,7 +15,7 @@ use crate::{
     },
     domain::{Clock, id::ProcessId},
     observe::health::Health,
-    store::{Committer, Store, blobs::Blobs, lease::Lease},
+    store::{Committer, Store, blobs::Blobs, lease::Lease, way_in::Held},
     trust::{Discovery, Inquirer},
 };
 
@@ -123,6 +123,8 @@ pub struct Gateway {
     desk: letter::Desk,
     /// CPU work runs on so many threads at a time.
     cpu: Semaphore,
+    /// The mailboxes that clocks wait for, as was told last.
+    held_clocks: Mutex<BTreeMap<String, Held>>,
 }
 
 impl Gateway {
@@ -136,6 +138,7 @@ impl Gateway {
             beliefs: beliefs::Beliefs::default(),
             desk: letter::Desk::default(),
             cpu: Semaphore::new(cores),
+            held_clocks: Mutex::default(),
             process: ProcessId::new(),
             discovery: Discovery::new(settings.discovery.clone(), store.clone()),
             inquirer: Inquirer::new(store.clone(), &settings.revocation),

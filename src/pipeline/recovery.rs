@@ -8,12 +8,13 @@ use super::{Gateway, delivering::unknown_wait};
 use crate::{
     domain::{
         delivery::{Event, State},
-        order::Priority,
+        organization::SendMode,
     },
     observe::{chain, events},
     store::{
         StoreError,
         delivery::{Claimed, Move},
+        queue::Unfinished,
     },
 };
 
@@ -28,22 +29,22 @@ impl Gateway {
         let overdue = self.store.unknown_overdue().await?;
         let changes = abandoned
             .into_iter()
-            .map(|(org, id, state, priority)| {
-                (Move::new(org, id, if state == State::OnWire { Event::Lost } else { Event::Released }), priority)
-            })
-            .chain(overdue.into_iter().map(|(org, id, _, priority)| (Move::new(org, id, Event::UnknownWaitOver), priority)));
+            .map(|left| (if left.state == State::OnWire { Event::Lost } else { Event::Released }, left))
+            .chain(overdue.into_iter().map(|left| (Event::UnknownWaitOver, left)));
         // Together, so that they share commits; each by itself, so that one that fails holds nobody else.
-        let looked_after = join_all(changes.map(|(change, priority)| self.take_up(change, priority))).await;
+        let looked_after = join_all(changes.map(|(event, left)| self.take_up(event, left))).await;
         Ok(looked_after.into_iter().sum())
     }
 
-    async fn take_up(&self, mut change: Move, priority: Priority) -> usize {
-        let delivery = change.id;
+    async fn take_up(&self, event: Event, left: Unfinished) -> usize {
+        let delivery = left.id;
         let moved = async {
-            let organization = self.organization(change.org).await?;
-            change.unknown_wait = unknown_wait(&organization, priority);
+            let organization = self.organization(left.org).await?;
+            let mut change = Move::new(left.org, left.id, event);
+            change.unknown_wait = unknown_wait(&organization, left.priority);
             change.zone = organization.file.time_zone.clone();
-            change.notice_within = organization.file.tracking.notice_within.0;
+            // A notice that came early settles it here: its clock is that of its domain and its way.
+            change.notice_within = organization.file.notice_within(&left.to, left.mode.unwrap_or(SendMode::StaRelay));
             if change.event != Event::UnknownWaitOver {
                 change.note = Some("the worker that held it stopped without an answer".into());
             }

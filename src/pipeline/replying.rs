@@ -83,6 +83,7 @@ impl Gateway {
             return Ok(ReplyEnd::Refused("the address no longer has a key to sign with".to_owned()));
         };
         let job = Job::new(&reply.from, &reply.to, &message).map_err(|error| error.to_string())?;
+        let job = if self.settings.track.null_return_path { job.without_return_path() } else { job };
         // A notice that arrives twice is the same notice: nothing has to be committed before the first byte.
         let outcome = self.post.send(identity, None, &job, async || GoAhead::Go).await;
         Ok(match outcome {

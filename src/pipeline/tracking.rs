@@ -16,7 +16,7 @@ use crate::{
         delivery::{Disposition, Effect, Event},
         organization::{Billable, SendMode},
     },
-    observe::{chain, events, health::Part},
+    observe::{chain, events, facts::Configured, health::Part, metrics},
     store::{
         StoreError,
         delivery::{Move, Work},
@@ -92,6 +92,7 @@ impl Gateway {
         let mut worked = self.take_due_mail().await?;
         if clocks.may_expire() {
             worked += self.expire_due().await?;
+            self.tell_held_clocks().await?;
         }
         worked += self.fall_back_due(TOGETHER).await?;
         worked += self.send_due_replies().await?;
@@ -110,10 +111,24 @@ impl Gateway {
     /// # Errors
     /// When the store fails.
     pub async fn expire_due(self: &Arc<Self>) -> Result<usize, StoreError> {
-        let silent = self.store.silent_deliveries(TOGETHER).await?;
+        let silent = self.store.silent_deliveries(self.settings.track.mailbox_patience.0, TOGETHER).await?;
         // Together, so that they share commits; each by itself, so that one that fails holds nobody else.
         let expired = join_all(silent.into_iter().map(|silent| self.expire(silent))).await;
         Ok(expired.into_iter().sum())
+    }
+
+    /// Says so when clocks begin to wait for a mailbox, and when they wait no more: once each.
+    async fn tell_held_clocks(&self) -> Result<(), StoreError> {
+        let held = self.store.clocks_held(self.settings.track.mailbox_patience.0).await?;
+        let mut known = self.held_clocks.lock().await;
+        for held in held.values().filter(|held| !known.contains_key(&held.name)) {
+            events::ClocksHeld { relay: Configured(&held.relay), deliveries: held.deliveries }.emit();
+        }
+        for freed in known.values().filter(|before| !held.contains_key(&before.name)) {
+            events::ClocksFreed { relay: Configured(&freed.relay) }.emit();
+        }
+        *known = held;
+        Ok(())
     }
 
     async fn expire(&self, silent: Silent) -> usize {
@@ -127,6 +142,9 @@ impl Gateway {
         };
         match moved.await {
             Ok(moved) => {
+                if let Some(disposition) = moved.delivery.disposition {
+                    metrics::delivery_ended(disposition, moved.delivery.reason);
+                }
                 match moved.delivery.disposition {
                     Some(Disposition::Unconfirmed) => events::DeliveryUnconfirmed { org, delivery }.emit(),
                     _ => {
@@ -134,6 +152,9 @@ impl Gateway {
                         // Nobody could open it, perhaps because its certificate has been replaced.
                         self.forget_recipient(&silent.to).await;
                     }
+                }
+                if silent.unseen {
+                    events::DeliveryExpiredUnseen { org, delivery }.emit();
                 }
                 if moved.effects.contains(&Effect::Charge) {
                     events::ChargeMade { org, delivery }.emit();
@@ -152,6 +173,9 @@ impl Gateway {
     /// For the delivery's history. A domain that has never answered anything may not be able to open what we send: then the
     /// way it was sealed is the first thing to look at.
     async fn why_expired(&self, silent: &Silent) -> Result<String, StoreError> {
+        if silent.unseen {
+            return Ok("no answer in time, but the mailbox it may lie in could not be looked into since".to_owned());
+        }
         if silent.disposition == Disposition::Processed {
             return Ok("it was opened, and its final place never confirmed".to_owned());
         }

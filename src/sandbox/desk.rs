@@ -1,7 +1,11 @@
 //! Where the practice HISP writes its notices: opened like a recipient's side would, signed and encrypted to whoever
-//! signed the message, put into the sender's mailbox and, if it is told where, handed over by SMTP.
+//! signed the message, put into the sender's mailbox and, if it is told where, handed over by SMTP: again and again
+//! while nobody is there.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use uuid::Uuid;
 
@@ -12,12 +16,21 @@ use super::{
     practice::{Practice, PracticeError},
 };
 use crate::{
+    crypto::draw,
     domain::{Clock, DirectAddress, MessageId},
+    net::backoff::Backoff,
     seal::{Inner, KeySigner, Own, OwnKey, Profile, Seal, Sealer},
     send::{GoAhead, Job, Login, Outcome, Relay},
-    track::reply::Asked,
+    track::{Notice, reply::Asked},
     trust::{Certificate, RecipientCertificate},
 };
+
+/// A notice that could not be handed over is tried again after this, then after longer.
+const AGAIN: Duration = Duration::from_millis(200);
+/// But no longer than this.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long a notice is tried: a real HISP does for days.
+const PATIENCE: Duration = Duration::from_mins(30);
 
 /// Writes and delivers notices.
 pub struct Desk {
@@ -33,6 +46,8 @@ pub(super) struct Question {
     pub(super) sender: DirectAddress,
     pub(super) recipient: DirectAddress,
     pub(super) message: Vec<u8>,
+    /// The id the HISP gave it instead of its own.
+    pub(super) renamed: Option<MessageId>,
 }
 
 impl Desk {
@@ -73,8 +88,11 @@ impl Desk {
             let verified = self.practice.verified(&question.recipient, &question.message).ok()?;
             (verified.inner().to_vec(), Some(verified.signer().clone()))
         };
+        if Notice::read(&inner).is_some() {
+            return None;
+        }
         let parsed = mail_parser::MessageParser::new().parse_headers(inner.as_slice())?;
-        let message: MessageId = parsed.message_id()?.parse().ok()?;
+        let message: MessageId = question.renamed.map_or_else(|| parsed.message_id()?.parse().ok(), Some)?;
         let asked = Asked::read(&inner, &question.sender);
         let answers = answers::plan(question.recipient.local(), asked.dispatched);
         Some((Read { sender: question.sender, recipient: question.recipient, message, signer }, answers))
@@ -84,14 +102,19 @@ impl Desk {
         let (desk, about) = (Arc::clone(self), Arc::clone(read));
         let written = tokio::task::spawn_blocking(move || desk.write(&about, answer)).await.map_err(|error| error.to_string())?;
         let (speaker, notice) = written?;
-        if let Some(post) = &self.post {
-            let job = Job::new(&speaker, &read.sender, &notice).map_err(|error| error.to_string())?;
+        let Some(post) = &self.post else { return Ok(()) };
+        let job = Job::new(&speaker, &read.sender, &notice).map_err(|error| error.to_string())?.without_return_path();
+        let (began, mut backoff) = (Instant::now(), Backoff::new(AGAIN, LONGEST_WAIT));
+        loop {
+            // A notice that arrives twice is the same notice.
             let outcome = post.send(&job, Login::Relay, async || GoAhead::Go).await;
-            if !matches!(outcome, Outcome::Accepted { .. }) {
-                return Err(outcome.why().to_owned());
+            match outcome {
+                Outcome::Accepted { .. } => return Ok(()),
+                Outcome::Refused { .. } => return Err(outcome.why().to_owned()),
+                _ if began.elapsed() > PATIENCE => return Err(outcome.why().to_owned()),
+                _ => tokio::time::sleep(backoff.next(draw())).await,
             }
         }
-        Ok(())
     }
 
     fn write(&self, read: &Read, answer: Answer) -> Result<(DirectAddress, Vec<u8>), String> {
@@ -110,7 +133,7 @@ impl Desk {
             _ => text.clone().into_bytes(),
         };
         let arrival = Arrival {
-            sender: &speaker,
+            sender: None,
             recipient: &read.sender,
             door: if read.signer.is_some() { Door::Relay } else { Door::Edge },
             tls: None,

@@ -40,8 +40,8 @@ pub struct Entry {
     pub id: Uuid,
     /// Whose mailbox.
     pub recipient: DirectAddress,
-    /// MAIL FROM.
-    pub sender: DirectAddress,
+    /// MAIL FROM; absent for the null reverse path, as of notices.
+    pub sender: Option<DirectAddress>,
     /// When it was accepted.
     pub received_at: Timestamp,
     /// How it came in.
@@ -74,8 +74,8 @@ impl std::fmt::Debug for Mailboxes {
 /// What arrived, before it is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival<'a> {
-    /// MAIL FROM.
-    pub sender: &'a DirectAddress,
+    /// MAIL FROM; `None` is the null reverse path.
+    pub sender: Option<&'a DirectAddress>,
     /// RCPT TO.
     pub recipient: &'a DirectAddress,
     /// The way it came in.
@@ -106,7 +106,7 @@ impl Mailboxes {
         let entry = Entry {
             id: Uuid::now_v7(),
             recipient: arrival.recipient.clone(),
-            sender: arrival.sender.clone(),
+            sender: arrival.sender.cloned(),
             received_at: self.clock.now(),
             door: arrival.door,
             tls: arrival.tls.map(str::to_owned),
@@ -209,7 +209,7 @@ mod tests {
             let recipient: DirectAddress = recipient.parse().unwrap();
             let opened = Ok(b"Message-ID: <1@lab.example>\r\n\r\nhello".as_slice());
             let arrival =
-                Arrival { sender: &sender, recipient: &recipient, door: Door::Mx, tls: None, message: b"sealed", opened };
+                Arrival { sender: Some(&sender), recipient: &recipient, door: Door::Mx, tls: None, message: b"sealed", opened };
             let entry = boxes.keep(arrival).unwrap();
             assert_eq!(entry.message_id.as_deref(), Some("<1@lab.example>"));
             assert_eq!(boxes.raw(&entry).unwrap(), b"sealed");

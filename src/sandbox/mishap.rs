@@ -14,6 +14,7 @@
 //! | `lostreply` | the message is kept, then the connection ends without an answer |
 //! | `latereply` | the message is kept, the answer comes after 30 seconds; `latereply2` after 2 |
 //! | `closing` | 421 to RCPT, and the connection ends |
+//! | `renamed` | at the edge door: the HISP gives the message an id of its own, which its 250 tells and its notices use |
 
 use std::time::Duration;
 

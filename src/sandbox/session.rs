@@ -6,7 +6,7 @@ use smtp_proto::{AUTH_LOGIN, AUTH_PLAIN, Error as Syntax, Request};
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use crate::{
-    domain::DirectAddress,
+    domain::{DirectAddress, MessageId},
     net::{
         smtp::{Input, Line, Message, login, plain},
         stream::Stream,
@@ -39,7 +39,8 @@ struct Session {
     input: Input,
     greeted: bool,
     user: Option<String>,
-    sender: Option<DirectAddress>,
+    /// MAIL FROM, once it was said; the inner `None` is the null reverse path.
+    sender: Option<Option<DirectAddress>>,
     recipient: Option<DirectAddress>,
     mishap: Option<Mishap>,
 }
@@ -224,10 +225,15 @@ impl Session {
         if size > self.host.settings.max_message {
             return self.say("552 5.3.4 The message is too large").await;
         }
-        let Ok(sender) = address.parse::<DirectAddress>() else {
+        let sender = if address.is_empty() {
+            None
+        } else if let Ok(sender) = address.parse::<DirectAddress>() {
+            Some(sender)
+        } else {
             return self.say("553 5.1.7 The sender is not a Direct address").await;
         };
-        let is_user = self.user.as_deref().is_some_and(|user| user.eq_ignore_ascii_case(sender.as_str()));
+        let stated = sender.as_ref().map_or("", DirectAddress::as_str);
+        let is_user = self.user.as_deref().is_some_and(|user| user.eq_ignore_ascii_case(stated));
         if self.host.door == Door::Edge && !is_user {
             return self.say("553 5.7.1 The sender is not the one who logged in").await;
         }
@@ -305,27 +311,39 @@ impl Session {
     }
 
     /// Opens it and puts it into the mailbox; 250 only once it is on disk.
-    async fn keep(&self, sender: DirectAddress, recipient: DirectAddress, message: Vec<u8>) -> String {
+    async fn keep(&self, sender: Option<DirectAddress>, recipient: DirectAddress, message: Vec<u8>) -> String {
         let (settings, door) = (self.host.settings.clone(), self.host.door);
         let tls = self.stream.tls_version();
         let desk = self.host.settings.desk.clone();
-        let question = desk.is_some().then(|| Question {
+        let word = recipient.local().split('+').next().unwrap_or_default();
+        let renamed = (door == Door::Edge && word.eq_ignore_ascii_case("renamed")).then(|| rename(&recipient)).flatten();
+        // The null reverse path is a machine's: it is not answered.
+        let question = desk.as_ref().and(sender.clone()).map(|sender| Question {
             door,
-            sender: sender.clone(),
+            sender,
             recipient: recipient.clone(),
             message: message.clone(),
+            renamed: renamed.clone(),
         });
         let kept = tokio::task::spawn_blocking(move || {
             let opened = if door == Door::Edge { Ok(message.clone()) } else { settings.opener.open(&recipient, &message) };
             let opened = opened.as_deref().map_err(String::as_str);
-            settings.mailboxes.keep(Arrival { sender: &sender, recipient: &recipient, door, tls, message: &message, opened })
+            settings.mailboxes.keep(Arrival {
+                sender: sender.as_ref(),
+                recipient: &recipient,
+                door,
+                tls,
+                message: &message,
+                opened,
+            })
         });
         match kept.await {
             Ok(Ok(entry)) => {
                 if let (Some(desk), Some(question)) = (desk, question) {
                     desk.answer(question);
                 }
-                format!("250 2.0.0 Accepted as {}", entry.id)
+                let name = renamed.map_or_else(|| entry.id.to_string(), |id| id.to_string());
+                format!("250 2.0.0 Accepted as {name}")
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the practice HISP could not keep a message");
@@ -357,4 +375,9 @@ impl Session {
         self.stream.write_all(b"\r\n").await?;
         self.stream.flush().await
     }
+}
+
+/// An id of the HISP's own.
+fn rename(recipient: &DirectAddress) -> Option<MessageId> {
+    format!("<{}@hisp.{}>", uuid::Uuid::now_v7().as_simple(), recipient.domain_key()).parse().ok()
 }

@@ -90,6 +90,11 @@ rate = [{ from = "2020-01-01", fee_code = "direct", amount = "0.20" }]
 name = "Vision Labs"
 phone = "+1-617-555-0177"
 time_zone = "America/New_York"
+[routing]
+fallback = ["organization", "hold"]
+[[target]]
+direct = "desk@direct.hillview.example"
+when = "only_if_none"
 [[site]]
 local_id = "LAB"
 name = "Reading center"
@@ -121,6 +126,8 @@ const PROVIDERS: u32 = 24;
 const AMBIGUOUS: u32 = 900;
 /// One is deactivated.
 const INACTIVE: u32 = 901;
+/// One has an address at which nothing can be delivered, which only the other side knows.
+const UNREACHABLE: u32 = 902;
 
 /// The directory as CSV.
 #[must_use]
@@ -140,6 +147,7 @@ pub fn directory() -> String {
         PRACTICE_DOMAINS[0],
         PRACTICE_DOMAINS[1]
     );
+    csv += &format!("{},bounced+dr@{},Hillview Primary Care,active\n", npi(UNREACHABLE), PRACTICE_DOMAINS[1]);
     csv += &format!("{},old@{},Lakeside Family Medicine,inactive\n", npi(INACTIVE), PRACTICE_DOMAINS[0]);
     csv
 }
@@ -245,6 +253,7 @@ pub fn chapter(number: u32) -> Chapter {
 fn payer(number: u32) -> Value {
     let who = match number % 48 {
         12 => npi(INACTIVE),
+        17 => npi(UNREACHABLE),
         20 => npi(AMBIGUOUS),
         29 => npi(777),
         // A typing slip: the check digit does not match.
@@ -254,9 +263,11 @@ fn payer(number: u32) -> Value {
     json!([{ "role": "pcp", "npi": who, "organization": "the member's practice" }])
 }
 
-/// A client's order brings the address. One has a slip in it, one a practice that refuses it, one a practice that is slow.
+/// A client's order brings the address. One is opened and then cannot be delivered, so the client's own address gets it instead;
+/// one has a slip in it, one a practice that refuses it, one a practice that is slow.
 fn client(number: u32) -> Value {
     let direct = match number % 60 {
+        7 => "processedfailure+clinic@direct.lakeside.example".to_owned(),
         11 => "dr.who@@direct.hillview.example".to_owned(),
         31 => "550@direct.hillview.example".to_owned(),
         51 => "slow@direct.lakeside.example".to_owned(),
@@ -272,7 +283,7 @@ mod tests {
 
     #[test]
     fn the_npis_of_the_story_have_a_right_check_digit() {
-        for number in (0..PROVIDERS).chain([500, 501, 777, AMBIGUOUS, INACTIVE]) {
+        for number in (0..PROVIDERS).chain([500, 501, 777, AMBIGUOUS, INACTIVE, UNREACHABLE]) {
             assert!(npi(number).parse::<Npi>().is_ok(), "{}", npi(number));
         }
     }

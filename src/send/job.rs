@@ -30,6 +30,8 @@ pub enum GoAhead {
 #[derive(Debug, Clone)]
 pub struct Job<'a> {
     pub(super) mail_from: &'a DirectAddress,
+    /// MAIL FROM is the null reverse path: nobody is told when it cannot be delivered.
+    pub(super) null_return_path: bool,
     pub(super) rcpt: &'a DirectAddress,
     /// Size as SIZE counts it (RFC 1870 5): with CRLF, without dot-stuffing.
     pub(super) size: u64,
@@ -49,7 +51,15 @@ impl<'a> Job<'a> {
         } else {
             Cow::Owned(stuffed(message, &dots))
         };
-        Ok(Self { mail_from, rcpt, size: message.len() as u64, ascii: look.ascii, content })
+        Ok(Self { mail_from, null_return_path: false, rcpt, size: message.len() as u64, ascii: look.ascii, content })
+    }
+
+    /// With the null reverse path, as notices leave (RFC 8098 3): what cannot be delivered of them is not reported, so no two
+    /// machines report to each other for ever.
+    #[must_use]
+    pub fn without_return_path(mut self) -> Self {
+        self.null_return_path = true;
+        self
     }
 }
 

@@ -42,7 +42,8 @@ pub(super) async fn envelope(session: &mut Session, job: &Job<'_>) -> Result<(),
     let size = if session.knows_size { format!(" SIZE={}", job.size) } else { String::new() };
     let body = if job.ascii { "" } else { " BODY=8BITMIME" };
     // A DirectAddress holds no space, bracket or line end.
-    expect_250(session, Phase::Mail, &format!("MAIL FROM:<{}>{size}{body}\r\n", job.mail_from)).await?;
+    let from = if job.null_return_path { "" } else { job.mail_from.as_str() };
+    expect_250(session, Phase::Mail, &format!("MAIL FROM:<{from}>{size}{body}\r\n")).await?;
     expect_250(session, Phase::Rcpt, &format!("RCPT TO:<{}>\r\n", job.rcpt)).await
 }
 

@@ -24,8 +24,18 @@ pub struct Level<S> {
 pub struct Depth {
     /// Queued, claimed, on the wire, unknown, held: each, also those that nothing is in.
     pub deliveries: Vec<Level<State>>,
+    /// Handed over, and the receiving side has not said what became of them: how many, and how long ago the oldest was made.
+    pub awaited: (u64, Duration),
     /// Received, waiting, held.
     pub results: Vec<Level<ResultState>>,
+}
+
+impl Depth {
+    /// Age of the oldest delivery of which it is not known what became of it.
+    #[must_use]
+    pub fn oldest_undelivered(&self) -> Duration {
+        self.deliveries.iter().map(|level| level.oldest).chain([self.awaited.1]).max().unwrap_or_default()
+    }
 }
 
 /// An id begins with the time it was made at, so the least one is the oldest; and unlike a column with the time it is in the
@@ -34,6 +44,7 @@ const DELIVERIES: &str = "SELECT 'queued', COUNT(*), MIN(id) FROM delivery WHERE
     UNION ALL SELECT state, COUNT(*), MIN(id) FROM delivery WHERE state IN ('claimed', 'on_wire') GROUP BY state
     UNION ALL SELECT 'unknown', COUNT(*), MIN(id) FROM delivery WHERE state = 'unknown'
     UNION ALL SELECT 'held', COUNT(*), MIN(id) FROM delivery WHERE state IN ('held', 'refused') AND state = 'held'";
+const AWAITED: &str = "SELECT 'awaited', COUNT(*), MIN(id) FROM delivery WHERE notice_at IS NOT NULL AND disposition = 'awaited'";
 const RESULTS: &str = "SELECT state, COUNT(*), MIN(id) FROM result WHERE state IN ('received', 'waiting') GROUP BY state
     UNION ALL SELECT 'held', COUNT(*), MIN(id) FROM result WHERE state IN ('held', 'waiting') AND state = 'held'";
 
@@ -49,7 +60,11 @@ impl Store {
         let rows = async |sql: &'static str| -> Result<Vec<Row>> {
             on!(&self.db, pool => sqlx::query_as(sql).fetch_all(pool).await).doing("measure the queue")
         };
+        let awaited = rows(AWAITED).await?.into_iter().next().map_or((0, Duration::ZERO), |(_, count, oldest)| {
+            (u64::try_from(count).unwrap_or(0), oldest.map_or(Duration::ZERO, |id| age(&id, now)))
+        });
         Ok(Depth {
+            awaited,
             deliveries: levels(
                 &[State::Queued, State::Claimed, State::OnWire, State::Unknown, State::Held],
                 rows(DELIVERIES).await?,

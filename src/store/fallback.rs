@@ -101,6 +101,20 @@ impl Store {
         Ok(due)
     }
 
+    /// What followed from failures so far: how many went another way, and how many have no other way left and need a person.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn fallbacks(&self, scope: OrgScope) -> Result<(u64, u64)> {
+        let (made, held): (i64, i64) = on!(&self.db, pool => sqlx::query_as(
+            "SELECT COUNT(CASE WHEN fallback = 'made' THEN 1 END), COUNT(CASE WHEN fallback = 'held' THEN 1 END) FROM delivery
+             WHERE fallback IS NOT NULL AND org_id IN (SELECT id FROM organization WHERE $1 IS NULL OR id = $1)")
+            .bind(scope.org().map(|org| org.to_string())).fetch_one(pool).await)
+        .doing("count what followed from failures")?;
+        let count = |count| u64::try_from(count).unwrap_or(0);
+        Ok((count(made), count(held)))
+    }
+
     /// Lets follow what follows from a failure: once. What a newer version has taken the place of falls back no more.
     ///
     /// # Errors

@@ -31,6 +31,7 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("migrations/postgres/0004_identities.sql"),
     ),
     (5, "tracking", include_str!("migrations/sqlite/0005_tracking.sql"), include_str!("migrations/postgres/0005_tracking.sql")),
+    (7, "track", include_str!("migrations/sqlite/0007_track.sql"), include_str!("migrations/postgres/0007_track.sql")),
     (8, "events", include_str!("migrations/sqlite/0008_events.sql"), include_str!("migrations/postgres/0008_events.sql")),
     (9, "alerts", include_str!("migrations/sqlite/0009_alerts.sql"), include_str!("migrations/postgres/0009_alerts.sql")),
 ];

@@ -142,6 +142,8 @@ pub mod token;
 pub mod trust;
 /// Wakes workers when something new is durable.
 mod wake;
+/// The mailboxes that notices come into.
+pub mod way_in;
 /// Programs that are told of events.
 pub mod webhook;
 

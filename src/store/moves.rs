@@ -13,7 +13,7 @@ use super::{
 };
 use crate::domain::{
     Delivery, DirectAddress, Reason, Timestamp,
-    delivery::{Disposition, Effect, Event, Fee, NoticeKind, State},
+    delivery::{Disposition, EarlyNotice, Effect, Event, Fee, State},
     event::EventKind,
     organization::SendMode,
 };
@@ -258,7 +258,7 @@ impl Write<'_> {
             after.fee.as_str().into(),
             i64::from(after.unknown_attempts).into(),
             after.stopped.into(),
-            after.early_notice.map(NoticeKind::as_str).into(),
+            after.early_notice.map(EarlyNotice::as_str).into(),
             next_attempt.into(),
             i64::from(change.counts).into(),
             patience.into(),

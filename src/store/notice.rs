@@ -3,6 +3,8 @@
 //! A notice, the moves it causes, the charge or credit that follows and the end of the mail it came in are one transaction:
 //! a crash before it changes nothing, after it nothing is done twice.
 
+use std::time::Duration;
+
 use super::{
     Doing as _, Result, Store, StoreError, Tx,
     delivery::{Move, apply_move},
@@ -10,10 +12,11 @@ use super::{
     inbound::{Settlement, settle},
     ledger::Charges,
     read,
+    way_in::unseen,
 };
 use crate::domain::{
-    DeliveryId, DirectAddress, MessageId, OrgId, OrgScope, Timestamp,
-    delivery::{Disposition, Effect, Event, Fee, NoticeKind, State},
+    DeliveryId, DirectAddress, MessageId, OrgId, OrgScope, Reason, Timestamp,
+    delivery::{Disposition, EarlyNotice, Effect, Event, Fee, NoticeKind, State},
     id::NoticeId,
     inbound::NoticeVerdict,
     order::Priority,
@@ -33,6 +36,8 @@ pub struct SentMessage {
     pub mode: Option<SendMode>,
     /// The relay that took it.
     pub relay: Option<String>,
+    /// When it took it.
+    pub accepted_at: Option<Timestamp>,
     /// Our side.
     pub state: State,
     /// Their side.
@@ -94,6 +99,8 @@ pub struct Outcome {
     pub verdict: NoticeVerdict,
     /// What followed.
     pub effects: Vec<Effect>,
+    /// The end the delivery came to by it, and why, if it did.
+    pub ended: Option<(Disposition, Option<Reason>)>,
 }
 
 /// One recorded statement, for people.
@@ -149,19 +156,30 @@ pub struct Silent {
     pub to: DirectAddress,
     /// What had been said by then.
     pub disposition: Disposition,
+    /// A mailbox in which the answer may lie could not be looked into since, for longer than is waited for.
+    pub unseen: bool,
 }
 
 /// A mail that came before a clock ran out and was not looked at yet may hold the answer: it is looked at first. For one that
 /// was looked at in vain nothing waits: else anybody could keep everything from expiring by a mail that cannot be judged.
-const SILENT: &str = "SELECT d.org_id, d.id, d.address, d.disposition FROM delivery d WHERE d.notice_at <= $1
+///
+/// So may a mailbox that nobody has looked into since: it is waited for, but not longer than `$3` says.
+const SILENT: &str = concat!(
+    "SELECT d.org_id, d.id, d.address, d.disposition, EXISTS (SELECT 1 FROM way_in w WHERE ",
+    unseen!(),
+    ") FROM delivery d WHERE d.notice_at <= $1
     AND NOT EXISTS (SELECT 1 FROM inbound i WHERE i.org_id = d.org_id AND i.state = 'received' AND i.attempts = 0
         AND i.received_at <= d.notice_at)
-    ORDER BY d.notice_at LIMIT $2";
+    AND (d.notice_at <= $3 OR NOT EXISTS (SELECT 1 FROM way_in w WHERE ",
+    unseen!(),
+    "))
+    ORDER BY d.notice_at LIMIT $2"
+);
 
 /// When the next clock runs out.
 const NEXT: &str = "SELECT MIN(notice_at) FROM delivery WHERE notice_at IS NOT NULL";
 
-type SentRow = (String, String, Option<String>, Option<String>, Option<String>, String, Option<String>, String);
+type SentRow = (String, String, Option<String>, Option<String>, Option<String>, Option<i64>, String, Option<String>, String);
 
 impl Store {
     /// The messages of an organization that are known by any of these ids: their own, or those under which a HISP knows them.
@@ -172,13 +190,14 @@ impl Store {
         let mut found: Vec<SentMessage> = Vec::new();
         for id in ids {
             let rows: Vec<SentRow> = on!(&self.db, pool => sqlx::query_as(
-                "SELECT id, address, sent_from, sent_mode, relay, state, disposition, priority FROM delivery
+                "SELECT id, address, sent_from, sent_mode, relay, accepted_at, state, disposition, priority FROM delivery
                     WHERE message_id = $1 AND org_id = $2
-                 UNION SELECT d.id, d.address, d.sent_from, d.sent_mode, d.relay, d.state, d.disposition, d.priority FROM message_alias a
+                 UNION SELECT d.id, d.address, d.sent_from, d.sent_mode, d.relay, d.accepted_at, d.state, d.disposition, d.priority
+                    FROM message_alias a
                     JOIN delivery d ON d.org_id = a.org_id AND d.id = a.delivery_id WHERE a.org_id = $2 AND a.message_id = $1")
                 .bind(id.as_str()).bind(org.to_string()).fetch_all(pool).await)
             .doing("look for the message a notice is about")?;
-            for (id, to, from, mode, relay, state, disposition, priority) in rows {
+            for (id, to, from, mode, relay, accepted_at, state, disposition, priority) in rows {
                 let id: DeliveryId = read("delivery id", &id)?;
                 if found.iter().any(|known| known.id == id) {
                     continue;
@@ -189,6 +208,7 @@ impl Store {
                     from: from.as_deref().map(|from| read("address", from)).transpose()?,
                     mode: mode.as_deref().map(|mode| read("send mode", mode)).transpose()?,
                     relay,
+                    accepted_at: accepted_at.map(Timestamp),
                     state: read("state", &state)?,
                     disposition: disposition.as_deref().map(|text| read("disposition", text)).transpose()?,
                     priority: read("priority", &priority)?,
@@ -227,9 +247,9 @@ impl Store {
         let mut charges = Charges::default();
         let mut outcomes = Vec::with_capacity(notice.statements.len());
         for (position, statement) in notice.statements.iter().enumerate() {
-            let (verdict, effects) = take(&mut tx, &mut charges, notice.org, statement, now).await?;
-            record(&mut tx, notice, position, statement, verdict, now).await?;
-            outcomes.push(Outcome { about: statement.about, kind: statement.kind, verdict, effects });
+            let taken = take(&mut tx, &mut charges, notice.org, statement, now).await?;
+            record(&mut tx, notice, position, statement, taken.verdict, now).await?;
+            outcomes.push(taken);
         }
         charges.write(&mut tx, now).await?;
         tx.commit().await?;
@@ -271,22 +291,25 @@ impl Store {
         Ok(Waiting { accepted_at, until, asked_dispatched, sent_from, sent_mode, fallback, fallback_of })
     }
 
-    /// Deliveries whose clock has run out, the longest ago first.
+    /// Deliveries whose clock has run out, the longest ago first. A mailbox that their answer may lie in is waited for, for
+    /// `patience`.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn silent_deliveries(&self, most: usize) -> Result<Vec<Silent>> {
+    pub async fn silent_deliveries(&self, patience: Duration, most: usize) -> Result<Vec<Silent>> {
         let now = self.now().await?;
-        let rows: Vec<(String, String, String, String)> = on!(&self.db, pool => sqlx::query_as(SILENT)
-            .bind(now.micros()).bind(i64::try_from(most).unwrap_or(i64::MAX)).fetch_all(pool).await)
+        let rows: Vec<(String, String, String, String, bool)> = on!(&self.db, pool => sqlx::query_as(SILENT)
+            .bind(now.micros()).bind(i64::try_from(most).unwrap_or(i64::MAX)).bind(now.minus(patience).micros())
+            .fetch_all(pool).await)
         .doing("look for clocks that have run out")?;
         rows.into_iter()
-            .map(|(org, id, to, disposition)| {
+            .map(|(org, id, to, disposition, unseen)| {
                 Ok(Silent {
                     org: read("organization id", &org)?,
                     id: read("delivery id", &id)?,
                     to: read("address", &to)?,
                     disposition: read("disposition", &disposition)?,
+                    unseen,
                 })
             })
             .collect()
@@ -305,22 +328,17 @@ impl Store {
 }
 
 /// Lets one statement happen, if it counts.
-async fn take(
-    tx: &mut Tx,
-    charges: &mut Charges,
-    org: OrgId,
-    statement: &Statement,
-    now: Timestamp,
-) -> Result<(NoticeVerdict, Vec<Effect>)> {
-    let Some(id) = statement.about else { return Ok((NoticeVerdict::Unknown, Vec::new())) };
+async fn take(tx: &mut Tx, charges: &mut Charges, org: OrgId, statement: &Statement, now: Timestamp) -> Result<Outcome> {
+    let nothing = |verdict| Outcome { about: statement.about, kind: statement.kind, verdict, effects: Vec::new(), ended: None };
+    let Some(id) = statement.about else { return Ok(nothing(NoticeVerdict::Unknown)) };
     let (Some(change), None) = (&statement.change, &statement.doubt) else {
         let verdict = if statement.doubt.is_some() { NoticeVerdict::NotBelieved } else { NoticeVerdict::Information };
-        return Ok((verdict, Vec::new()));
+        return Ok(nothing(verdict));
     };
     let moved = match apply_move(tx, charges, change, now).await {
         Ok(moved) => moved,
-        Err(StoreError::Illegal(_)) => return Ok((NoticeVerdict::Unexpected, Vec::new())),
-        Err(StoreError::Lost) => return Ok((NoticeVerdict::Unknown, Vec::new())),
+        Err(StoreError::Illegal(_)) => return Ok(nothing(NoticeVerdict::Unexpected)),
+        Err(StoreError::Lost) => return Ok(nothing(NoticeVerdict::Unknown)),
         Err(error) => return Err(error),
     };
     let mut effects = moved.effects;
@@ -338,13 +356,16 @@ async fn take(
         habit::has_dispatched(tx, org, &read("address", &address)?, now).await?;
     }
     // Proven also by what comes after the clock ran out: the disposition stays, the money is given back.
+    // Or before there is a charge: that is remembered.
     let undelivered = matches!(moved.delivery.disposition, Some(Disposition::Failed | Disposition::Expired));
-    if statement.credit && undelivered && moved.delivery.fee == Fee::Charged {
+    let early = moved.delivery.early_notice == Some(EarlyNotice::Failed);
+    if statement.credit && (early || (undelivered && moved.delivery.fee == Fee::Charged)) {
         let note = Some("not delivered for reasons of trust or certificates: the charge is given back".to_owned());
         let credit = Move { event: Event::CreditDue, note, ..change.clone() };
         effects.extend(apply_move(tx, charges, &credit, now).await?.effects);
     }
-    Ok((verdict, effects))
+    let ended = moved.delivery.disposition.filter(|_| verdict == NoticeVerdict::Applied && !moved.delivery.awaits_notice());
+    Ok(Outcome { effects, ended: ended.map(|disposition| (disposition, moved.delivery.reason)), ..nothing(verdict) })
 }
 
 async fn said_before(tx: &mut Tx, org: OrgId, id: DeliveryId, kind: Option<NoticeKind>) -> Result<bool> {

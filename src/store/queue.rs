@@ -8,7 +8,9 @@ use super::{
     read,
     shares::{Places, Seat, Shares},
 };
-use crate::domain::{DeliveryId, OrgId, Timestamp, delivery::State, id::ProcessId, order::Priority};
+use crate::domain::{
+    DeliveryId, DirectAddress, OrgId, Timestamp, delivery::State, id::ProcessId, order::Priority, organization::SendMode,
+};
 
 /// A claimed delivery: enough to know whose it is and load the rest. As long as a copy of this lives, its lease is renewed and
 /// its place is taken.
@@ -25,6 +27,23 @@ pub struct Claimed {
     /// Routine or urgent.
     pub priority: Priority,
     _hold: Hold,
+}
+
+/// A delivery that nobody is at work on, and that has not come to its end.
+#[derive(Debug, Clone)]
+pub struct Unfinished {
+    /// Whose.
+    pub org: OrgId,
+    /// Which.
+    pub id: DeliveryId,
+    /// Where it stands.
+    pub state: State,
+    /// Routine or urgent.
+    pub priority: Priority,
+    /// Whom it is sent to.
+    pub to: DirectAddress,
+    /// How it left, when it may have left.
+    pub mode: Option<SendMode>,
 }
 
 /// How one table is claimed from.
@@ -234,10 +253,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn abandoned_deliveries(&self) -> Result<Vec<(OrgId, DeliveryId, State, Priority)>> {
+    pub async fn abandoned_deliveries(&self) -> Result<Vec<Unfinished>> {
         let now = self.now().await?;
         self.deliveries_where(
-            "SELECT org_id, id, state, priority FROM delivery WHERE state IN ('claimed', 'on_wire') AND lease_until <= $1 LIMIT 1000",
+            "SELECT org_id, id, state, priority, address, sent_mode FROM delivery
+             WHERE state IN ('claimed', 'on_wire') AND lease_until <= $1 LIMIT 1000",
             now,
         )
         .await
@@ -247,22 +267,30 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn unknown_overdue(&self) -> Result<Vec<(OrgId, DeliveryId, State, Priority)>> {
+    pub async fn unknown_overdue(&self) -> Result<Vec<Unfinished>> {
         let now = self.now().await?;
         self.deliveries_where(
-            "SELECT org_id, id, state, priority FROM delivery WHERE state = 'unknown' AND next_attempt_at <= $1 LIMIT 1000",
+            "SELECT org_id, id, state, priority, address, sent_mode FROM delivery
+             WHERE state = 'unknown' AND next_attempt_at <= $1 LIMIT 1000",
             now,
         )
         .await
     }
 
-    async fn deliveries_where(&self, sql: &'static str, now: Timestamp) -> Result<Vec<(OrgId, DeliveryId, State, Priority)>> {
-        let rows: Vec<(String, String, String, String)> =
+    async fn deliveries_where(&self, sql: &'static str, now: Timestamp) -> Result<Vec<Unfinished>> {
+        let rows: Vec<(String, String, String, String, String, Option<String>)> =
             on!(&self.db, pool => sqlx::query_as(sql).bind(now.micros()).fetch_all(pool).await)
                 .doing("find deliveries to look after")?;
         rows.iter()
-            .map(|(org, id, state, priority)| {
-                Ok((read("organization id", org)?, read("delivery id", id)?, read("state", state)?, read("priority", priority)?))
+            .map(|(org, id, state, priority, to, mode)| {
+                Ok(Unfinished {
+                    org: read("organization id", org)?,
+                    id: read("delivery id", id)?,
+                    state: read("state", state)?,
+                    priority: read("priority", priority)?,
+                    to: read("address", to)?,
+                    mode: mode.as_deref().map(|mode| read("send mode", mode)).transpose()?,
+                })
             })
             .collect()
     }

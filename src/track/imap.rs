@@ -10,7 +10,7 @@ mod session;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
-use tokio::task::JoinSet;
+use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::mailbox::Watch;
@@ -23,11 +23,14 @@ use crate::{
     domain::DirectAddress,
     net::tls::{ClientFiles, ClientTls, TlsError},
     observe::{chain, health::Health},
-    store::{StoreError, lease::Lease},
+    store::{StoreError, lease::Lease, way_in::WayIn},
 };
 
 /// How often identities are looked at: a new one's mailbox is watched after this at the latest.
 const ROUND: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether clocks wait for a mailbox.
+const CLOCKS: Duration = Duration::from_millis(500);
 
 /// Why a mailbox cannot be looked into.
 #[derive(Debug, thiserror::Error)]
@@ -130,25 +133,25 @@ impl Mailboxes {
     /// Watches every mailbox until `stop`. Which those are is asked again and again.
     pub async fn run(self, lease: Lease, stop: CancellationToken) {
         let mut watches = JoinSet::new();
-        let mut watched: HashMap<Mailbox, CancellationToken> = HashMap::new();
+        let mut watched: HashMap<Mailbox, (CancellationToken, Arc<Notify>)> = HashMap::new();
         while !stop.is_cancelled() {
-            match self.mailboxes().await {
+            match self.known_mailboxes().await {
                 Ok(mailboxes) => {
                     // One whose owners have changed is watched anew.
                     watched.retain(|mailbox, watch| {
                         let stays = mailboxes.contains(mailbox);
                         if !stays {
-                            watch.cancel();
+                            watch.0.cancel();
                         }
                         stays
                     });
                     for mailbox in mailboxes {
                         watched.entry(mailbox.clone()).or_insert_with(|| {
-                            let ends = stop.child_token();
+                            let (ends, wanted) = (stop.child_token(), Arc::new(Notify::new()));
                             let (server, arrivals) = (Arc::clone(&self.server), self.arrivals.clone());
-                            let watch = Watch::new(server, arrivals, mailbox, lease, self.health.clone());
-                            watches.spawn(watch.run(ends.clone()));
-                            ends
+                            let watch = Watch::new(server, arrivals, mailbox, lease, Arc::clone(&wanted));
+                            watches.spawn(watch.telling(self.health.clone()).run(ends.clone()));
+                            (ends, wanted)
                         });
                     }
                 }
@@ -157,9 +160,33 @@ impl Mailboxes {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(ROUND) => {}
+                () = self.look_where_clocks_wait(&watched) => {}
             }
         }
         watches.join_all().await;
+    }
+
+    /// Has those mailboxes looked into at once that deliveries wait for whose time is up. Never ends.
+    async fn look_where_clocks_wait(&self, watched: &HashMap<Mailbox, (CancellationToken, Arc<Notify>)>) {
+        loop {
+            tokio::time::sleep(CLOCKS).await;
+            // However long ago they ran out: who waits no longer is not among them, and a look does no harm.
+            let Ok(held) = self.arrivals.store().clocks_held(Duration::MAX).await else { continue };
+            let wanted = watched.iter().filter(|(mailbox, _)| held.contains_key(&mailbox::task(&self.server.relay, mailbox)));
+            wanted.for_each(|(_, (_, wanted))| wanted.notify_one());
+        }
+    }
+
+    /// The mailboxes, also known to the store: clocks wait for them.
+    async fn known_mailboxes(&self) -> Result<Vec<Mailbox>, StoreError> {
+        let mailboxes = self.mailboxes().await?;
+        let way = |mailbox: &Mailbox| WayIn {
+            name: mailbox::task(&self.server.relay, mailbox),
+            address: matches!(mailbox, Mailbox::Own(_)).then(|| mailbox.key()),
+        };
+        let ways: Vec<WayIn> = mailboxes.iter().map(way).collect();
+        self.arrivals.store().set_ways_in(&self.server.relay, &ways).await?;
+        Ok(mailboxes)
     }
 
     async fn mailboxes(&self) -> Result<Vec<Mailbox>, StoreError> {

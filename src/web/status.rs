@@ -59,6 +59,7 @@ impl Gauge {
                 let deliveries: Vec<_> = depth.deliveries.iter().map(|level| (level.state, level.count, level.oldest)).collect();
                 let results: Vec<_> = depth.results.iter().map(|level| (level.state, level.count, level.oldest)).collect();
                 observe::metrics::queue(&deliveries, &results);
+                observe::metrics::undelivered(depth.awaited.0, depth.awaited.1, depth.oldest_undelivered());
             }
             Ok(Err(error)) => tracing::warn!(error = observe::chain(&error), "the queue could not be measured"),
             Err(_) => tracing::warn!("the queue could not be measured in time"),

@@ -1,5 +1,6 @@
 //! What comes back: our own SMTP door, and the mailboxes of a HISP.
 
+mod edge_hisp;
 mod imap;
 mod smtp_in;
 

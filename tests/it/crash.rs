@@ -7,7 +7,11 @@ use std::{
 
 use postern::observe::failpoint;
 
-use crate::support::installation::{Installation, Serving};
+use crate::support::{
+    dovecot::Dovecot,
+    installation::{Arrangement, Installation, Serving},
+    postgres::TestDatabase,
+};
 
 /// A lease that a restart need not wait long for, and that a busy machine does not let run out under a living process.
 const WORKER: &str = "lease = \"6s\"";
@@ -60,7 +64,7 @@ macro_rules! dies_at {
 
         #[test]
         fn every_failpoint_has_its_test() {
-            assert_eq!([&[$($point),+][..], NOTICES].concat(), failpoint::NAMES);
+            assert_eq!([&[$($point),+][..], MAIL, NOTICES].concat(), failpoint::NAMES);
         }
     };
 }
@@ -78,6 +82,79 @@ dies_at! {
     death_on_the_wire_sends_it_once_more_under_its_message_id: "delivery_on_wire", (0..=2);
     death_with_the_answer_in_hand_sends_it_once_more_and_charges_once: "delivery_answered", (1..=3);
     death_after_the_answer_is_recorded_sends_nothing_twice: "delivery_settled", (0..=2);
+}
+
+/// What can be died at while mail comes in: it is durable, and whoever brought it was not told.
+const MAIL: &[&str] = &["mail_kept", "mail_fetched"];
+
+/// How often each verdict was given on what came in.
+fn verdicts(database: &TestDatabase) -> String {
+    database.query("SELECT verdict, count(*) FROM inbound GROUP BY 1 ORDER BY 1")
+}
+
+/// Waits until the database says so.
+fn until(installation: &Installation, database: &TestDatabase, sql: &str, says: &str) {
+    let began = Instant::now();
+    while database.query(sql) != says {
+        let now = database.query(sql);
+        assert!(began.elapsed() < Duration::from_mins(1), "{sql}: {now} instead of {says}\n{}", installation.logs());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn death_between_keeping_a_message_and_saying_250_has_it_brought_again_and_kept_once() {
+    let database = TestDatabase::fresh();
+    let arrangement = Arrangement { worker: WORKER, url: Some(&database.url), notices_come: true, ..Arrangement::default() };
+    let installation = Installation::arranged(arrangement).await;
+    let web = installation.serve(Some("web"), None);
+    let _worker = installation.serve(Some("worker"), None);
+    let mut door = installation.serve(Some("track"), Some(&format!("{}:2", MAIL[0])));
+    let (mut results, mut web, mut died) = (BTreeSet::new(), web, true);
+    for number in 0..3 {
+        results.insert(submit(&installation, &mut web, number, &mut died).await);
+    }
+    door.aborts();
+    // The second is durable, and the HISP was told nothing: it brings it again. Others came beside it.
+    let durable: usize = database.query("SELECT count(*) FROM inbound").parse().unwrap();
+    assert!((2..=6).contains(&durable), "{durable}");
+    let _door = installation.serve(Some("track"), None);
+    until(&installation, &database, "SELECT count(*) FROM delivery WHERE disposition = 'dispatched'", "3");
+    assert_eq!(verdicts(&database), "notice|6", "each once: {}", installation.notices());
+    installation.ties(&results);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn death_between_keeping_a_message_and_deleting_it_in_the_mailbox_fetches_it_again_and_keeps_it_once() {
+    const US: &str = "clinic@lab.example";
+    let dovecot = Dovecot::start(&[(US, "pw")]);
+    for number in 0..3 {
+        dovecot.deliver(US, &format!("From: <pcp@clinic.example>\r\nTo: {US}\r\nMessage-ID: <{number}@clinic.example>\r\nSubject: Hello\r\n\r\nText\r\n"));
+    }
+    let database = TestDatabase::fresh();
+    let imap = format!("imap = {{ host = \"localhost\", port = {} }}", dovecot.imaps);
+    let relay = format!("[[relay]]\nname = \"edge\"\nhost = \"localhost\"\nca_file = \"{}\"\n{imap}", dovecot.ca.display());
+    let installation = Installation::arranged(Arrangement {
+        worker: WORKER,
+        url: Some(&database.url),
+        relay: &relay,
+        edge: Some((US, "pw")),
+        ..Arrangement::default()
+    })
+    .await;
+    let mut fetching = installation.serve(Some("track"), Some(&format!("{}:2", MAIL[1])));
+    fetching.aborts();
+    assert_eq!(database.query("SELECT count(*) FROM inbound"), "2", "the second is durable");
+    assert_eq!(dovecot.messages(US).len(), 2, "and still there: it is deleted only after that");
+    let _fetching = installation.serve(Some("track"), None);
+    until(&installation, &database, "SELECT count(*) FROM inbound WHERE state = 'settled'", "3");
+    let began = Instant::now();
+    while !dovecot.messages(US).is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}\n{}", dovecot.messages(US), installation.logs());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(verdicts(&database), "letter|3");
+    assert_eq!(database.query("SELECT count(*) FROM letter"), "3");
 }
 
 /// What can be died at while a notice is dealt with.

@@ -48,6 +48,7 @@ fn the_demo_ties_out_as_often_as_it_is_played_and_leaves_nothing_behind() {
         let said = &summary["dispositions"];
         assert_eq!(sum(said), summary["charges"].as_u64().unwrap(), "the receiving side has said something about each: {said}");
         assert!(said.get("awaited").is_none() && said["dispatched"].as_u64() > said["processed"].as_u64(), "{said}");
+        assert_eq!(said["failed"], 2, "one falls back, one needs a person: {said}");
         let charged: f64 = summary["charged"]["USD"].as_str().unwrap().parse().unwrap();
         assert!(charged > 0.0 && sum(&summary["held"]) > 0, "{summary}");
         told.push(summary);
@@ -96,7 +97,22 @@ fn a_kept_demo_can_be_looked_at_with_every_other_command() {
     let again = demo(kept.root.path(), &["--dir", "kept"]);
     assert!(again.code == 2 && again.err.contains("not empty"), "{again:?}");
 
-    let held: Vec<Value> = serde_json::from_str(&kept.good(&["worklist", "--json"])).unwrap();
+    let work: Vec<Value> = serde_json::from_str(&kept.good(&["worklist", "--json"])).unwrap();
+    let (failed, held): (Vec<Value>, Vec<Value>) = work.into_iter().partition(|item| item["reason"] == "remote_failed");
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    // The other one went another way: the delivery that took its place has arrived.
+    let all: Vec<Value> = serde_json::from_str(&kept.good(&["delivery", "list", "--json", "--limit", "1000"])).unwrap();
+    let show = |delivery: &Value| -> Value {
+        serde_json::from_str(&kept.good(&["delivery", "show", "--json", delivery["id"].as_str().unwrap()])).unwrap()
+    };
+    let instead: Vec<Value> = all.iter().map(show).filter(|shown| !shown["fallback_of"].is_null()).collect();
+    assert_eq!(instead.len(), 1, "{instead:?}");
+    assert_eq!(
+        (&instead[0]["disposition"], &instead[0]["address"]),
+        (&"dispatched".into(), &"desk@direct.hillview.example".into())
+    );
+    let first = all.iter().find(|delivery| delivery["id"] == instead[0]["fallback_of"]).unwrap();
+    assert_eq!((&first["disposition"], &show(first)["fallback"]), (&"failed".into(), &"made".into()));
     assert_eq!(held.len() as u64, sum(&kept.summary["held"]), "{held:?}");
     let order = held[0]["order_id"].as_str().unwrap();
     let reason = held[0]["reason"].as_str().unwrap();

@@ -23,6 +23,7 @@ mod rooms;
 mod routing;
 mod seal;
 mod send;
+mod soak;
 #[macro_use]
 mod store;
 mod alerts;

@@ -50,7 +50,9 @@ pub(super) async fn carry(store: &Store, notices: &Mailboxes) -> anyhow::Result<
         let counts = store.counts(OrgScope::All).await?;
         // `processed` may still be followed by `dispatched`, which is on its way as well.
         let waiting = counts.dispositions.get(&Disposition::Awaited).copied().unwrap_or(0);
-        if waiting == 0 && store.next_deadline().await?.is_none() {
+        // What failed may go another way, whose own notices are still to come.
+        let moving = super::moving(&counts) > 0 || !store.due_fallbacks(1).await?.is_empty();
+        if waiting == 0 && !moving && store.next_deadline().await?.is_none() {
             return Ok(true);
         }
         if began.elapsed() > PATIENCE {

@@ -76,7 +76,7 @@ pub(super) fn list(list: &List) -> anyhow::Result<Exit> {
         table.add_row([
             entry.received_at.to_string(),
             entry.recipient.to_string(),
-            entry.sender.to_string(),
+            entry.sender.as_ref().map_or_else(|| "<>".to_owned(), ToString::to_string),
             entry.door.to_string(),
             entry.size.to_string(),
             if entry.opened { "yes" } else { "no" }.to_owned(),
@@ -122,9 +122,10 @@ fn head(entry: &Entry) -> String {
         Some(problem) => format!("NOT opened: {problem}"),
     };
     let tls = entry.tls.as_deref().unwrap_or("in the clear");
-    let Entry { id, recipient, sender, received_at, door, size, .. } = entry;
+    let from = entry.sender.as_ref().map_or("<>", DirectAddress::as_str);
+    let Entry { id, recipient, received_at, door, size, .. } = entry;
     plain(&format!(
-        "message   {id}\nto        {recipient}\nfrom      {sender}\nreceived  {received_at} at the {door} door, {tls}, {size} bytes\n\
+        "message   {id}\nto        {recipient}\nfrom      {from}\nreceived  {received_at} at the {door} door, {tls}, {size} bytes\n\
          {opened}\n"
     ))
 }

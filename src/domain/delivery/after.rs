@@ -98,7 +98,8 @@ impl Model for Afterwards {
             Step::FailedForTrust => {
                 scene.take(E::Notice(NoticeKind::Failed))?;
                 let proven = matches!(scene.delivery.disposition, Some(Disposition::Failed | Disposition::Expired));
-                if proven && scene.delivery.fee == Fee::Charged {
+                let early = scene.delivery.early_notice == Some(EarlyNotice::Failed);
+                if early || (proven && scene.delivery.fee == Fee::Charged) {
                     scene.take(E::CreditDue)?;
                 }
             }

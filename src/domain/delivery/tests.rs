@@ -146,6 +146,25 @@ const fn is_terminal(disposition: Option<Disposition>, wants_dispatched: bool) -
     }
 }
 
+#[test]
+fn a_proof_of_distrust_that_comes_before_the_answer_gives_the_charge_back_when_there_is_one() {
+    let lead = |delivery, events: &[Event]| walk(delivery, events).0;
+    let on_wire = lead(fresh(), &[E::Claimed, E::WireStarted]);
+    let proven = [E::Notice(NoticeKind::Failed), E::CreditDue];
+    for answer in [E::Accepted, E::Lost] {
+        let (ended, effects) = lead(on_wire, &proven).apply(answer).unwrap();
+        assert_eq!((ended.disposition, ended.fee), (Some(Disposition::Failed), Fee::Credited), "{answer:?}");
+        let money: Vec<_> = effects.iter().filter(|effect| matches!(effect, Effect::Charge | Effect::Credit)).collect();
+        assert_eq!(money, [&Effect::Charge, &Effect::Credit]);
+    }
+    // What was not proven is not given back, and neither is what said first that it arrived.
+    assert!(lead(on_wire, &[E::Notice(NoticeKind::Processed)]).apply(E::CreditDue).is_err());
+    let failed = lead(on_wire, &[E::Notice(NoticeKind::Failed), E::Accepted]);
+    assert_eq!(failed.fee, Fee::Charged);
+    // A refusal costs nothing, so there is nothing to give back.
+    assert_eq!(lead(on_wire, &proven).apply(E::Refused(Reason::Rejected5xx)).unwrap().0.fee, Fee::None);
+}
+
 proptest! {
     #[test]
     fn no_path_charges_twice_or_ends_twice(

@@ -11,7 +11,10 @@ use std::{
 
 use mail_parser::{HeaderValue, MessageParser};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::time::sleep;
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -53,14 +56,22 @@ pub(super) struct Watch {
     task: String,
     failing: AtomicBool,
     health: Health,
+    /// Somebody waits for a look.
+    wanted: Arc<Notify>,
     /// Messages that were reported as too large.
     reported: Mutex<BTreeSet<u32>>,
 }
 
 impl Watch {
-    pub(super) fn new(server: Arc<Server>, arrivals: Arrivals, mailbox: Mailbox, lease: Lease, health: Health) -> Self {
-        let task = format!("imap:{}:{}", server.relay, mailbox.key());
-        Self { server, arrivals, mailbox, lease, task, failing: AtomicBool::new(false), health, reported: Mutex::default() }
+    pub(super) fn new(server: Arc<Server>, arrivals: Arrivals, mailbox: Mailbox, lease: Lease, wanted: Arc<Notify>) -> Self {
+        let task = task(&server.relay, &mailbox);
+        let (failing, health, reported) = (AtomicBool::new(false), Health::default(), Mutex::default());
+        Self { server, arrivals, mailbox, lease, task, failing, health, wanted, reported }
+    }
+
+    /// The same, which says in `health` when the mailbox is out of reach.
+    pub(super) fn telling(self, health: Health) -> Self {
+        Self { health, ..self }
     }
 
     /// Watches until `stop`. One process at a time does; the others ask now and then whether it still does.
@@ -114,11 +125,13 @@ impl Watch {
         }
         backoff.reset();
         loop {
+            let began = self.arrivals.store().now().await?;
             self.catch_up(&mut open).await?;
+            self.arrivals.store().looked_into(&self.task, began).await?;
             if open.idle {
-                open = open.wait(TRUSTED_SILENCE).await?;
+                open = open.wait(TRUSTED_SILENCE, self.wanted.notified()).await?;
             } else {
-                sleep(self.server.settings.poll.0).await;
+                let _ = timeout(self.server.settings.poll.0, self.wanted.notified()).await;
                 open.check().await?;
             }
         }
@@ -194,6 +207,11 @@ impl Watch {
             AfterFetch::Keep => open.mark(message.uid, "\\Seen").await,
         }
     }
+}
+
+/// The name of a mailbox's watch among the periodic tasks.
+pub(super) fn task(relay: &str, mailbox: &Mailbox) -> String {
+    format!("imap:{relay}:{}", mailbox.key())
 }
 
 /// Holds the task's lease; returns when somebody else has it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_imap::{Client, Session, error::Error, types::Fetch};
+use async_imap::{Client, Session, error::Error, extensions::idle::IdleResponse, types::Fetch};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::{net::TcpStream, time::timeout};
 
@@ -115,15 +115,18 @@ impl Open {
         .await
     }
 
-    /// Waits until the server tells something, at most `most`.
-    pub(super) async fn wait(self, most: Duration) -> Result<Self, ImapError> {
+    /// Waits until the server tells something, or `woken`, at most `most`.
+    pub(super) async fn wait(self, most: Duration, woken: impl Future<Output = ()>) -> Result<Self, ImapError> {
         let Self { session, uidplus, idle, validity } = self;
         let mut handle = session.idle();
         within("beginning to wait (IDLE)", COMMAND, handle.init()).await?;
         // What the server says in between starts the library's own clock again; ours runs on.
         let told = {
             let (answer, _stop) = handle.wait_with_timeout(most);
-            timeout(most, answer).await
+            tokio::select! {
+                told = timeout(most, answer) => told,
+                () = woken => Ok(Ok(IdleResponse::ManualInterrupt)),
+            }
         };
         if let Ok(Err(cause)) = told {
             return Err(ImapError::Command { doing: "waiting (IDLE)", cause });

@@ -8,7 +8,7 @@ use postern::{
         report::ResultStatus,
         route::Decision,
     },
-    store::{StoreError, intake::OrderTaken},
+    store::{StoreError, intake::OrderTaken, queue::Unfinished},
 };
 
 use super::{make, world::World};
@@ -91,7 +91,7 @@ on_both_engines! {
         assert!(matches!(refused, Err(StoreError::Lost)), "{refused:?}");
         // It is not lost: recovery gives it back, and the same delivery goes out with what the order says now.
         world.route(&[make::ADDRESS]).await;
-        for (org, id, state, _) in world.store.abandoned_deliveries().await.unwrap() {
+        for Unfinished { org, id, state, .. } in world.store.abandoned_deliveries().await.unwrap() {
             assert_eq!(state, State::Claimed);
             world.happen(org, id, E::Released).await.unwrap();
         }

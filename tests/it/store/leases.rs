@@ -8,7 +8,7 @@ use postern::{
         delivery::{Event, State},
         time::Clock,
     },
-    store::{StoreError, lease::Lease},
+    store::{StoreError, lease::Lease, queue::Unfinished},
 };
 
 use super::{make, world::World};
@@ -19,7 +19,7 @@ use Event as E;
 /// What recovery does with every delivery whose worker died.
 async fn recover(world: &World) -> Vec<Event> {
     let mut done = Vec::new();
-    for (org, id, state, _) in world.store.abandoned_deliveries().await.unwrap() {
+    for Unfinished { org, id, state, .. } in world.store.abandoned_deliveries().await.unwrap() {
         let event = if state == State::OnWire { E::Lost } else { E::Released };
         world.happen(org, id, event).await.unwrap();
         done.push(event);
@@ -116,7 +116,7 @@ on_both_engines! {
             world.store.renew(&lease).await.unwrap();
         }
         let abandoned = world.store.abandoned_deliveries().await.unwrap();
-        assert_eq!(abandoned.iter().map(|(_, id, ..)| *id).collect::<Vec<_>>(), [lost]);
+        assert_eq!(abandoned.iter().map(|left| left.id).collect::<Vec<_>>(), [lost]);
         let again = world.store.claim_results(&make::lease(), 10, 0).await.unwrap();
         assert_eq!(again.iter().map(|work| work.id).collect::<Vec<_>>(), [given_up]);
         assert!(ids.contains(&lost) && copy.id == kept, "a copy keeps what it is a copy of");

@@ -260,6 +260,6 @@ on_both_engines! {
         assert!(world.store.unknown_overdue().await.unwrap().is_empty());
         world.pass(Duration::from_secs(1)).await;
         let overdue = world.store.unknown_overdue().await.unwrap();
-        assert_eq!(overdue.iter().map(|(_, id, state, _)| (*id, *state)).collect::<Vec<_>>(), [(id, State::Unknown)]);
+        assert_eq!(overdue.iter().map(|left| (left.id, left.state)).collect::<Vec<_>>(), [(id, State::Unknown)]);
     }
 }

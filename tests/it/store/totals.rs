@@ -11,7 +11,7 @@ use postern::{
         report::{ResultState, ResultStatus},
         route::Decision,
     },
-    store::{StoreError, survey::DeliveryFilter},
+    store::{StoreError, queue::Unfinished, survey::DeliveryFilter},
 };
 
 use super::{make, moves::picks, world::World};
@@ -66,11 +66,11 @@ async fn work_somehow(world: &World, pick: &mut impl FnMut(usize) -> usize) {
 
 async fn time_passes(world: &World) {
     world.pass(Duration::from_secs(61)).await;
-    for (org, id, state, _) in world.store.abandoned_deliveries().await.unwrap() {
+    for Unfinished { org, id, state, .. } in world.store.abandoned_deliveries().await.unwrap() {
         let event = if state == State::OnWire { E::Lost } else { E::Released };
         world.happen(org, id, event).await.unwrap();
     }
-    for (org, id, _, _) in world.store.unknown_overdue().await.unwrap() {
+    for Unfinished { org, id, .. } in world.store.unknown_overdue().await.unwrap() {
         world.happen(org, id, E::UnknownWaitOver).await.unwrap();
     }
 }

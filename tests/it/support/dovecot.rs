@@ -69,18 +69,24 @@ impl Dovecot {
         dovecot
     }
 
-    fn maildir(&self, user: &str) -> PathBuf {
-        self.dir.path().join("mail").join(user)
-    }
-
-    /// Puts a message into a mailbox, as delivery does (maildir: written aside, then renamed in).
-    pub(crate) fn deliver(&self, user: &str, message: &str) {
+    /// Where the mailbox of a user is: made, so that others can deliver into it.
+    pub(crate) fn mailbox(&self, user: &str) -> PathBuf {
         let maildir = self.maildir(user);
         for folder in ["tmp", "new", "cur"] {
             fs::create_dir_all(maildir.join(folder)).unwrap();
             fs::set_permissions(maildir.join(folder), fs::Permissions::from_mode(0o777)).unwrap();
         }
         fs::set_permissions(&maildir, fs::Permissions::from_mode(0o777)).unwrap();
+        maildir
+    }
+
+    fn maildir(&self, user: &str) -> PathBuf {
+        self.dir.path().join("mail").join(user)
+    }
+
+    /// Puts a message into a mailbox, as delivery does (maildir: written aside, then renamed in).
+    pub(crate) fn deliver(&self, user: &str, message: &str) {
+        let maildir = self.mailbox(user);
         let name = format!("{:06}.test", self.delivered.fetch_add(1, Ordering::SeqCst));
         fs::write(maildir.join("tmp").join(&name), message).unwrap();
         fs::set_permissions(maildir.join("tmp").join(&name), fs::Permissions::from_mode(0o666)).unwrap();

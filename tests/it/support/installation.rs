@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     os::unix::process::ExitStatusExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ExitStatus, Stdio},
     sync::{
         Arc,
@@ -23,6 +23,7 @@ use postern::{
     net::tls::PemPair,
     observe::SystemClock,
     sandbox::{Desk, Hisp, HispSettings, Mailboxes, mailbox::Door, practice::Practice, story::chapter},
+    send::Relay,
     store::{Store, StoreOptions},
 };
 use serde_json::{Value, json};
@@ -30,12 +31,36 @@ use serde_json::{Value, json};
 use super::{
     command::{command, run},
     counter::{base64, order},
+    postfix::free_port,
 };
 
 /// Longest anything here is waited for: far more than it takes, because tests run beside each other.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Where everybody's mailbox is.
 const DOMAIN: &str = "direct.lakeside.example";
+
+/// How an installation is set up.
+#[derive(Default)]
+pub(crate) struct Arrangement<'a> {
+    /// Settings in the section `[worker]`.
+    pub(crate) worker: &'a str,
+    /// The database; SQLite without one.
+    pub(crate) url: Option<&'a str>,
+    /// Further settings of the relay.
+    pub(crate) relay: &'a str,
+    /// Further sections of `postern.toml`.
+    pub(crate) more: &'a str,
+    /// Further sections of the organization's file.
+    pub(crate) organization: &'a str,
+    /// The one identity, in edge mode at the relay `edge`, instead of the usual one: address and password.
+    pub(crate) edge: Option<(&'a str, &'a str)>,
+    /// Domains beside the usual one whose certificates are known.
+    pub(crate) domains: &'a [&'a str],
+    /// The HISP hands its notices to our SMTP door.
+    pub(crate) notices_come: bool,
+    /// Nothing has to outlive this machine: everything is kept in memory, where there is such a place.
+    pub(crate) in_memory: bool,
+}
 
 /// A folder made by `postern init` with one organization, which sends through the practice HISP.
 pub(crate) struct Installation {
@@ -62,7 +87,16 @@ pub(crate) struct Serving {
 impl Installation {
     /// With these settings in the section `[worker]`, in SQLite or in the database at `url`.
     pub(crate) async fn open(worker: &str, url: Option<&str>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::arranged(Arrangement { worker, url, ..Arrangement::default() }).await
+    }
+
+    /// As arranged.
+    pub(crate) async fn arranged(arrangement: Arrangement<'_>) -> Self {
+        let memory = Path::new("/dev/shm");
+        let dir = match arrangement.in_memory && memory.is_dir() {
+            true => tempfile::tempdir_in(memory).unwrap(),
+            false => tempfile::tempdir().unwrap(),
+        };
         let path = |name: &str| dir.path().join(name);
         let practice = Practice::open(&path("hisp/keys"), Arc::new(SystemClock)).unwrap();
         let (certificate, key) = practice.server("localhost").unwrap();
@@ -70,7 +104,12 @@ impl Installation {
         let tls = PemPair { certificate: certificate.into_bytes(), key: key.into_bytes() };
         let mut settings = HispSettings::local(mailboxes.clone(), tls, Arc::new(practice.clone())).login("gateway", "practice");
         let notices = Mailboxes::new(path("hisp/notices"), Arc::new(SystemClock)).unwrap();
-        settings.desk = Some(Arc::new(Desk::new(practice.clone(), notices.clone(), None, Arc::new(SystemClock))));
+        let door = arrangement.notices_come.then(free_port);
+        let post = door.map(|port| {
+            let text = format!("name = \"postern\"\nhost = \"localhost\"\nport = {port}\ntls = \"none\"\nmax_connections = 6\nbreaker_pause = \"200ms\"");
+            Relay::new(toml::from_str(&text).unwrap()).unwrap()
+        });
+        settings.desk = Some(Arc::new(Desk::new(practice.clone(), notices.clone(), post, Arc::new(SystemClock))));
         let hisp = Hisp::start(settings).await.unwrap();
         let mut installation = Self {
             token: String::new(),
@@ -84,41 +123,56 @@ impl Installation {
             variables: Vec::new(),
         };
         installation.postern(&["init", "."]);
-        installation.configure(worker, url);
-        installation.enrol(&practice);
+        installation.configure(&arrangement, door);
+        installation.enrol(&practice, &arrangement);
         installation.token = installation.postern(&["token", "create", "--organization", "north"]).trim_end().to_owned();
         installation
     }
 
-    fn configure(&self, worker: &str, url: Option<&str>) {
+    fn configure(&self, arrangement: &Arrangement<'_>, door: Option<u16>) {
+        let Arrangement { worker, url, relay, more, .. } = arrangement;
         let port = self.hisp.address(Door::Relay).port();
         let store = url.map(|url| format!("[store]\nurl = \"{url}\"\n")).unwrap_or_default();
+        let door = door.map(|port| format!("[smtp_in]\nlisten = \"127.0.0.1:{port}\"\nper_minute = 0\n")).unwrap_or_default();
         let toml = format!(
-            "{store}[web]\nlisten = \"127.0.0.1:0\"\n[worker]\npoll = \"200ms\"\nretry_min = \"500ms\"\n{worker}\n\
+            "{store}[web]\nlisten = \"127.0.0.1:0\"\n[worker]\npoll = \"200ms\"\nretry_min = \"500ms\"\n{worker}\n{door}{more}\n\
              [[relay]]\nname = \"hisp\"\nhost = \"localhost\"\nport = {port}\nca_file = \"hisp/keys/ca.pem\"\n\
-             auth = {{ user = \"gateway\", password = \"practice\" }}\n"
+             auth = {{ user = \"gateway\", password = \"practice\" }}\n{relay}\n"
         );
         fs::write(self.dir.path().join("postern.toml"), toml).unwrap();
     }
 
-    fn enrol(&self, practice: &Practice) {
+    fn enrol(&self, practice: &Practice, arrangement: &Arrangement<'_>) {
         let address: DirectAddress = "results@direct.north.example".parse().unwrap();
         let (certificate, key) = practice.identity(&address).unwrap();
-        practice.domain(DOMAIN).unwrap();
         let path = |name: &str| self.dir.path().join(name);
         fs::write(path("north.pem"), certificate).unwrap();
         fs::write(path("north.key"), key).unwrap();
         fs::set_permissions(path("north.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let identity = match arrangement.edge {
+            None => format!(
+                "address = \"{address}\"\nmode = \"sta_relay\"\nrelay = \"hisp\"\ncertificate_file = \"north.pem\"\nkey_file = \"north.key\""
+            ),
+            Some((address, password)) => {
+                fs::write(path("edge.password"), password).unwrap();
+                fs::set_permissions(path("edge.password"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+                format!("address = \"{address}\"\nmode = \"edge\"\nrelay = \"edge\"\npassword_file = \"edge.password\"")
+            }
+        };
         let toml = format!(
             "slug = \"north\"\nname = \"North\"\n[routing]\nunknown_wait = \"1s\"\n[[site]]\nlocal_id = \"RIVERSIDE01\"\n\
-             [[identity]]\naddress = \"{address}\"\nmode = \"sta_relay\"\nrelay = \"hisp\"\n\
-             certificate_file = \"north.pem\"\nkey_file = \"north.key\"\n\
-             [price]\ncurrency = \"USD\"\nrate = [{{ from = \"2020-01-01\", fee_code = \"direct\", amount = \"0.25\" }}]\n"
+             [[identity]]\n{identity}\n\
+             [price]\ncurrency = \"USD\"\nrate = [{{ from = \"2020-01-01\", fee_code = \"direct\", amount = \"0.25\" }}]\n{}\n",
+            arrangement.organization
         );
         fs::write(path("north.toml"), toml).unwrap();
         self.postern(&["org", "apply", "north.toml"]);
         self.postern(&["trust", "anchors", "import", "--organization", "north", "hisp/keys/ca.pem"]);
-        self.postern(&["trust", "certificates", "import", "--organization", "north", &format!("hisp/keys/{DOMAIN}.pem")]);
+        for domain in [DOMAIN].iter().chain(arrangement.domains) {
+            practice.domain(domain).unwrap();
+            let certificate = format!("hisp/keys/{domain}.pem");
+            self.postern(&["trust", "certificates", "import", "--organization", "north", &certificate]);
+        }
     }
 
     /// Runs a command here, which must end well; gives its data.
@@ -128,9 +182,19 @@ impl Installation {
         ran.out
     }
 
+    /// The same, which may fail.
+    pub(crate) fn postern_tries(&self, args: &[&str]) -> bool {
+        run(command(self.dir.path()).args(args)).code == 0
+    }
+
     /// The same, as data for programs.
     pub(crate) fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.postern(&[args, &["--json"]].concat())).unwrap()
+    }
+
+    /// The same, however it ends.
+    pub(crate) fn json_of_any_end(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&run(command(self.dir.path()).args([args, &["--json"]].concat())).out).unwrap()
     }
 
     /// Starts `postern serve`, or one part of it, to die at `failpoint` if there is one.
@@ -166,6 +230,21 @@ impl Installation {
         let body: Value = answer.json().await.map_err(|error| error.to_string())?;
         assert!(status.is_success() || status.is_server_error(), "{status}: {body}");
         body["id"].as_str().map(str::to_owned).ok_or_else(|| body.to_string())
+    }
+
+    /// How many notices the HISP has written.
+    pub(crate) fn notices(&self) -> usize {
+        self.notices.list(None).unwrap().len()
+    }
+
+    /// The Message-IDs that have arrived, each as often as it did.
+    pub(crate) fn arrived(&self) -> BTreeMap<String, usize> {
+        let mut arrived = BTreeMap::new();
+        for entry in self.mailboxes.list(None).unwrap() {
+            assert!(entry.opened, "{entry:?}");
+            *arrived.entry(entry.message_id.expect("a Message-ID")).or_default() += 1;
+        }
+        arrived
     }
 
     /// The one message in a mailbox, sealed as it arrived.

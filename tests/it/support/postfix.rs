@@ -12,6 +12,8 @@ use std::{
 
 use postern::net::tls::{PemPair, self_signed};
 
+use super::dovecot::Dovecot;
+
 /// The password of every user.
 pub(crate) const PASSWORD: &str = "correct horse";
 /// The user we are when we relay.
@@ -32,6 +34,33 @@ pub(crate) struct Doors {
     pub(crate) certificate: u16,
     /// STARTTLS offered with a self-signed certificate; takes mail for its own domain from anybody.
     pub(crate) mx: u16,
+}
+
+/// What makes it the HISP of an edge client.
+struct Hisp {
+    /// Lines of main.cf; `ETC` is the folder it is in.
+    main: String,
+    files: Vec<(&'static str, String)>,
+    /// The line of the client's mailbox.
+    mailbox: String,
+}
+
+impl Hisp {
+    fn arrange(self, root: &Path, mailboxes: &[&str]) {
+        let etc = root.join("etc");
+        let main = fs::read_to_string(etc.join("main.cf")).unwrap();
+        // What is said here is said instead: Postfix warns of a setting that is made twice.
+        let names: Vec<&str> = self.main.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name).collect();
+        let kept = main.lines().filter(|line| !names.iter().any(|name| line.starts_with(&format!("{name} ="))));
+        let lines: Vec<&str> = kept.chain(self.main.lines()).collect();
+        write(&etc.join("main.cf"), lines.join("\n").replace("ETC", &etc.display().to_string()) + "\n");
+        for (name, content) in &self.files {
+            write(&etc.join(name), content);
+        }
+        let own = root.strip_prefix("/").unwrap().display();
+        let boxes: Vec<String> = mailboxes.iter().map(|name| format!("{name}@clinic.example {own}/mail/{name}/\n")).collect();
+        write(&etc.join("mailboxes"), boxes.concat() + &self.mailbox);
+    }
 }
 
 /// A running Postfix.
@@ -73,12 +102,44 @@ impl Postfix {
         Self::start_with(mailboxes, "")
     }
 
+    /// Starts one that is the HISP of [`EDGE_USER`], whose mailbox `imap` has; they have one certificate. It gives each message an id
+    /// of its own, keeps a copy for its sender, and gives up on `gone.example` after a few seconds.
+    pub(crate) fn edge_hisp(mailboxes: &[&str], imap: &Dovecot) -> Self {
+        let (domain, user) = (EDGE_USER.split_once('@').unwrap().1, EDGE_USER);
+        // Read from the root: the mailboxes of two servers lie in two places.
+        let mailbox = imap.mailbox(user);
+        let inside = mailbox.strip_prefix("/").unwrap().display();
+        let (certificate, key) = (imap.ca.display(), imap.ca.with_extension("key"));
+        let hisp = Hisp {
+            main: format!(
+                "virtual_mailbox_domains = clinic.example {domain}\nsender_bcc_maps = texthash:ETC/copies\nheader_checks = regexp:ETC/rename\n\
+                 virtual_mailbox_base = /\nmaximal_queue_lifetime = 4s\nbounce_queue_lifetime = 4s\nqueue_run_delay = 1s\nminimal_backoff_time = 1s\n\
+                 maximal_backoff_time = 1s\nsmtp_connect_timeout = 1s\n\
+                 smtpd_tls_cert_file = {certificate}\nsmtpd_tls_key_file = {}\n",
+                key.display()
+            ),
+            files: vec![
+                ("copies", format!("{user} {user}\n")),
+                (
+                    "rename",
+                    "/^Message-ID:[[:space:]]*<([^@>]*)@([^>]*)>/ REPLACE Message-ID: <renamed.$1@hisp.example>\n".to_owned(),
+                ),
+            ],
+            mailbox: format!("{user} {inside}/\n"),
+        };
+        Self::start_as(mailboxes, "gone.example smtp:[127.0.0.1]:1\n", Some(hisp))
+    }
+
     /// Starts one that hands mail for `domain` to the server on `port` of this machine.
     pub(crate) fn relaying(domain: &str, port: u16) -> Self {
         Self::start_with(&[], &format!("{domain} smtp:[127.0.0.1]:{port}\n"))
     }
 
     fn start_with(mailboxes: &[&str], transport: &str) -> Self {
+        Self::start_as(mailboxes, transport, None)
+    }
+
+    fn start_as(mailboxes: &[&str], transport: &str, hisp: Option<Hisp>) -> Self {
         need("/usr/sbin/postfix");
         need("/usr/sbin/dovecot");
         let dir = tempfile::Builder::new().prefix("postfix-").tempdir().unwrap();
@@ -98,6 +159,9 @@ impl Postfix {
             Doors { relay: free_port(), implicit: free_port(), edge: free_port(), certificate: free_port(), mx: free_port() };
         configure(root, doors, mailboxes);
         write(&root.join("etc/transport"), transport);
+        if let Some(hisp) = hisp {
+            hisp.arrange(root, mailboxes);
+        }
         run(Command::new("/usr/sbin/postfix").arg("-c").arg(root.join("etc")).arg("start"));
         // The socket of the logins lies in Postfix's queue, which exists only now.
         let dovecot = start_dovecot(root);

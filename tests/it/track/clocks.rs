@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use postern::domain::{OrgScope, organization::SendMode};
+use postern::{
+    domain::{Clock as _, OrgScope, organization::SendMode},
+    store::way_in::WayIn,
+};
 
-use super::world::{DOMAIN, Tracking};
+use super::world::{DOMAIN, Tracking, US};
 use crate::store::world::World;
 
 const STA: SendMode = SendMode::StaRelay;
 
 on_both_engines! {
-    async fn mt_4_no_processed_in_time_has_expired_to_the_second_and_after_a_restart_too(world: &World) {
+    async fn mt_4_8_12_26_no_processed_in_time_has_expired_to_the_second_and_after_a_restart_too(world: &World) {
         let t = Tracking::open(world, STA, "").await;
         let id = t.send("A1", "nomdn").await;
         world.pass(Duration::from_hours(1) - Duration::from_micros(1)).await;
@@ -61,6 +64,64 @@ on_both_engines! {
         }
         waits.sort();
         assert_eq!(waits, ["nomdn@direct.elsewhere.example 240".to_owned(), format!("nomdn@{DOMAIN} 10")]);
+    }
+
+    async fn what_an_early_notice_settles_after_a_crash_has_the_clock_of_its_domain(world: &World) {
+        let more = "[tracking]\nnotice_within = \"10m\"\n[[peer]]\ndomain = \"direct.example.org\"\nnotice_within = \"4h\"\n";
+        let t = Tracking::open(world, STA, more).await;
+        let id = t.send("A1", "pcp").await;
+        // As it is left by a process that died on the wire, after the notice and before the relay's answer.
+        let past = world.clock.now().micros() - 1;
+        world.run(&format!(
+            "UPDATE delivery SET state = 'on_wire', disposition = NULL, fee = 'none', early_notice = 'processed', accepted_at = NULL, notice_at = NULL,
+             lease_owner = '{id}', lease_until = {past} WHERE id = '{id}'")).await;
+        world.run("DELETE FROM ledger_line").await;
+        assert_eq!(t.restarted().await.recover().await.unwrap(), 1);
+        let stands = "state || ' ' || disposition || ' ' || CAST((notice_at - accepted_at) / 60000000 AS TEXT)";
+        assert_eq!(world.column(id, stands).await, "accepted processed 240");
+    }
+
+    async fn a_clock_that_has_run_out_waits_until_the_mailbox_was_looked_through(world: &World) {
+        let t = Tracking::open(world, SendMode::Edge, "").await;
+        let (way, other) = (|name: &str, address: Option<&str>| WayIn { name: name.into(), address: address.map(str::to_owned) }, "else@direct.lab.example");
+        let store = &world.store;
+        store.set_ways_in("hisp", &[way("ours", Some(US)), way("other", Some(other))]).await.unwrap();
+        let (first, second) = (t.send("A1", "nomdn").await, t.send("A2", "nomdn+2").await);
+        let started = world.clock.now();
+        store.looked_into("ours", started).await.unwrap();
+        world.pass(Duration::from_mins(76)).await;
+        assert_eq!(t.gateway.expire_due().await.unwrap(), 0, "the answer may lie there since before its time was up");
+        assert_eq!(store.clocks_held(Duration::MAX).await.unwrap().keys().collect::<Vec<_>>(), ["ours"], "and nowhere else");
+        assert_eq!(store.clocks_held(Duration::MAX).await.unwrap()["ours"].deliveries, 2);
+        // A look that began before that moment does not count; one after it does.
+        store.looked_into("ours", started.plus(Duration::from_mins(75) - Duration::from_micros(1))).await.unwrap();
+        assert_eq!(t.gateway.expire_due().await.unwrap(), 0);
+        store.looked_into("ours", started.plus(Duration::from_mins(75))).await.unwrap();
+        assert_eq!(t.gateway.expire_due().await.unwrap(), 2);
+        assert!(store.clocks_held(Duration::MAX).await.unwrap().is_empty());
+        for id in [first, second] {
+            assert_eq!(t.stands(id).await, "accepted expired no_processed charged");
+        }
+    }
+
+    async fn a_mailbox_that_cannot_be_looked_into_is_waited_for_but_not_for_ever(world: &World) {
+        let t = Tracking::open(world, SendMode::Edge, "").await;
+        let shared = WayIn { name: "all".into(), address: None };
+        world.store.set_ways_in("another relay, for everybody", &[shared]).await.unwrap();
+        let id = t.send("A1", "nomdn").await;
+        world.pass(Duration::from_mins(75) + Duration::from_hours(4) - Duration::from_secs(1)).await;
+        assert_eq!(t.gateway.expire_due().await.unwrap(), 0);
+        world.pass(Duration::from_secs(1)).await;
+        assert_eq!(t.gateway.expire_due().await.unwrap(), 1);
+        let (_, history) = world.store.delivery_view(OrgScope::All, id).await.unwrap().unwrap();
+        assert!(history.last().unwrap().detail.clone().unwrap().contains("could not be looked into"), "{history:?}");
+        // A mailbox that nobody watches any more holds nothing.
+        let id = t.send("A2", "nomdn+2").await;
+        world.pass(Duration::from_mins(76)).await;
+        assert_eq!(t.gateway.expire_due().await.unwrap(), 0);
+        world.store.keep_ways_in_of(&["hisp"]).await.unwrap();
+        assert_eq!(t.gateway.expire_due().await.unwrap(), 1);
+        assert_eq!(world.column(id, "disposition").await, "expired");
     }
 
     async fn mail_that_came_in_time_and_was_not_looked_at_yet_is_looked_at_first(world: &World) {

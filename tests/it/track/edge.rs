@@ -31,7 +31,7 @@ on_both_engines! {
         t.ties().await;
     }
 
-    async fn mt_1_a_failure_of_the_hisp_is_a_failure_and_mt_2_one_of_trust_is_credited(world: &World) {
+    async fn mt_1_5_9_23_a_failure_of_the_hisp_is_a_failure_and_mt_2_6_10_24_one_of_trust_is_credited(world: &World) {
         let t = Tracking::open(world, EDGE, "").await;
         let (nobody, distrusted) = (t.send("A1", "bounced").await, t.send("A2", "distrusted").await);
         t.bring(2).await;
@@ -70,6 +70,18 @@ on_both_engines! {
         assert_eq!(world.texts("SELECT verdict FROM inbound WHERE verdict = 'own_copy'").await.len(), 1);
         t.take(t.mail(format!("Received: again\r\n{notice}").into_bytes())).await;
         assert_eq!(world.column(id, "disposition").await, "processed");
+    }
+
+    async fn a_message_whose_id_the_hisp_rewrote_is_known_by_its_answer_to_the_final_dot(world: &World) {
+        let t = Tracking::open(world, EDGE, "").await;
+        let id = t.send("A1", "renamed").await;
+        let theirs = world.texts("SELECT message_id FROM message_alias").await;
+        assert!(theirs.len() == 1 && theirs[0].contains("@hisp."), "{theirs:?}");
+        let notice = t.written(1).await.remove(0);
+        let ours = world.column(id, "message_id").await;
+        assert!(!String::from_utf8_lossy(&notice).contains(&ours), "it knows no other id");
+        t.take(t.mail(notice)).await;
+        assert_eq!(t.stands(id).await, "accepted processed - charged");
     }
 
     async fn dispatched_is_asked_for_once_the_domain_has_shown_that_it_answers(world: &World) {

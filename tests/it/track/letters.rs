@@ -75,7 +75,7 @@ async fn answers(t: &Tracking<'_>) -> Vec<String> {
 }
 
 on_both_engines! {
-    async fn mt_21_a_letter_that_asks_well_is_answered_with_processed_and_dispatched(world: &World) {
+    async fn mt_21_39_a_letter_that_asks_well_is_answered_with_processed_and_dispatched(world: &World) {
         let t = Tracking::open(world, STA, "").await;
         let id = t.send("A1", "pcp").await;
         let ours = world.column(id, "message_id").await;
@@ -131,6 +131,32 @@ on_both_engines! {
         t.take(t.mail(letter(&t, "l4", "", t.practice.domain(DOMAIN).unwrap()).await)).await;
         assert_eq!(world.store.letters(OrgScope::All, 10).await.unwrap().len(), 1);
         assert!(answers(&t).await.is_empty());
+    }
+
+    async fn our_notices_leave_with_the_null_reverse_path_and_a_bounce_of_one_is_recorded_and_never_answered(world: &World) {
+        let t = Tracking::open(world, STA, "").await;
+        written(&t, letter(&t, "l1", "", t.practice.domain(DOMAIN).unwrap()).await).await;
+        assert_eq!(answers(&t).await.len(), 1);
+        let pcp: DirectAddress = format!("pcp@{DOMAIN}").parse().unwrap();
+        let arrived = t.mailboxes.list(Some(&pcp)).unwrap().remove(0);
+        assert_eq!(arrived.sender, None, "RFC 8098 3: nobody is to be told when it cannot be delivered");
+        assert!(t.notices.list(None).unwrap().is_empty(), "and the other side answers no notice");
+        // A server that reports it all the same, to the address in it, in either dress, or that sends the notice itself back.
+        let ours = world.texts("SELECT message_id FROM reply").await.remove(0);
+        let bounce = |kind: &str, part: &str| format!(
+            "From: mailer-daemon@hisp.example\r\nTo: {US}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type={kind}; boundary=x\r\n\r\n\
+             --x\r\nContent-Type: message/{kind}\r\n\r\n{part}\r\n--x\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: {ours}\r\n\r\n--x--\r\n"
+        );
+        let dsn = bounce("delivery-status", &format!("Reporting-MTA: dns; hisp.example\r\n\r\nFinal-Recipient: rfc822; {pcp}\r\nAction: failed\r\nStatus: 5.1.1\r\n"));
+        let mdn = bounce("disposition-notification", &format!("Final-Recipient: rfc822; {pcp}\r\nOriginal-Message-ID: {ours}\r\nDisposition: automatic-action/MDN-sent-automatically;failed\r\n"));
+        for (sender, raw) in [(None, dsn), (Some(pcp.clone()), mdn), (Some(pcp.clone()), String::from_utf8(t.mailboxes.raw(&arrived).unwrap()).unwrap())] {
+            let mut mail = t.mail(raw.into_bytes());
+            (mail.channel, mail.envelope_from) = (Channel::Relay("hisp".into()), sender);
+            t.take(mail).await;
+        }
+        assert_eq!(answers(&t).await.len(), 1, "nothing more was said");
+        assert_eq!(world.number("SELECT COUNT(*) FROM reply").await, 1);
+        assert_eq!(world.texts("SELECT DISTINCT verdict FROM notice").await, ["unknown"]);
     }
 
     async fn a_letter_that_comes_twice_is_kept_and_answered_once(world: &World) {

@@ -50,7 +50,7 @@ on_both_engines! {
         }
     }
 
-    async fn mt_17_each_message_has_an_id_of_its_own_and_mt_46_asks_in_the_one_right_way(world: &World) {
+    async fn mt_17_45_each_message_has_an_id_of_its_own_and_mt_46_asks_in_the_one_right_way(world: &World) {
         let t = Tracking::open(world, STA, "").await;
         let mut ids = std::collections::BTreeSet::new();
         for order in ["A1", "A2", "A3"] {
@@ -110,6 +110,44 @@ on_both_engines! {
         let rejected = world.texts("SELECT detail FROM inbound WHERE verdict = 'rejected'").await;
         assert!(rejected.len() == 1 && rejected[0].starts_with("untrusted"), "{rejected:?}");
         assert_eq!(world.number("SELECT COUNT(*) FROM reply").await, 0, "a notice is never answered");
+        t.ties().await;
+    }
+
+    async fn mt_1_an_address_that_does_not_exist_has_failed_at_once_or_by_the_other_sides_word(world: &World) {
+        let t = Tracking::open(world, STA, "").await;
+        let (at_once, later) = (t.send("A1", "550").await, t.send("A2", "bounced").await);
+        t.bring(1).await;
+        assert_eq!(t.stands(at_once).await, "refused - rejected_5xx none", "what was not taken costs nothing");
+        assert_eq!(t.stands(later).await, "accepted failed remote_failed charged");
+        t.ties().await;
+    }
+
+    async fn mt_2_an_untrusted_recipient_and_mt_3_one_without_a_certificate_get_nothing_and_fail_with_their_reason(world: &World) {
+        let t = Tracking::open(world, STA, "").await;
+        let untrusted: postern::domain::DirectAddress = "pcp@direct.stranger.example".parse().unwrap();
+        let certificate = postern::sandbox::practice::Practice::stranger(&untrusted, &*world.clock).unwrap().certificate;
+        let domain = untrusted.domain_key();
+        world.store.import_certificate(t.org, &domain, certificate.der(), &domain, certificate.valid_until()).await.unwrap();
+        let all = t.submit("A1", &[untrusted.as_str(), "pcp@direct.nowhere.example"]).await;
+        let stands = async || {
+            let mut stands = Vec::new();
+            for id in &all {
+                stands.push(format!("{} {}", world.column(*id, "address").await, t.stands(*id).await));
+            }
+            stands.sort();
+            stands
+        };
+        assert!(stands().await.iter().all(|stands| stands.contains(" queued ")), "it is looked at again: {:?}", stands().await);
+        // After 1, 6 and 24 hours.
+        for _ in 0..25 {
+            world.pass(std::time::Duration::from_hours(1)).await;
+            t.gateway.drain().await.unwrap();
+        }
+        assert_eq!(
+            stands().await,
+            ["pcp@direct.nowhere.example refused - no_cert none", "pcp@direct.stranger.example refused - untrusted none"]
+        );
+        assert!(t.mailboxes.list(None).unwrap().is_empty(), "nothing has left");
         t.ties().await;
     }
 
