@@ -91,6 +91,7 @@ mod tests {
                 "#relay =",
                 "#webhook =",
                 "#webhook_secret =",
+                "#ca_file =",
             ]
             .iter()
             .any(|name| line.starts_with(name))

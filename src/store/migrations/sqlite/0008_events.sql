@@ -48,4 +48,4 @@ CREATE TABLE webhook (
     PRIMARY KEY (org_id, id),
     UNIQUE (org_id, name)
 );
-CREATE INDEX webhook_due ON webhook (next_attempt_at) WHERE state = 'on';
+CREATE INDEX webhook_due ON webhook (next_attempt_at, id) WHERE state = 'on';
