@@ -81,7 +81,7 @@ fn show(lookup: &Lookup, answer: &DirectoryAnswer, snapshot: Option<&Snapshot>) 
         let rows: Vec<_> = entries
             .iter()
             .map(|entry| {
-                json!({ "address": entry.address, "organization": entry.organization, "organization_npi": entry.organization_npi,
+                json!({ "address": entry.address, "organization": entry.affiliation.name, "organization_npi": entry.affiliation.npi,
                         "last_success": entry.last_success.map(|at| Timestamp(at).to_string()) })
             })
             .collect();
@@ -94,8 +94,8 @@ fn show(lookup: &Lookup, answer: &DirectoryAnswer, snapshot: Option<&Snapshot>) 
         for entry in entries {
             rows.push([
                 entry.address.to_string(),
-                word(entry.organization.as_ref()),
-                word(entry.organization_npi.as_ref()),
+                word(entry.affiliation.name.as_ref()),
+                word(entry.affiliation.npi.as_ref()),
                 word(last(entry)),
             ]);
         }

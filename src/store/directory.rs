@@ -4,7 +4,7 @@ use super::{Doing as _, Result, Store, StoreError, read};
 use crate::domain::{
     DirectAddress, Npi, OrgId, Timestamp,
     id::SnapshotId,
-    route::{DirectoryAnswer, DirectoryEntry, DirectoryRow},
+    route::{AffiliatedWith, DirectoryAnswer, DirectoryEntry, DirectoryRow, DirectorySource},
     time::Span,
 };
 
@@ -72,7 +72,7 @@ impl Store {
                 "INSERT INTO directory_entry (snapshot, npi, position, address, organization, organization_npi, active)
                  VALUES ($1, $2, $3, $4, $5, $6, $7)")
                 .bind(&id).bind(row.npi.as_str()).bind(position).bind(row.address.as_ref().map(DirectAddress::as_str))
-                .bind(row.organization.as_deref()).bind(row.organization_npi.as_ref().map(Npi::as_str)).bind(row.active)
+                .bind(row.affiliation.name.as_deref()).bind(row.affiliation.npi.as_ref().map(Npi::as_str)).bind(row.active)
                 .execute(c).await.map(drop))
             .doing("store directory rows")?;
         }
@@ -156,8 +156,13 @@ impl Store {
             entries.push(DirectoryEntry {
                 npi: npi.clone(),
                 address,
-                organization,
-                organization_npi,
+                source: DirectorySource::DirectTrust,
+                snapshot: snapshot.id,
+                rank: None,
+                kind: None,
+                affiliation: AffiliatedWith { npi: organization_npi, name: organization, ..AffiliatedWith::default() },
+                first_seen: snapshot.loaded_at.micros(),
+                last_seen: snapshot.loaded_at.micros(),
                 pinned: false,
                 last_success,
             });
@@ -165,7 +170,7 @@ impl Store {
         Ok(if entries.is_empty() {
             DirectoryAnswer::NoAddress(snapshot.id)
         } else {
-            DirectoryAnswer::Found { entries, snapshot: snapshot.id }
+            DirectoryAnswer::Found { entries, unavailable: Vec::new() }
         })
     }
 }

@@ -9,7 +9,7 @@ use csv::{ByteRecord, ReaderBuilder};
 
 use crate::domain::{
     DirectAddress, Npi,
-    route::DirectoryRow,
+    route::{AffiliatedWith, DirectoryRow},
     text::{FIELD_LIMIT, line},
 };
 
@@ -144,7 +144,8 @@ impl Columns {
             Some("inactive" | "deactivated" | "d" | "i" | "0" | "false" | "no") => false,
             Some(_) => return Err(bad(self.status, "is neither active nor inactive".to_owned())),
         };
-        Ok(DirectoryRow { npi, address: address.transpose()?, organization: organization.transpose()?, organization_npi, active })
+        let affiliation = AffiliatedWith { npi: organization_npi, name: organization.transpose()?, ..AffiliatedWith::default() };
+        Ok(DirectoryRow { npi, address: address.transpose()?, kind: None, rank: None, affiliation, active })
     }
 }
 
@@ -191,8 +192,8 @@ mod tests {
         let row = rows[0].as_ref().unwrap();
         assert_eq!(row.npi.as_str(), "1234567893");
         assert_eq!(row.address.as_ref().unwrap().as_str(), "A@d.example");
-        assert_eq!(row.organization.as_deref(), Some("North"));
-        assert_eq!(row.organization_npi.as_ref().unwrap().as_str(), "2000000044");
+        assert_eq!(row.affiliation.name.as_deref(), Some("North"));
+        assert_eq!(row.affiliation.npi.as_ref().unwrap().as_str(), "2000000044");
         assert!(row.active);
     }
 

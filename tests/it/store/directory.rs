@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postern::{
-    domain::route::DirectoryRow,
+    domain::route::{AffiliatedWith, DirectoryRow},
     domain::{
         Npi, OrgId,
         delivery::Event,
@@ -27,8 +27,13 @@ fn row(npi: &str, address: Option<&str>, active: bool) -> DirectoryRow {
     DirectoryRow {
         npi: npi.parse().unwrap(),
         address: address.map(|address| address.parse().unwrap()),
-        organization: Some("North Clinic".into()),
-        organization_npi: Some("2000000044".parse().unwrap()),
+        kind: None,
+        rank: None,
+        affiliation: AffiliatedWith {
+            npi: Some("2000000044".parse().unwrap()),
+            name: Some("North Clinic".into()),
+            ..AffiliatedWith::default()
+        },
         active,
     }
 }

@@ -179,8 +179,9 @@ on_both_engines! {
         let row = |npi: &str| postern::domain::route::DirectoryRow {
             npi: npi.parse().unwrap(),
             address: None,
-            organization: None,
-            organization_npi: None,
+            kind: None,
+            rank: None,
+            affiliation: postern::domain::route::AffiliatedWith::default(),
             active: true,
         };
         let broken = world.store.begin_snapshot("broken").await.unwrap();
