@@ -6,6 +6,7 @@ use postern::{
     domain::{
         Order, Reason, Report,
         organization::{Mode, RoutingRules},
+        route::DirectorySource,
         route::{Decision, Route},
         time::Span,
     },
@@ -66,7 +67,7 @@ async fn an_npi_is_routed_through_the_directory_that_was_loaded() {
     load(&counter, DIRECTORY).await;
     let found = routed(&counter, json!([{ "role": "pcp", "npi": "1234567893" }]), YEAR).await;
     assert_eq!(found.targets[0].address.as_str(), "pcp@alpha.example");
-    let snapshot = counter.store.active_snapshot().await.unwrap().unwrap().id;
+    let snapshot = counter.store.active_snapshot(DirectorySource::DirectTrust, None).await.unwrap().unwrap().id;
     assert_eq!(found.trace[0].snapshot, Some(snapshot));
     assert!(explain::text(&found).contains("pcp@alpha.example (NPI 1234567893)"));
 }
