@@ -5,7 +5,7 @@ mod answers;
 mod load;
 mod rows;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 pub use answers::KeptAnswer;
 pub use load::{Loading, NewSnapshot};
@@ -117,6 +117,17 @@ impl Store {
             .bind(org.map(|org| org.to_string())).fetch_all(pool).await)
         .doing("list the loads of the directory")?;
         rows.into_iter().map(snapshot).collect()
+    }
+
+    /// How long ago the load of each source that answers everybody was put into force: for alarms.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn directory_ages(&self) -> Result<Vec<(DirectorySource, Duration)>> {
+        let now = self.clock.now();
+        let active =
+            self.snapshots(None).await?.into_iter().filter(|load| load.state == SnapshotState::Active && load.org.is_none());
+        Ok(active.map(|load| (load.source, now.since(load.loaded_at))).collect())
     }
 
     /// The load of a source that answers: the organization's own list with `org`, everybody's without.

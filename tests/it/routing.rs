@@ -12,6 +12,7 @@ use postern::{
     },
     resolve::{Case, directory, explain, npis, route},
     source::wire::{self, Unknown},
+    store::directory::NewSnapshot,
 };
 use serde_json::json;
 
@@ -24,8 +25,12 @@ const DIRECTORY: &str = "npi,address,organization,organization_npi,status\n\
     1245319599,,,,active\n";
 
 async fn load(counter: &Counter, csv: &str) {
-    let file = directory::CsvDirectory::new(csv.as_bytes()).unwrap();
-    directory::load(&counter.store, "test", file, &mut Vec::new(), directory::Guard::default(), &mut |_| {}).await.unwrap();
+    let text = csv.to_owned();
+    let new = NewSnapshot { source: DirectorySource::DirectTrust, org: None, file: "test" };
+    let read = move |sink: directory::rows::Sink<'_>| {
+        directory::drain(directory::CsvDirectory::new(text.as_bytes(), &directory::Mapping::default())?, sink)
+    };
+    directory::load(&counter.store, new, read, directory::Terms::default()).await.unwrap();
 }
 
 fn read(deliver_to: serde_json::Value) -> (Order, Report) {

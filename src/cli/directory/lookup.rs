@@ -15,6 +15,7 @@ use crate::{
         directory::{Finding, Says, answer},
         route::{DirectoryAnswer, DirectoryEntry},
     },
+    resolve::directory::{Live, findings},
     store::Store,
 };
 
@@ -44,7 +45,8 @@ async fn ask(lookup: &Lookup, context: &Context, store: &Store) -> anyhow::Resul
         Some(slug) => context::organization(store, slug).await?.id,
         None => OrgId(uuid::Uuid::nil()),
     };
-    Ok(store.directory_findings(org, &lookup.npi, context.config().directory.max_age).await?)
+    let live = Live::new(&context.config().live_directory, store.clone());
+    Ok(findings(store, &live, org, &lookup.npi, context.config().directory.max_age).await?)
 }
 
 fn show(lookup: &Lookup, findings: &[Finding]) -> anyhow::Result<Exit> {

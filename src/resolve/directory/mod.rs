@@ -3,12 +3,16 @@
 
 /// Files inside ZIP and zstd, with a limit on what they may expand to.
 pub mod archive;
+/// Asking the loads, then the live directories.
+pub mod ask;
 /// Fields as national files have them.
 mod clean;
 /// Flat files, told apart by their header.
 pub mod csv;
 /// FHIR resources, from files and from servers.
 pub mod fhir;
+/// Live directories.
+pub mod live;
 /// A whole load, from file to force.
 pub mod load;
 /// The National Provider Directory of CMS.
@@ -22,7 +26,9 @@ pub mod rows;
 /// Sorting more rows than fit into memory.
 mod sorted;
 
+pub use ask::{ask, findings};
 pub use csv::{CsvDirectory, Mapping};
+pub use live::Live;
 pub use load::{Guard, Loaded, Progress, Terms, load};
 pub use rows::{Item, Reject, Rows, drain};
 

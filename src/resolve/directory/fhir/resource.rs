@@ -148,7 +148,7 @@ const RANK: &str = "endpoint-rank";
 
 impl Resource<'_> {
     /// The NPI, when it has one that is not out of use.
-    pub(super) fn npi(&self) -> Option<Npi> {
+    pub(crate) fn npi(&self) -> Option<Npi> {
         self.identifier.iter().find_map(|identifier| {
             let named = NPI_SYSTEMS.contains(&identifier.system.trim_end_matches('/')) && identifier.usage != "old";
             let value = match &identifier.value {
