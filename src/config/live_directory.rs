@@ -144,5 +144,4 @@ pub(super) const SAMPLE: &str = r#"# A directory that is asked over the network 
 # token_file = "keys/directory.token"
 # ca_file = "certs/directory-ca.pem"
 # internal = false        # true: plain http and private addresses are allowed
-
 "#;

@@ -203,6 +203,10 @@ impl Place {
     }
 
     async fn ask_now(&self, store: &Store, npi: &Npi) -> Asked {
+        // Somebody may have been answered between our look and our turn.
+        if let Ok(Some(kept)) = store.kept_answer(&self.settings.name, npi).await {
+            return Asked::Answer(Arc::new(kept));
+        }
         let reply = match self.try_to_ask(store, npi).await {
             Ok(reply) => reply,
             Err(Trouble::Down(why) | Trouble::Unusable(why)) => return Asked::Nothing(why),

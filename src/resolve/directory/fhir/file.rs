@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_broken_too_deep_or_too_long_costs_itself() {
-        let deep = format!("{{\"extension\":{}", "[".repeat(100_000));
+        let deep = format!("{{\"name\":{}", "[".repeat(100_000));
         let long = format!("{{\"a\":\"{}\"}}", "x".repeat(MOST));
         let text =
             format!("{{}}\nnonsense\n{deep}\n{long}\n{{\"resourceType\":\"Endpoint\",\"id\":\"\u{e9}\"}}\n{{\"id\":\"\u{0}\"}}");

@@ -121,15 +121,23 @@ async fn a_dry_run_says_the_same_and_changes_nothing() {
 async fn a_load_nobody_waits_for_any_more_ends_and_is_not_put_into_force() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
-    let (ended, end) = std::sync::mpsc::channel();
+    let (tell, told) = std::sync::mpsc::channel();
     let endless = move |sink: Sink<'_>| {
-        let end = (0..).try_for_each(|_| sink(Item { of: Some("x".into()), row: None, reject: None }));
-        let _ = ended.send(());
+        let _ = tell.send("begun");
+        let end = (0_u64..).try_for_each(|_| sink(Item { of: Some("x".into()), row: None, reject: None }));
+        let _ = tell.send("ended");
         end
     };
-    let loading = load(&store, NEW, endless, Terms::default());
-    assert!(tokio::time::timeout(std::time::Duration::from_millis(50), loading).await.is_err());
-    end.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+    let waiting = {
+        let store = store.clone();
+        tokio::spawn(async move { load(&store, NEW, endless, Terms::default()).await })
+    };
+    let heard = move || tokio::task::spawn_blocking(move || (told.recv_timeout(std::time::Duration::from_secs(60)), told));
+    let (begun, told) = heard().await.unwrap();
+    assert_eq!(begun, Ok("begun"));
+    waiting.abort();
+    let ended = tokio::task::spawn_blocking(move || told.recv_timeout(std::time::Duration::from_secs(60))).await.unwrap();
+    assert_eq!(ended, Ok("ended"));
     assert_eq!(active(&store).await, None);
 }
 
