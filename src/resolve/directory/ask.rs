@@ -34,16 +34,15 @@ pub async fn findings(store: &Store, live: &Live, org: OrgId, npi: &Npi, max_age
     if findings.iter().any(settled) {
         return Ok(findings);
     }
-    for finding in live.ask(org, npi).await? {
-        // What the source says today is asked for in place of what its old load could have said.
-        if !matches!(finding.says, Says::Unavailable(_)) {
-            let registry = finding.source == DirectorySource::Nppes;
-            findings.retain(|old| {
-                let same = old.source == finding.source || (registry && old.source == DirectorySource::Registry);
-                !(same && matches!(old.says, Says::Unavailable(_)))
-            });
-        }
-        findings.push(finding);
+    let asked = live.ask(org, npi).await?;
+    for finding in asked.iter().filter(|finding| !matches!(finding.says, Says::Unavailable(_))) {
+        // What the source says today counts in place of what its old load could have said.
+        let registry = finding.source == DirectorySource::Nppes;
+        findings.retain(|old| {
+            let same = old.source == finding.source || (registry && old.source == DirectorySource::Registry);
+            !(same && matches!(old.says, Says::Unavailable(_)))
+        });
     }
+    findings.extend(asked);
     Ok(findings)
 }

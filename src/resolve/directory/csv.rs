@@ -10,7 +10,10 @@ use std::{
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::{DirectoryError, Item, Reject, Rows, clean, load::KNOWN};
+use super::{
+    DirectoryError, Item, Reject, Rows, clean,
+    load::{INACTIVE, KNOWN},
+};
 use crate::domain::route::{AddressKind, DirectoryRow};
 
 /// Most bytes one row may have. An unclosed quote would otherwise swallow the whole file.
@@ -26,7 +29,7 @@ pub(super) struct Table<R> {
 impl<R: Read> Table<R> {
     /// Reads the header.
     pub(super) fn new(source: R) -> Result<Self, DirectoryError> {
-        let metered = Metered { source, since_row: 0 };
+        let metered = Metered { source, since_row: 0, last: 0, crlf: None };
         let mut reader = ReaderBuilder::new().flexible(true).trim(csv::Trim::All).buffer_capacity(1 << 16).from_reader(metered);
         let header = reader.byte_headers().map_err(|source| DirectoryError::Read { line: 1, source: source.into() })?;
         // UTF-16 comes with its own byte order mark, or with a zero in every other byte.
@@ -46,7 +49,9 @@ impl<R: Read> Table<R> {
 
     /// The line the row begins on, from 1.
     pub(super) fn line(&self) -> u64 {
-        self.record.position().map_or(0, csv::Position::line)
+        // Where lines end with CRLF, the reader still stands before the LF of the line before.
+        let behind = u64::from(self.reader.get_ref().crlf == Some(true));
+        self.record.position().map_or(0, |position| position.line() + behind)
     }
 
     /// Where a column stands.
@@ -227,7 +232,7 @@ impl<R: Read> Rows for CsvDirectory<R> {
         Ok(Some(match self.row() {
             Ok(row) => {
                 let of: Cow<'static, str> = match (row.active, row.address.is_some()) {
-                    (false, _) => "inactive NPI".into(),
+                    (false, _) => INACTIVE.into(),
                     (true, true) => "address".into(),
                     (true, false) => KNOWN.into(),
                 };
@@ -251,6 +256,9 @@ fn plain(name: &str) -> String {
 struct Metered<R> {
     source: R,
     since_row: u64,
+    last: u8,
+    /// Whether lines end with CRLF, once the first has ended.
+    crlf: Option<bool>,
 }
 
 impl<R: Read> Read for Metered<R> {
@@ -260,6 +268,14 @@ impl<R: Read> Read for Metered<R> {
         }
         let n = self.source.read(buffer)?;
         self.since_row += n as u64;
+        let read = buffer.get(..n).unwrap_or_default();
+        if self.crlf.is_none()
+            && let Some(at) = memchr::memchr(b'\n', read)
+        {
+            let before = at.checked_sub(1).and_then(|before| read.get(before)).copied().unwrap_or(self.last);
+            self.crlf = Some(before == b'\r');
+        }
+        self.last = read.last().copied().unwrap_or(self.last);
         Ok(n)
     }
 }

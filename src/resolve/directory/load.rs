@@ -62,7 +62,9 @@ impl Guard {
         if new.values().all(|count| count.taken == 0) {
             return Err(DirectoryError::Empty { rejected });
         }
-        for (of, count) in before.into_iter().flatten() {
+        // How many have no address, or none any more, is no measure of what a file has lost.
+        let measured = before.into_iter().flatten().filter(|(of, _)| *of != KNOWN && *of != INACTIVE);
+        for (of, count) in measured {
             let (before, now) = (count.taken, new.get(of).map_or(0, |count| count.taken));
             if u128::from(now) * 100 < u128::from(before) * u128::from(100_u8.saturating_sub(self.percent)) {
                 return Err(DirectoryError::Shrunk { of: of.clone(), before, new: now, percent: self.percent });
@@ -252,6 +254,8 @@ fn read_all(
 
 /// The type of rows that only tell that an NPI is known.
 pub(super) const KNOWN: &str = "known NPI";
+/// The type of rows that tell that an NPI is deactivated.
+pub(super) const INACTIVE: &str = "inactive NPI";
 
 pub(super) fn count(counts: &mut Counts, of: &str, taken: u64) {
     let full = counts.len() >= MOST_TYPES;

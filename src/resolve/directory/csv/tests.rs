@@ -94,3 +94,12 @@ fn an_unclosed_quote_does_not_swallow_the_file() {
     let mut directory = CsvDirectory::new(endless, &Mapping::default()).unwrap();
     assert!(matches!(directory.next_item(), Err(DirectoryError::Read { .. })));
 }
+
+#[test]
+fn lines_are_counted_from_one_however_they_end() {
+    for end in ["\n", "\r\n"] {
+        let text = ["npi,address,organization", "1,a@d.example,", "2,a@d.example,\"x", "y\"", "3,a@d.example,", ""].join(end);
+        let lines: Vec<_> = items(text).iter().map(|item| item.reject.as_ref().unwrap().line).collect();
+        assert_eq!(lines, [2, 3, 5], "{end:?}");
+    }
+}
