@@ -1,5 +1,7 @@
 //! `postern doctor`: tests what the gateway stands on, and says what to fix. It changes nothing.
 
+/// The loads of the directory.
+mod directory;
 /// Our own certificates, the token, the bundles.
 mod keys;
 /// What issuers publish, and how old what we go by is.
@@ -102,6 +104,7 @@ async fn examine(context: &Context) -> Vec<Finding> {
     if current {
         findings.extend(stranger::findings(context).await);
         findings.extend(revocation::findings(context).await);
+        findings.extend(directory::findings(context).await);
     }
     findings.extend(ways::findings(context, current).await);
 

@@ -11,6 +11,8 @@ pub mod alert;
 pub mod codes;
 /// The three axes of a delivery and the one function that moves them.
 pub mod delivery;
+/// What the sources of the directory say, each and together.
+pub mod directory;
 /// How long a certificate that cannot be believed is looked at again.
 pub mod doubt;
 /// What happened, as it is told to programs.

@@ -109,17 +109,68 @@ pub enum Decision {
     NotSent(Reason),
 }
 
-/// One address the directory has for an NPI.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+words! {
+    /// Where the directory has something from, most trusted first: [`Ord`] is the order of preference.
+    pub enum DirectorySource {
+        /// An organization's own list; answers for that organization alone.
+        TenantList = "tenant_list",
+        /// The aggregated directory of the HISPs, or another flat file of theirs.
+        DirectTrust = "directtrust",
+        /// The National Provider Directory of CMS, in bulk.
+        Npd = "npd",
+        /// The registry in which clinicians enter their addresses themselves.
+        Nppes = "nppes",
+        /// Another FHIR directory.
+        Fhir = "fhir",
+        /// NPPES's list of all NPIs: which were issued and which are deactivated. Has no addresses.
+        Registry = "registry",
+    }
+}
+
+words! {
+    /// Whose mailbox an address is.
+    pub enum AddressKind {
+        /// The clinician's own.
+        Personal = "personal",
+        /// The practice's or department's.
+        Organization = "organization",
+    }
+}
+
+/// The organization an address belongs to, as far as its source says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+pub struct AffiliatedWith {
+    /// Its own NPI.
+    pub npi: Option<Npi>,
+    /// Its legal name.
+    pub name: Option<String>,
+    /// State or territory, two capital letters.
+    pub state: Option<String>,
+    /// ZIP code: five or nine digits.
+    pub postal_code: Option<String>,
+}
+
+/// One address a directory has for an NPI. The same address may come from several sources, each with its own entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectoryEntry {
     /// Whose it is.
     pub npi: Npi,
     /// The address.
     pub address: DirectAddress,
-    /// The organization it belongs to, by name.
-    pub organization: Option<String>,
-    /// The same by NPI.
-    pub organization_npi: Option<Npi>,
+    /// Who says so.
+    pub source: DirectorySource,
+    /// The load that says so, or the live answer.
+    pub snapshot: SnapshotId,
+    /// The source's own order of preference among the addresses of an NPI (`endpoint-rank`); the lowest is preferred.
+    pub rank: Option<i64>,
+    /// Whose mailbox, when the source says.
+    pub kind: Option<AddressKind>,
+    /// The organization it belongs to.
+    pub affiliation: AffiliatedWith,
+    /// Since when the source has had it without a gap (microseconds).
+    pub first_seen: i64,
+    /// When the source last had it: when the load was put into force, or the live answer given (microseconds).
+    pub last_seen: i64,
     /// Chosen by hand for this organization.
     pub pinned: bool,
     /// When we last delivered to it (microseconds), if ever.
@@ -127,39 +178,41 @@ pub struct DirectoryEntry {
 }
 
 /// One row of a directory as it is loaded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DirectoryRow {
     /// Whose it is: a person's NPI, or an organization's own.
     pub npi: Npi,
     /// The address; a row without one says that the NPI is known.
     pub address: Option<DirectAddress>,
-    /// The organization it belongs to, by name.
-    pub organization: Option<String>,
-    /// The same by NPI.
-    pub organization_npi: Option<Npi>,
+    /// Whose mailbox, when the source says.
+    pub kind: Option<AddressKind>,
+    /// The source's own order of preference; the lowest is preferred.
+    pub rank: Option<i64>,
+    /// The organization it belongs to.
+    pub affiliation: AffiliatedWith,
     /// False when the NPI has been deactivated.
     pub active: bool,
 }
 
-/// What a directory answers. *Unavailable* is never remembered as *not found*.
+/// What the directory answers, all its sources together. *Unavailable* is never remembered as *not found*.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DirectoryAnswer {
     /// These addresses.
     Found {
-        /// The entries, in no particular order.
+        /// The entries of every source, in no particular order; each names its snapshot.
         entries: Vec<DirectoryEntry>,
-        /// The load they come from.
-        snapshot: SnapshotId,
+        /// What could not be asked or believed: one sentence for each source, for people.
+        unavailable: Vec<String>,
     },
-    /// The NPI is known, without a Direct address.
+    /// The NPI is known, without a Direct address. The snapshot that knows it.
     NoAddress(SnapshotId),
-    /// The NPI is known to be deactivated.
+    /// The NPI is known to be deactivated, whatever addresses there are. The snapshot that says so.
     Inactive(SnapshotId),
-    /// The NPI is not in the directory.
+    /// No source has the NPI. The snapshot asked last.
     NotFound(SnapshotId),
     /// No directory has been loaded at all: there is nothing to ask.
     NotConfigured,
-    /// There is one, but it cannot be believed now (too old, unreachable).
+    /// No source has an address, and one that might cannot be believed now (too old, unreachable).
     Unavailable {
         /// One sentence for people.
         why: String,

@@ -13,6 +13,7 @@ use crate::domain::{
     alert::AlertKind,
     delivery::{Disposition, NoticeKind, State},
     report::ResultState,
+    route::DirectorySource,
 };
 
 /// Upper bounds of the histograms' buckets: seconds, from a quick relay to a very patient one.
@@ -66,6 +67,10 @@ impl Metrics {
             ("postern_deliveries_awaited_oldest_seconds", "Age of the oldest delivery that waits for the receiving side's word."),
             ("postern_undelivered_oldest_seconds", "Age of the oldest delivery of which it is not known what became of it."),
             ("postern_deliveries_oldest_seconds", "Age of the oldest delivery in each state that is not an end."),
+            (
+                "postern_directory_age_seconds",
+                "Age of the load of each directory source that answers; an organization's own list is not counted.",
+            ),
             ("postern_results_oldest_seconds", "Age of the oldest result in each state that is not an end."),
         ] {
             metrics::describe_gauge!(name, metrics::Unit::Seconds, what);
@@ -96,6 +101,13 @@ pub fn alerts(open: &[(AlertKind, u64)], untold: u64) {
 #[expect(clippy::cast_precision_loss, reason = "no certificate lasts 2^52 days")]
 pub fn identity_days_left(days: u64) {
     metrics::gauge!("postern_identity_days_left").set(days as f64);
+}
+
+/// Says how old the load of each source of the directory is.
+pub fn directory_ages(ages: &[(DirectorySource, Duration)]) {
+    for (source, age) in ages {
+        metrics::gauge!("postern_directory_age_seconds", "source" => source.as_str()).set(age.as_secs_f64());
+    }
 }
 
 /// Says how full the queue is: of each state, how many and how old the oldest is. States that are empty are named too, lest
@@ -147,6 +159,7 @@ mod tests {
     fn what_is_counted_is_rendered_with_buckets_and_counting_starts_once() {
         let counted = Metrics::start().unwrap();
         queue(&[(State::Queued, 3, Duration::from_secs(9))], &[(ResultState::Waiting, 2, Duration::from_secs(4))]);
+        directory_ages(&[(DirectorySource::Nppes, Duration::from_secs(60))]);
         metrics::histogram!("postern_delivery_accepted_seconds").record(0.3);
         undelivered(4, Duration::from_secs(7), Duration::from_secs(9));
         delivery_ended(Disposition::Failed, Some(Reason::RemoteFailed));
@@ -157,6 +170,7 @@ mod tests {
         for line in [
             "postern_deliveries{state=\"queued\"} 3",
             "postern_results{state=\"waiting\"} 2",
+            "postern_directory_age_seconds{source=\"nppes\"} 60",
             "postern_deliveries_oldest_seconds{state=\"queued\"} 9",
             "postern_results_oldest_seconds{state=\"waiting\"} 4",
             "postern_delivery_accepted_seconds_bucket{le=\"0.5\"} 1",

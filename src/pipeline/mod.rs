@@ -11,10 +11,12 @@ use tokio::sync::{Mutex, Semaphore};
 use crate::{
     config::{
         Config, directory::DirectorySection, discovery::DiscoverySection, events::EventsSection, limits::LimitsSection,
-        revocation::RevocationSection, test::TestSection, token::TokenSection, track::TrackSection, worker::WorkerSection,
+        live_directory::LiveDirectory, revocation::RevocationSection, test::TestSection, token::TokenSection,
+        track::TrackSection, worker::WorkerSection,
     },
     domain::{Clock, id::ProcessId},
     observe::health::Health,
+    resolve::directory::Live,
     store::{Committer, Store, blobs::Blobs, lease::Lease, way_in::Held},
     trust::{Discovery, Inquirer},
 };
@@ -71,6 +73,8 @@ pub struct Settings {
     pub limits: LimitsSection,
     /// The directory of addresses.
     pub directory: DirectorySection,
+    /// Directories asked when no load has an answer.
+    pub live_directory: Vec<LiveDirectory>,
     /// Finding certificates.
     pub discovery: DiscoverySection,
     /// Test traffic.
@@ -87,6 +91,7 @@ impl From<&Config> for Settings {
             worker: config.worker.clone(),
             limits: config.limits.clone(),
             directory: config.directory.clone(),
+            live_directory: config.live_directory.clone(),
             discovery: config.discovery.clone(),
             test: config.test.clone(),
             revocation: config.revocation.clone(),
@@ -117,6 +122,8 @@ pub struct Gateway {
     pub process: ProcessId,
     /// Whether its parts work, for the health page.
     pub health: Health,
+    /// Directories asked when no load has an answer.
+    pub live: Live,
     /// Finds the certificates of recipients.
     pub discovery: Discovery,
     beliefs: beliefs::Beliefs,
@@ -140,6 +147,7 @@ impl Gateway {
             cpu: Semaphore::new(cores),
             held_clocks: Mutex::default(),
             process: ProcessId::new(),
+            live: Live::new(&settings.live_directory, store.clone()),
             discovery: Discovery::new(settings.discovery.clone(), store.clone()),
             inquirer: Inquirer::new(store.clone(), &settings.revocation),
             store,

@@ -13,7 +13,11 @@ use crate::{
         time::Span,
     },
     observe::{events, failpoint},
-    resolve::{Affiliation, Case, npis, route},
+    resolve::{
+        Affiliation, Case,
+        directory::{self, Live},
+        npis, route,
+    },
     store::{
         Store, StoreError,
         organization::Organization,
@@ -82,7 +86,7 @@ impl Gateway {
         let earlier = if asks { self.store.earlier_targets(work.org, key, work.version).await? } else { Vec::new() };
         let known = asks.then(|| earlier.iter().map(|target| target.address.key()).collect());
         let began = work.wait_until.unwrap_or_else(|| now.plus(DIRECTORY_PATIENCE));
-        let answers = ask_directory(&self.store, work.org, order, self.settings.directory.max_age).await?;
+        let answers = ask_directory(&self.store, &self.live, work.org, order, self.settings.directory.max_age).await?;
         let test_domains = &self.settings.test.test_domains;
         let mut route = decide(organization, order, &work.report, &earlier, &answers, now >= began, test_domains);
         if resend {
@@ -158,19 +162,20 @@ pub fn decide(
     })
 }
 
-/// What the directory says to every NPI of an order.
+/// What the directory says to every NPI of an order: its loads, and live directories where these have nothing.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn ask_directory(
     store: &Store,
+    live: &Live,
     org: OrgId,
     order: &Order,
     max_age: Span,
 ) -> Result<HashMap<Npi, DirectoryAnswer>, StoreError> {
     let mut answers = HashMap::new();
     for npi in npis(order) {
-        let answer = store.look_up(org, &npi, max_age).await?;
+        let answer = directory::ask(store, live, org, &npi, max_age).await?;
         answers.insert(npi, answer);
     }
     Ok(answers)

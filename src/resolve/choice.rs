@@ -87,9 +87,9 @@ fn addresses(entries: &[&DirectoryEntry]) -> Vec<DirectAddress> {
 
 /// Whether two entries are known to belong to one organization. Not knowing is a no.
 fn same_organization(a: &DirectoryEntry, b: &DirectoryEntry) -> bool {
-    match (&a.organization_npi, &b.organization_npi) {
+    match (&a.affiliation.npi, &b.affiliation.npi) {
         (Some(a), Some(b)) => a == b,
-        _ => match (&a.organization, &b.organization) {
+        _ => match (&a.affiliation.name, &b.affiliation.name) {
             (Some(a), Some(b)) => same_name(a, b),
             _ => a.address == b.address,
         },
@@ -107,6 +107,10 @@ pub(super) fn same_name(a: &str, b: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{
+        id::SnapshotId,
+        route::{AffiliatedWith, DirectorySource},
+    };
 
     const NPI: &str = "2000000010";
 
@@ -114,8 +118,13 @@ mod tests {
         DirectoryEntry {
             npi: NPI.parse().unwrap(),
             address: address.parse().unwrap(),
-            organization: organization.map(str::to_owned),
-            organization_npi: None,
+            source: DirectorySource::Nppes,
+            snapshot: SnapshotId::default(),
+            rank: None,
+            kind: None,
+            affiliation: AffiliatedWith { name: organization.map(str::to_owned), ..AffiliatedWith::default() },
+            first_seen: 0,
+            last_seen: 0,
             pinned: false,
             last_success: None,
         }
@@ -158,9 +167,9 @@ mod tests {
     #[test]
     fn an_organization_npi_that_differs_is_never_overruled_by_a_name() {
         let mut entries = [entry("p@a.example", Some("Alpha")), entry("p@b.example", Some("Alpha"))];
-        entries[0].organization_npi = Some("2000000044".parse().unwrap());
-        entries[1].organization_npi = Some("2000000010".parse().unwrap());
-        let site = Affiliation { npi: entries[1].organization_npi.as_ref(), name: Some("Alpha") };
+        entries[0].affiliation.npi = Some("2000000044".parse().unwrap());
+        entries[1].affiliation.npi = Some("2000000010".parse().unwrap());
+        let site = Affiliation { npi: entries[1].affiliation.npi.as_ref(), name: Some("Alpha") };
         assert_eq!(chosen(&entries, None, &[site]).as_deref(), Some("p@b.example"));
         assert_eq!(chosen(&entries, None, &[]), None);
     }

@@ -58,8 +58,8 @@ impl Walk<'_> {
         line.npi = Some(npi.clone());
         // The answers that say "no" are told apart from the one that says nothing.
         let (reason, note) = match answer {
-            DirectoryAnswer::Found { entries, snapshot } => {
-                line.snapshot = Some(*snapshot);
+            DirectoryAnswer::Found { entries, .. } => {
+                line.snapshot = entries.first().map(|entry| entry.snapshot);
                 return self.found(line, npi, entries, recipient);
             }
             DirectoryAnswer::NoAddress(snapshot) => {

@@ -53,9 +53,9 @@ pub struct Affiliation<'a> {
 impl Affiliation<'_> {
     /// Whether `entry` belongs here: by NPI where both have one, else by exact name.
     pub(super) fn is_of(&self, entry: &DirectoryEntry) -> bool {
-        match (self.npi, &entry.organization_npi) {
+        match (self.npi, &entry.affiliation.npi) {
             (Some(own), Some(theirs)) => own == theirs,
-            _ => matches!((self.name, &entry.organization), (Some(own), Some(theirs)) if same_name(own, theirs)),
+            _ => matches!((self.name, &entry.affiliation.name), (Some(own), Some(theirs)) if same_name(own, theirs)),
         }
     }
 }

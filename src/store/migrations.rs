@@ -34,6 +34,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
     (7, "track", include_str!("migrations/sqlite/0007_track.sql"), include_str!("migrations/postgres/0007_track.sql")),
     (8, "events", include_str!("migrations/sqlite/0008_events.sql"), include_str!("migrations/postgres/0008_events.sql")),
     (9, "alerts", include_str!("migrations/sqlite/0009_alerts.sql"), include_str!("migrations/postgres/0009_alerts.sql")),
+    (
+        10,
+        "directory",
+        include_str!("migrations/sqlite/0010_directory.sql"),
+        include_str!("migrations/postgres/0010_directory.sql"),
+    ),
 ];
 
 /// How many there are.
@@ -76,9 +82,10 @@ mod tests {
     fn both_engines_have_the_same_tables_and_columns() {
         for (version, _, sqlite, postgres) in MIGRATIONS {
             assert_eq!(
-                *sqlite,
+                // Without it SQLite would keep every row twice: in the table, and in the index of its key.
+                sqlite.replace(" WITHOUT ROWID", ""),
                 postgres.replace("BYTEA", "BLOB"),
-                "migration {version}: only the name of the bytes type may differ"
+                "migration {version}: only the name of the bytes type may differ, and how rows are laid out"
             );
         }
     }

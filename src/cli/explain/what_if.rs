@@ -12,7 +12,7 @@ use crate::{
     },
     domain::{Order, Report, report::ResultStatus, route::Route},
     pipeline::routing::{ask_directory, decide},
-    resolve::explain,
+    resolve::{directory::Live, explain},
     source::wire::{self, FieldProblem, Parsed, Unknown},
     store::{Store, organization::Organization},
 };
@@ -91,7 +91,8 @@ pub(super) async fn route(
         Some((key, _)) => store.earlier_targets(organization.id, key, u32::MAX).await?,
         None => Vec::new(),
     };
-    let answers = ask_directory(store, organization.id, order, config.directory.max_age).await?;
+    let live = Live::new(&config.live_directory, store.clone());
+    let answers = ask_directory(store, &live, organization.id, order, config.directory.max_age).await?;
     Ok(decide(organization, order, report, &earlier, &answers, false, &config.test.test_domains))
 }
 

@@ -25,7 +25,7 @@ fn answer(npi: &'static str) -> impl Strategy<Value = DirectoryAnswer> {
     });
     prop_oneof![
         4 => prop::collection::vec(found, 0..4)
-            .prop_map(|entries| DirectoryAnswer::Found { entries, snapshot: SnapshotId::default() }),
+            .prop_map(|entries| DirectoryAnswer::Found { entries, unavailable: Vec::new() }),
         1 => Just(DirectoryAnswer::NotFound(SnapshotId::default())),
         1 => Just(DirectoryAnswer::NotConfigured),
         1 => Just(DirectoryAnswer::Unavailable { why: "it is down".into() }),

@@ -5,6 +5,7 @@ use crate::domain::{
     id::SnapshotId,
     order::{CodeSystem, Gender, Patient, PersonName, Priority, Recipient, Role},
     organization::{Conflict, When},
+    route::{AffiliatedWith, DirectorySource},
     text::Stated,
 };
 
@@ -100,7 +101,7 @@ impl Desk {
     fn directory(mut self, npi: &str, entries: &[(&str, &str)]) -> Self {
         let npi: Npi = npi.parse().unwrap();
         let entries = entries.iter().map(|(address, organization)| entry(&npi, address, organization)).collect();
-        self.answers.insert(npi, DirectoryAnswer::Found { entries, snapshot: SnapshotId::new() });
+        self.answers.insert(npi, DirectoryAnswer::Found { entries, unavailable: Vec::new() });
         self
     }
 
@@ -114,8 +115,16 @@ pub(super) fn entry(npi: &Npi, address: &str, organization: &str) -> DirectoryEn
     DirectoryEntry {
         npi: npi.clone(),
         address: address.parse().unwrap(),
-        organization: (!organization.is_empty()).then(|| organization.to_owned()),
-        organization_npi: None,
+        source: DirectorySource::Nppes,
+        snapshot: SnapshotId::default(),
+        rank: None,
+        kind: None,
+        affiliation: AffiliatedWith {
+            name: (!organization.is_empty()).then(|| organization.to_owned()),
+            ..AffiliatedWith::default()
+        },
+        first_seen: 0,
+        last_seen: 0,
         pinned: false,
         last_success: None,
     }
