@@ -5,6 +5,8 @@
 
 /// `[blobs]`.
 pub mod blobs;
+/// `[console]`.
+pub mod console;
 /// `[directory]`.
 pub mod directory;
 /// `[discovery]`.
@@ -79,6 +81,8 @@ pub struct Config {
     pub token: token::TokenSection,
     /// The HTTP door.
     pub web: web::WebSection,
+    /// The pages for people.
+    pub console: console::ConsoleSection,
     /// The door for mail to our addresses.
     pub smtp_in: smtp_in::SmtpInSection,
     /// The work of sending.
@@ -120,6 +124,7 @@ const SECTIONS: &[&section::Description] = &[
     &keys::KeysSection::DESCRIPTION,
     &token::TokenSection::DESCRIPTION,
     &web::WebSection::DESCRIPTION,
+    &console::ConsoleSection::DESCRIPTION,
     &smtp_in::SmtpInSection::DESCRIPTION,
     &worker::WorkerSection::DESCRIPTION,
     &track::TrackSection::DESCRIPTION,
@@ -174,6 +179,7 @@ impl Config {
         must(self.web.body_bytes > body, "web.body_bytes must have room for limits.pdf_bytes in base64 (a third more)");
         problems.extend(discovery::problems(&self.discovery));
         problems.extend(self.web.problems());
+        problems.extend(self.console.problems());
         problems.extend(self.smtp_in.problems());
         problems.extend(source::problems(&self.folder, &self.feed));
         problems.extend(identity::problems(&self.identity, &self.relay));

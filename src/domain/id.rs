@@ -61,6 +61,14 @@ ids! {
     LetterId,
     /// A notice we send back.
     ReplyId,
+    /// Somebody who signs in.
+    PersonId,
+    /// One sign-in, until it ends.
+    SessionId,
+    /// A token of the API.
+    TokenId,
+    /// One line of the audit trail.
+    AuditId,
     /// One start of one process: the owner of its leases.
     ProcessId,
 }
