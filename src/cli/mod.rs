@@ -1,6 +1,8 @@
 //! The command line: one thin file for each command. Data goes to stdout, talk to stderr.
 
 mod assemble;
+/// `postern audit`.
+mod audit;
 mod bench;
 /// `postern check-config`.
 mod check_config;
@@ -29,6 +31,8 @@ mod init;
 mod org;
 /// `postern probe`.
 mod probe;
+/// Who is at the shell.
+mod shell;
 /// `postern order submit` and `postern result submit`.
 mod submit;
 /// Lists for people, JSON for programs.
@@ -37,6 +41,8 @@ pub(crate) mod table;
 mod token;
 /// `postern trust`.
 mod trust;
+/// `postern user`.
+mod user;
 /// `postern verify`.
 mod verify;
 /// `postern worklist`.
@@ -48,7 +54,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 mod document;
 mod inspect;
@@ -88,6 +94,8 @@ enum Command {
     Doctor(doctor::Doctor),
     Org(org::Org),
     Token(token::Token),
+    User(user::User),
+    Audit(audit::Audit),
     Directory(directory::Directory),
     Trust(trust::Trust),
     Probe(probe::Probe),
@@ -173,7 +181,9 @@ pub(crate) fn now() -> crate::domain::Timestamp {
 /// Runs one command line and maps its end to an exit code: 0 good, 1 the thing asked about is bad, 2 usage or set-up.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    cli.global.ran = shell::Ran::of(&matches);
     match run(&cli) {
         Ok(Exit::Good) => ExitCode::SUCCESS,
         Ok(Exit::Bad) => ExitCode::from(1),
@@ -198,6 +208,8 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Doctor(doctor) => doctor::run(doctor, &cli.global),
         Command::Org(org) => org::run(org, &cli.global),
         Command::Token(token) => token::run(token, &cli.global),
+        Command::User(user) => user::run(user, &cli.global),
+        Command::Audit(audit) => audit::run(audit, &cli.global),
         Command::Directory(directory) => directory::run(directory, &cli.global),
         Command::Trust(trust) => trust::run(trust, &cli.global),
         Command::Probe(probe) => probe::run(probe, &cli.global),

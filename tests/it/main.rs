@@ -24,6 +24,7 @@ mod seal;
 mod send;
 #[macro_use]
 mod store;
+mod people;
 mod support;
 mod track;
 mod uploads;
