@@ -107,9 +107,9 @@ enum Command {
     Inbox(inbox::Inbox),
     Parked(parked::ParkedItems),
     Fees(fees::Fees),
-    /// Verify the ledger's chains, that the totals tie, and that each result has its document
+    /// Verify the ledger's and the audit trail's chains, that the totals tie, and that each result has its document
     ///
-    /// Exit code 1 when they do not: then somebody has changed the ledger, or something went wrong. Documents that belong to
+    /// Exit code 1 when they do not: then somebody has changed the ledger or the trail, or something went wrong. Documents that belong to
     /// no result are reported too; a running gateway removes them.
     Verify(verify::Verify),
     Document(document::Args),

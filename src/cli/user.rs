@@ -234,7 +234,7 @@ async fn found(store: &Store, login: &str) -> anyhow::Result<Person> {
 async fn reach(store: &Store, role: Role, slugs: &[String]) -> anyhow::Result<Reach> {
     match role.confinement() {
         Confinement::Always => {
-            ensure!(!slugs.is_empty(), "a {role} sees some organizations alone: name them with --organization")
+            ensure!(!slugs.is_empty(), "a {role} sees some organizations alone: name them with --organization");
         }
         Confinement::Never => ensure!(slugs.is_empty(), "an {role} sees everything: leave --organization out"),
         Confinement::Possible => {}

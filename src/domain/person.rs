@@ -57,7 +57,7 @@ impl Right {
     #[must_use]
     pub const fn of_the_installation(self) -> bool {
         use Right as R;
-        matches!(self, R::DirectoryAct | R::OrganizationsAct | R::UnmatchedRead | R::HealthRead | R::PeopleRead | R::PeopleAct)
+        matches!(self, R::DirectoryAct | R::UnmatchedRead | R::HealthRead | R::PeopleRead | R::PeopleAct)
     }
 
     /// The rights that `word` stands for when a token is made: a right by its own name, all that begin with a noun

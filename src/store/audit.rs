@@ -55,6 +55,7 @@ pub struct AuditEvent {
     pub hash: String,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
 fn as_text<S: serde::Serializer>(at: &Timestamp, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.collect_str(at)
 }

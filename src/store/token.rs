@@ -89,7 +89,15 @@ impl Store {
     /// # Errors
     /// When it cannot be stored.
     pub async fn create_token(&self, org: OrgId, name: &str, ignore_unknown: bool) -> Result<String> {
-        let rights = Right::of_a_sender();
+        self.create_token_with(org, name, ignore_unknown, false).await
+    }
+
+    /// The same; with `admin`, one that may do everything within its organization.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub async fn create_token_with(&self, org: OrgId, name: &str, ignore_unknown: bool, admin: bool) -> Result<String> {
+        let rights = if admin { Right::meant_by("admin") } else { Right::of_a_sender() };
         let new = NewToken { id: TokenId::new(), org: Some(org), name, rights, ignore_unknown, expires_at: None };
         let mut tx = self.begin().await?;
         let token = insert(&mut tx, &new, self.clock.now()).await?;

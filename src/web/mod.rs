@@ -110,7 +110,6 @@ pub fn app(web: Web) -> Router {
 }
 
 /// Every route, and who may take it.
-#[must_use]
 pub fn routes(web: &Web) -> (Router<Web>, Vec<Named>) {
     let (get, post) = (Method::GET, Method::POST);
     let routes = Routes::new(web.clone())

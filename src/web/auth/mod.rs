@@ -48,8 +48,8 @@ fn address(web: &Web, request: &Parts) -> Option<IpAddr> {
     }
     // Each proxy adds whom it heard it from at the end; what stands before the last one we do not believe, anybody wrote.
     let all = request.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let said: Vec<IpAddr> = all.flat_map(|value| value.split(',')).map_while(|part| part.trim().parse().ok()).collect();
-    let client = said.iter().rev().find(|address| !believed(**address)).copied();
+    let said: Vec<&str> = all.flat_map(|value| value.split(',')).collect();
+    let client = said.iter().rev().map_while(|part| part.trim().parse().ok()).find(|address| !believed(*address));
     Some(client.unwrap_or(peer).to_canonical())
 }
 
@@ -64,15 +64,17 @@ async fn scope(web: &Web, uri: &Uri, reach: &Reach) -> Result<(Option<OrgId>, Or
     let missing = |OutOfReach| Problem::from(Refusal::not_found("organization"));
     let chosen = match chosen(uri) {
         None => None,
-        Some(word) => Some(match word.parse() {
-            Ok(id) => id,
-            Err(_) => {
-                let found = web.intake.store().organization_by_slug(OrgScope::All, &word).await.map_err(problem)?;
-                found.ok_or(OutOfReach).map_err(missing)?.id
-            }
-        }),
+        Some(word) => match word.parse() {
+            Ok(id) => Some(id),
+            Err(_) => Some(called(web, &word).await?.ok_or(OutOfReach).map_err(missing)?),
+        },
     };
     Ok((chosen, reach.scope(chosen).map_err(missing)?))
+}
+
+async fn called(web: &Web, slug: &str) -> Result<Option<OrgId>, Problem> {
+    let found = web.intake.store().organization_by_slug(OrgScope::All, slug).await.map_err(problem)?;
+    Ok(found.map(|organization| organization.id))
 }
 
 fn chosen(uri: &Uri) -> Option<String> {
@@ -89,7 +91,7 @@ pub(in crate::web) struct From {
 impl From {
     /// The whole of it.
     pub(in crate::web) fn with<'a>(&self, agent: &'a str) -> sign_in::Whence<'a> {
-        sign_in::Whence { address: self.address, agent, request: self.request.clone() }
+        sign_in::Whence { address: self.address, agent, request: self.request.clone(), before: None }
     }
 }
 

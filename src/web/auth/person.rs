@@ -34,6 +34,9 @@ use crate::{
 /// Most octets of a form.
 const FORM_OCTETS: usize = 1_000_000;
 
+/// Most requests a minute in one session, a tenth of them at once.
+const REQUESTS: u32 = 1_200;
+
 /// Somebody who is signed in and may do what the route does.
 #[derive(Debug, Clone)]
 pub struct Person {
@@ -113,12 +116,13 @@ pub(super) async fn gate(State((web, right, awake)): State<(Web, Right, bool)>, 
 }
 
 async fn admit(web: &Web, right: Right, awake: bool, request: &Parts) -> Result<Person, Response> {
-    open(web, request)?;
+    open(web, request).map_err(|closed| *closed)?;
     let failed = |error| Page::from(problem(error)).into_response();
     let store = web.intake.store();
     let Some(token) = Cookies::of(&web.reached).session(&request.headers) else { return Err(sign_in(request)) };
     let session = store.session(token, web.console.idle.0).await.map_err(failed)?;
     let Some(session) = session.filter(|session| session.stage == Stage::Open) else { return Err(sign_in(request)) };
+    web.paces.take(session.id.0, REQUESTS).map_err(|problem| Page::from(problem).into_response())?;
     if awake {
         store.touch_session(&session).await.map_err(failed)?;
     }
@@ -162,7 +166,7 @@ pub(super) async fn visitor_gate(State(web): State<Web>, request: Request, next:
 
 async fn visit(web: &Web, request: Request) -> Result<(Request, Visitor, Option<String>), Response> {
     let (parts, body) = request.into_parts();
-    open(web, &parts)?;
+    open(web, &parts).map_err(|closed| *closed)?;
     let failed = |error: CryptoError| Page::from(problem(error.into())).into_response();
     let known = Cookies::of(&web.reached).visitor(&parts.headers).map(str::to_owned);
     let (cookie, new) = match known {
@@ -175,7 +179,7 @@ async fn visit(web: &Web, request: Request) -> Result<(Request, Visitor, Option<
 }
 
 /// Whether there is a console at the address that was asked for.
-fn open(web: &Web, request: &Parts) -> Result<(), Response> {
+fn open(web: &Web, request: &Parts) -> Result<(), Box<Response>> {
     let why = match *web.reached {
         Reached::Closed => "the console is closed here: set url in [console], and put a proxy with TLS before it",
         Reached::Loopback if !names_this_machine(request) => {
@@ -183,7 +187,7 @@ fn open(web: &Web, request: &Parts) -> Result<(), Response> {
         }
         _ => return Ok(()),
     };
-    Err(Page::from(Problem::new(StatusCode::MISDIRECTED_REQUEST, "closed", why)).into_response())
+    Err(Box::new(Page::from(Problem::new(StatusCode::MISDIRECTED_REQUEST, "closed", why)).into_response()))
 }
 
 /// Somebody has to sign in first, and comes back to what they wanted to see.

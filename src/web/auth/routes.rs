@@ -104,7 +104,6 @@ impl Routes {
     }
 
     /// What there is, and the way to it.
-    #[must_use]
     pub fn done(self) -> (Router<Web>, Vec<Named>) {
         (self.router, self.named)
     }

@@ -96,7 +96,8 @@ fn page(person: &Person, secret: &Secret, offer: &str, problem: Option<&str>) ->
 /// The dark squares as one path of an SVG.
 fn squares(code: &QrCode) -> String {
     let dark = code.to_colors().into_iter().enumerate().filter(|(_, color)| *color == Color::Dark);
-    dark.map(|(place, _)| format!("M{} {}h1v1h-1z", place % code.width(), place / code.width())).collect()
+    let wide = code.width();
+    dark.fold(String::new(), |path, (place, _)| path + &format!("M{} {}h1v1h-1z", place % wide, place / wide))
 }
 
 /// Fifty random bits, as people copy them: `xxxxx-xxxxx`.

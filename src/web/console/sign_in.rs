@@ -76,10 +76,15 @@ pub(super) async fn show(visitor: Visitor, Query(Next { next }): Query<Next>) ->
 pub(super) async fn submit(State(web): State<Web>, visitor: Visitor, request: Request) -> Result<Response, Page> {
     let (parts, body) = request.into_parts();
     let (from, agent) = whence(&web, &parts);
+    let token = Cookies::of(&web.reached).session(&parts.headers).map(str::to_owned);
     let request = Request::from_parts(parts, body);
     let Given { login, password, next } = form(request, &web).await?;
     let next = inside(&next);
-    let from = from.with(&agent);
+    let mut from = from.with(&agent);
+    if let Some(token) = &token {
+        let before = web.intake.store().session(token, web.console.idle.0).await.map_err(Page::store)?;
+        from.before = before.map(|session| session.id);
+    }
     match web.sign_in.password(login.trim(), &password, &from).await.map_err(Page::store)? {
         Answer::In(token) => Ok(entered(&web, &token, &next)),
         Answer::Code(token) => {

@@ -54,6 +54,10 @@ on_both_engines! {
         let mut thief = world.browser();
         thief.cookies.insert("postern".to_owned(), stored[0].clone());
         assert_eq!(thief.get("/").await.location, "/sign-in", "what the database holds opens nothing");
+        let mut copy = world.browser();
+        copy.cookies.clone_from(&browser.cookies);
+        browser.sign_in("jo@lab.example", PASSWORD).await;
+        assert_eq!((copy.get("/").await.location.as_str(), browser.get("/").await.status), ("/sign-in", 200), "signing in again");
     }
 
     async fn signing_out_ends_it_for_whoever_has_the_cookie_and_everywhere_else_when_asked(world: &World) {

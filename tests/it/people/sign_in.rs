@@ -56,12 +56,18 @@ on_both_engines! {
             let seen = browser.sign_in(login, "wrong wrong wrong").await;
             (seen.status, seen.body.replace(login, "LOGIN").replace(&seen.field("csrf"), "MARK"), begun.elapsed())
         };
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
         for _ in 0..7 {
             let (there, nobody) = (ask("jo@lab.example").await, ask("no@lab.example").await);
             assert_eq!((there.0, &there.1), (nobody.0, &nobody.1));
-            let apart = there.2.abs_diff(nobody.2);
-            assert!(there.2 >= Duration::from_millis(300) && apart < Duration::from_millis(250), "{:?} {:?}", there.2, nobody.2);
+            known.push(there.2);
+            unknown.push(nobody.2);
         }
+        known.sort();
+        unknown.sort();
+        assert!(known[0] >= Duration::from_millis(300) && unknown[0] >= Duration::from_millis(300), "no refusal comes sooner");
+        let apart = known[3].abs_diff(unknown[3]);
+        assert!(apart < Duration::from_millis(250), "as a rule {:?} and {:?}", known[3], unknown[3]);
         let actor = Actor::gateway();
         world.database.store.disable_person(id, true, Witness::new(&actor, &PersonDisabled { person: id })).await.unwrap();
         world.database.pass(Duration::from_hours(25)).await;
@@ -123,10 +129,11 @@ on_both_engines! {
         browser.send(&page, "/account/codes", &[("offer", &page.field("offer")), ("code", &secret.code(step).unwrap())]).await;
         let mut guesser = world.browser();
         guesser.sign_in("op@lab.example", PASSWORD).await;
-        for _ in 0..5 {
+        for n in 1..=5 {
             assert_eq!(guesser.fill("/sign-in/code", "/sign-in/code", &[("code", "123123")]).await.status, 422);
             // The right password in between does not wipe the slate.
-            assert_eq!(guesser.sign_in("op@lab.example", PASSWORD).await.status, 303);
+            let status = if n < 5 { 303 } else { 422 };
+            assert_eq!(guesser.sign_in("op@lab.example", PASSWORD).await.status, status, "{n}");
         }
         let right = secret.code(step + 1).unwrap();
         assert_eq!(guesser.fill("/sign-in/code", "/sign-in/code", &[("code", &right)]).await.status, 422, "locked");

@@ -18,7 +18,7 @@ use postern::{
     web::{auth::Who, routes},
 };
 
-use super::world::World;
+use super::{rights::concrete, world::World};
 
 async fn token(world: &World, org: Option<OrgId>, rights: &[Right], expires_at: Option<Timestamp>) -> String {
     let id = TokenId::new();
@@ -43,8 +43,9 @@ on_both_engines! {
             let token = token(world, Some(org), &[*right], None).await;
             for route in &named {
                 let Who::Program(needed) = route.who else { continue };
-                let status = told(world, &token, route.method.clone(), &route.path.replace("{id}", "x")).await;
-                assert_eq!(status == 403, needed != *right, "{right} {}: {status}", route.path);
+                let status = told(world, &token, route.method.clone(), &concrete(route.path, "x")).await;
+                let may = needed == *right && !needed.of_the_installation();
+                assert_eq!(status != 403, may, "{right} {}: {status}", route.path);
                 assert_ne!(status, 401, "{right} {}", route.path);
             }
         }
@@ -89,13 +90,9 @@ on_both_engines! {
 
 #[tokio::test]
 async fn a_token_that_asks_too_often_is_told_to_come_again() {
-    let world = World::with(ConsoleSection { requests_per_minute: 60, ..ConsoleSection::default() }).await;
+    let world = World::with(ConsoleSection { requests_per_minute: 1, ..ConsoleSection::default() }).await;
     let org = world.organization("north").await;
     let token = token(&world, Some(org), &[Right::ResultsRead], None).await;
-    let mut statuses = Vec::new();
-    for _ in 0..10 {
-        statuses.push(told(&world, &token, reqwest::Method::GET, "/v1/results/x").await);
-    }
-    assert_eq!(statuses[0], 404);
-    assert_eq!(statuses[9], 429, "{statuses:?}");
+    let ask = async || told(&world, &token, reqwest::Method::GET, "/v1/results/x").await;
+    assert_eq!((ask().await, ask().await), (404, 429));
 }
