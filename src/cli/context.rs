@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc};
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{assemble, block_on};
+use super::{assemble, block_on, shell};
 use crate::{
     config::{self, Config, ConfigError, Loaded, environment, log::LogFormat},
     crypto::{CryptoError, MasterKey},
@@ -20,6 +20,9 @@ pub(crate) struct Global {
     /// The configuration file; without it ./postern.toml
     #[arg(short, long, global = true, value_name = "FILE", env = "POSTERN_CONFIG", help_heading = "Global options")]
     pub(crate) config: Option<PathBuf>,
+    /// What was typed, for the audit trail.
+    #[arg(skip)]
+    pub(crate) ran: shell::Ran,
 }
 
 /// The option of every command that prints data.
@@ -105,10 +108,25 @@ pub(crate) fn with_store<T>(global: &Global, work: impl AsyncFnOnce(&Context, &S
     let context = Context::load(global)?;
     block_on(async {
         let store = context.open_store().await?;
-        let done = work(&context, &store).await;
+        let done = match on_record(global, &store).await {
+            Ok(()) => work(&context, &store).await,
+            Err(error) => Err(error),
+        };
         store.close().await;
         done
     })?
+}
+
+/// Puts on record what is about to be done: when that is not possible, nothing is.
+async fn on_record(global: &Global, store: &Store) -> anyhow::Result<()> {
+    let org = match global.ran.organization() {
+        Some(slug) => store.organization_by_slug(OrgScope::All, slug).await?.map(|found| found.id),
+        None => None,
+    };
+    match global.ran.event(org) {
+        Some(event) => store.witness(&shell::actor(), &event).await.context("writing the audit trail"),
+        None => Ok(()),
+    }
 }
 
 /// The organization somebody named.

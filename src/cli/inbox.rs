@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Exit,
     context::{Global, Output, Whose, scope, slugs, with_store},
-    print, print_bytes, say,
+    print, print_bytes, say, shell,
     table::{Rows, clean, print_json, time, word},
 };
 use crate::{
@@ -96,9 +96,8 @@ fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
         let Some(letter) = store.letter(OrgScope::All, args.id).await? else { return Ok(None) };
         let content = if args.phi {
             context.start_log()?;
-            // Recorded before it is shown.
-            events::LetterRead { org: letter.org, letter: letter.id }.emit();
-            Some(store.open_letter(letter.org, letter.id).await?)
+            let event = events::LetterRead { org: letter.org, letter: letter.id };
+            Some(store.reveal_letter(&shell::actor(), &event, OrgScope::All, letter.org, letter.id).await?)
         } else {
             None
         };
@@ -111,12 +110,12 @@ fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
     let slug = slugs.get(&letter.org).cloned().unwrap_or_default();
     if args.output.json {
         let mut shown = as_json(&letter, &slug);
-        shown["content"] = content.map(|octets| String::from_utf8_lossy(&octets).into_owned()).into();
+        shown["content"] = content.map(|octets| String::from_utf8_lossy(octets.shown()).into_owned()).into();
         print_json(&shown)?;
         return Ok(Exit::Good);
     }
     if let Some(octets) = content {
-        print_bytes(&octets)?;
+        print_bytes(octets.shown())?;
         return Ok(Exit::Good);
     }
     let facts = [

@@ -3,6 +3,8 @@
 /// `postern alerts`.
 mod alerts;
 mod assemble;
+/// `postern audit`.
+mod audit;
 mod bench;
 /// `postern check-config`.
 mod check_config;
@@ -33,6 +35,8 @@ mod init;
 mod org;
 /// `postern probe`.
 mod probe;
+/// Who is at the shell.
+mod shell;
 /// `postern order submit` and `postern result submit`.
 mod submit;
 /// Lists for people, JSON for programs.
@@ -41,6 +45,8 @@ pub(crate) mod table;
 mod token;
 /// `postern trust`.
 mod trust;
+/// `postern user`.
+mod user;
 /// `postern verify`.
 mod verify;
 /// `postern webhook`.
@@ -54,7 +60,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 mod document;
 mod inspect;
@@ -94,6 +100,8 @@ enum Command {
     Doctor(doctor::Doctor),
     Org(org::Org),
     Token(token::Token),
+    User(user::User),
+    Audit(audit::Audit),
     Directory(directory::Directory),
     Trust(trust::Trust),
     Probe(probe::Probe),
@@ -107,9 +115,9 @@ enum Command {
     Webhook(webhook::Webhook),
     Parked(parked::ParkedItems),
     Fees(fees::Fees),
-    /// Verify the ledger's chains, that the totals tie, and that each result has its document
+    /// Verify the ledger's and the audit trail's chains, that the totals tie, and that each result has its document
     ///
-    /// Exit code 1 when they do not: then somebody has changed the ledger, or something went wrong. Documents that belong to
+    /// Exit code 1 when they do not: then somebody has changed the ledger or the trail, or something went wrong. Documents that belong to
     /// no result are reported too; a running gateway removes them.
     Verify(verify::Verify),
     Document(document::Args),
@@ -181,7 +189,9 @@ pub(crate) fn now() -> crate::domain::Timestamp {
 /// Runs one command line and maps its end to an exit code: 0 good, 1 the thing asked about is bad, 2 usage or set-up.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    cli.global.ran = shell::Ran::of(&matches);
     match run(&cli) {
         Ok(Exit::Good) => ExitCode::SUCCESS,
         Ok(Exit::Bad) => ExitCode::from(1),
@@ -206,6 +216,8 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Doctor(doctor) => doctor::run(doctor, &cli.global),
         Command::Org(org) => org::run(org, &cli.global),
         Command::Token(token) => token::run(token, &cli.global),
+        Command::User(user) => user::run(user, &cli.global),
+        Command::Audit(audit) => audit::run(audit, &cli.global),
         Command::Directory(directory) => directory::run(directory, &cli.global),
         Command::Trust(trust) => trust::run(trust, &cli.global),
         Command::Probe(probe) => probe::run(probe, &cli.global),

@@ -11,7 +11,7 @@ use super::{
     assemble::assemble,
     block_on,
     context::{Context, Global, Output, Whose, scope, slugs, with_store},
-    print, say,
+    print, say, shell,
     table::{Rows, clean, print_json, time},
 };
 use crate::{
@@ -154,9 +154,8 @@ fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
         let Some(item) = store.parked_item(OrgScope::All, args.id).await? else { return Ok((None, slugs(store).await?)) };
         let payload = if args.payload {
             context.start_log()?;
-            // On record before it is read.
-            ParkedItemRead { org: item.org, item: item.id }.emit();
-            Some(store.open_parked(&item).await?)
+            let event = ParkedItemRead { org: item.org, item: item.id };
+            Some(store.reveal(&shell::actor(), &event, async |store: &Store| store.open_parked(&item).await).await?)
         } else {
             None
         };
@@ -164,7 +163,7 @@ fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
     })?;
     let Some((item, payload)) = found else { return Ok(unknown(args.id)) };
     let slug = slugs.get(&item.org).cloned().unwrap_or_default();
-    let payload = payload.map(|octets| String::from_utf8_lossy(&octets).into_owned());
+    let payload = payload.map(|octets| String::from_utf8_lossy(octets.shown()).into_owned());
     if args.output.json {
         let mut shown = as_json(&item, &slug);
         if let Some(payload) = payload {

@@ -14,7 +14,7 @@ use super::{
     say,
 };
 use crate::{
-    config::Config,
+    config::{Config, console::Reached},
     domain::{OrgId, OrgScope},
     observe::{health::Part, metrics::Metrics},
     pipeline::{alerting::Alerting, telling::Teller},
@@ -102,7 +102,14 @@ pub(crate) async fn serve_until(
         let listen = config.web.listen;
         let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
         say(&format!("listening on http://{}", listener.local_addr()?));
-        let web = web::Web::new(&config.web, intake.clone(), gateway.health.clone(), Some(metrics)).probing(gateway.prober());
+        let web = web::Web::new(&config.web, intake.clone(), gateway.health.clone(), Some(metrics))
+            .probing(gateway.prober())
+            .with_console(&config.console);
+        match web.reached() {
+            Reached::Closed => say("the console is closed: it would be open to others without TLS; set url in [console]"),
+            Reached::Insecure => say("the console is open without TLS: what people type can be read on the way"),
+            Reached::Secure(_) | Reached::Loopback => {}
+        }
         let stopped = stop.clone();
         tasks.spawn(async move {
             if let Err(error) = web::serve(web, listener, stopped).await {

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{
     Exit,
+    audit::broken,
     context::{Global, Output, Whose, scope, with_store},
     say,
     table::{Rows, print_json},
@@ -28,6 +29,8 @@ struct Finding {
     organization: String,
     /// Lines of the ledger; `Err` of the first that does not fit.
     chain: Result<i64, i64>,
+    /// Lines of the audit trail; `Err` of the first that does not fit.
+    audit: Result<i64, i64>,
     counts: Counts,
     documents: Documents,
 }
@@ -53,6 +56,7 @@ impl Finding {
 
     fn problems(&self) -> Vec<String> {
         let mut problems = self.in_the_ledger();
+        problems.extend(self.audit.err().map(broken));
         if self.documents.missing > 0 {
             problems.push(format!("{} documents that results refer to are missing", self.documents.missing));
         }
@@ -69,33 +73,36 @@ impl Finding {
 }
 
 pub(crate) fn run(verify: &Verify, global: &Global) -> anyhow::Result<Exit> {
-    let findings = with_store(global, async |context, store| {
+    let (findings, own) = with_store(global, async |context, store| {
         let blobs = Blobs::in_folder(&context.config().blobs.folder)?;
         let scope = scope(store, verify.whose.organization.as_deref()).await?;
         let mut findings = Vec::new();
+        let own = if scope == OrgScope::All { store.verify_audit(None).await? } else { Ok(0) };
         for organization in store.organizations(scope).await? {
             findings.push(Finding {
                 chain: store.verify_ledger(organization.id).await?,
+                audit: store.verify_audit(Some(organization.id)).await?,
                 counts: store.counts(OrgScope::One(organization.id)).await?,
                 documents: store.documents(&blobs, organization.id).await?,
                 organization: organization.file.slug,
             });
         }
-        Ok(findings)
+        Ok((findings, own))
     })?;
-    let good = findings.iter().all(|finding| finding.problems().is_empty());
+    let good = own.is_ok() && findings.iter().all(|finding| finding.problems().is_empty());
     if verify.output.json {
         let organizations: Vec<_> = findings
             .iter()
             .map(|finding| {
-                json!({ "organization": finding.organization, "ledger_lines": finding.chain.ok(), "results": finding.counts.results,
+                json!({ "organization": finding.organization, "ledger_lines": finding.chain.ok(),
+                        "audit_lines": finding.audit.ok(), "results": finding.counts.results,
                         "deliveries": finding.counts.deliveries, "charges": finding.counts.charge_lines,
                         "documents": { "stored": finding.documents.stored, "orphans": finding.documents.orphans,
                                        "missing": finding.documents.missing },
                         "problems": finding.problems() })
             })
             .collect();
-        print_json(&json!({ "verified": good, "organizations": organizations }))?;
+        print_json(&json!({ "verified": good, "audit_lines": own.ok(), "organizations": organizations }))?;
     } else if findings.is_empty() {
         say("there is no organization, so there is nothing to verify");
     } else {
@@ -110,6 +117,9 @@ pub(crate) fn run(verify: &Verify, global: &Global) -> anyhow::Result<Exit> {
             rows.push([finding.organization.clone(), lines, results, deliveries, charges, verdict]);
         }
         rows.print()?;
+    }
+    if let Err(line) = own {
+        say(&format!("the installation: {}", broken(line)));
     }
     let orphans: usize = findings.iter().map(|finding| finding.documents.orphans).sum();
     if orphans > 0 {

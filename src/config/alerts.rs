@@ -52,8 +52,6 @@ section! {
         answers_in_a_row: usize = 20,
         /// How long the anchors of a bundle may go unconfirmed.
         bundle_age: Span = Span::seconds(7 * 24 * 3600),
-        /// How old the directory may get. Younger than max_age in [directory], or it is said too late.
-        directory_age: Span = Span::seconds(30 * 24 * 3600),
         /// Percent of a disk that must be free.
         disk_percent: u64 = 10,
         /// How long alerts that are over are kept.

@@ -7,6 +7,8 @@
 pub mod alerts;
 /// `[blobs]`.
 pub mod blobs;
+/// `[console]`.
+pub mod console;
 /// `[directory]`.
 pub mod directory;
 /// `[discovery]`.
@@ -85,6 +87,8 @@ pub struct Config {
     pub token: token::TokenSection,
     /// The HTTP door.
     pub web: web::WebSection,
+    /// The pages for people.
+    pub console: console::ConsoleSection,
     /// The door for mail to our addresses.
     pub smtp_in: smtp_in::SmtpInSection,
     /// The work of sending.
@@ -133,6 +137,7 @@ const SECTIONS: &[&section::Description] = &[
     &keys::KeysSection::DESCRIPTION,
     &token::TokenSection::DESCRIPTION,
     &web::WebSection::DESCRIPTION,
+    &console::ConsoleSection::DESCRIPTION,
     &smtp_in::SmtpInSection::DESCRIPTION,
     &worker::WorkerSection::DESCRIPTION,
     &track::TrackSection::DESCRIPTION,
@@ -192,6 +197,7 @@ impl Config {
         problems.extend(discovery::problems(&self.discovery));
         problems.extend(self.alerts.problems(&self.relay));
         problems.extend(self.web.problems());
+        problems.extend(self.console.problems());
         problems.extend(self.smtp_in.problems());
         problems.extend(self.events.problems());
         problems.extend(source::problems(&self.folder, &self.feed));

@@ -95,6 +95,7 @@ mod tests {
                 "#webhook =",
                 "#webhook_secret =",
                 "#ca_file =",
+                "#url = \"https",
             ]
             .iter()
             .any(|name| line.starts_with(name))

@@ -14,6 +14,9 @@ pub enum CryptoError {
         #[source]
         cause: openssl::error::ErrorStack,
     },
+    /// Hashing a password failed; happens when the machine is out of memory.
+    #[error("hashing a password failed: {0}")]
+    Password(argon2::Error),
     /// Too short, or of a version this program does not know.
     #[error("the stored data is not in a form this version of the program reads")]
     NotABox,

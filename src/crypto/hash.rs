@@ -43,6 +43,25 @@ pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Result<[u8; 32], CryptoError>
     Ok(hash)
 }
 
+/// A mark that only whoever has `secret` can make: 64 hexadecimal digits, another one for each purpose.
+///
+/// # Errors
+/// [`CryptoError::Library`].
+pub fn mark(secret: &str, purpose: &str) -> Result<String, CryptoError> {
+    Ok(Hex(&keyed_hash(secret.as_bytes(), &[purpose.as_bytes()])?).to_string())
+}
+
+/// HMAC-SHA-1 (RFC 2104): only for codes that telephones compute (RFC 6238).
+pub(super) fn hmac_sha1(key: &[u8], message: &[u8]) -> Result<[u8; 20], CryptoError> {
+    let mut hash = [0; 20];
+    let mut compute = || {
+        let key = PKey::hmac(key)?;
+        Signer::new(MessageDigest::sha1(), &key)?.sign_oneshot(&mut hash, message)
+    };
+    compute().map_err(|cause| CryptoError::library("computing a code", cause))?;
+    Ok(hash)
+}
+
 /// Prints octets as lower-case hexadecimal digits.
 #[derive(Debug, Clone, Copy)]
 pub struct Hex<'a>(pub &'a [u8]);

@@ -14,12 +14,16 @@ pub mod hash;
 pub mod keys;
 /// The key that wraps every organization's data key.
 pub mod master_key;
+/// Hashes of passwords.
+pub mod password;
 /// SHA-1, only to name a document where a standard asks for it.
 pub mod sha1;
 /// SHA-256, at once and piece by piece.
 pub mod sha256;
 /// Keys on a PKCS#11 token.
 pub mod token;
+/// Codes of six digits that change every half minute.
+pub mod totp;
 
 pub use base64_lines::base64_lines;
 pub use error::CryptoError;

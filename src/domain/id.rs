@@ -65,6 +65,14 @@ ids! {
     WebhookId,
     /// Something people have to be told.
     AlertId,
+    /// Somebody who signs in.
+    PersonId,
+    /// One sign-in, until it ends.
+    SessionId,
+    /// A token of the API.
+    TokenId,
+    /// One line of the audit trail.
+    AuditId,
     /// One start of one process: the owner of its leases.
     ProcessId,
 }

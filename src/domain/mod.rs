@@ -7,6 +7,8 @@
 pub mod address;
 /// What people have to be told, and its life.
 pub mod alert;
+/// What goes on record about who did what.
+pub mod audit;
 /// The shapes of codes that others assign.
 pub mod codes;
 /// The three axes of a delivery and the one function that moves them.
@@ -37,6 +39,10 @@ pub mod npi;
 pub mod order;
 /// Organizations, sites, identities and their rules.
 pub mod organization;
+/// Which passwords are refused, and how long one waits after wrong ones.
+pub mod password;
+/// People and programs: roles, rights and whose rows they see.
+pub mod person;
 /// With which algorithms a message is sealed.
 pub mod profile;
 /// Completed results.

@@ -62,7 +62,8 @@ impl Breaker {
     }
 
     /// Whether it was tried in vain so often that it is left alone, and nobody has got through since.
-    pub(super) fn is_open(&self) -> bool {
+    #[must_use]
+    pub fn is_open(&self) -> bool {
         self.state().open_until.is_some()
     }
 

@@ -1,26 +1,52 @@
-//! One type for each thing that happens. Its log line and its metric come from the same declaration, so they cannot
-//! drift: the event `result_held` is logged as `event=result_held` and counted in `postern_result_held_total`, divided
-//! by the words after `by`; a length of time after `timing` is also a histogram, `postern_..._seconds`.
+//! One type for each thing that happens. Its log line, its metric and its line in the audit trail come from the same
+//! declaration, so they cannot drift: the event `result_held` is logged as `event=result_held` and counted in
+//! `postern_result_held_total`, divided by the words after `by`; a length of time after `timing` is also a histogram,
+//! `postern_..._seconds`. What is `audited` is handed to the store with who did it, and is logged and counted once it is on
+//! record: in the chain of the organization after `of`, otherwise in the installation's; `about` says which object it is about.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use super::facts::{Configured, Door, Fact, Host, Lookup, Turned, Word};
+use super::facts::{Configured, Door, Fact, Factor, Host, Lookup, Named, OrgOf, Turned, Word};
 use crate::domain::{
     Reason,
     alert::{AlertKind, Channel, Happened},
+    audit::{Audited, Entry, Outcome},
     delivery::{NoticeKind, State},
     id::{
-        AlertId, BundleId, CertificateId, DeliveryId, InboundId, LetterId, OrderKey, OrgId, ParkedId, ProcessId, ReplyId,
-        ResultId, SnapshotId, WebhookId,
+        AlertId, BundleId, CertificateId, DeliveryId, InboundId, LetterId, OrderKey, OrgId, ParkedId, PersonId, ProcessId,
+        ReplyId, ResultId, SessionId, SnapshotId, TokenId, WebhookId,
     },
     identity::Nearness,
     inbound::{NoticeVerdict, Way},
     order::Action,
     organization::SendMode,
+    person::{Right, Role},
     report::ResultStatus,
     statement::StatementKind,
     webhook::OffBecause,
 };
+
+/// What an event puts on record, if it does.
+macro_rules! audited {
+    ($event:ident [$($life:tt)*] $name:literal) => {};
+    ($event:ident [$($life:tt)*] $name:literal $outcome:ident $(of $org:ident)? $(about $kind:literal $object:ident)?) => {
+        impl $($life)* Audited for $event $($life)* {
+            fn entry(&self) -> Entry {
+                Entry {
+                    org: [$(OrgOf::org(&self.$org),)? None][0],
+                    action: $name,
+                    object: [$(Some(($kind, Fact::told(&self.$object))),)? None].into_iter().next().flatten(),
+                    outcome: Outcome::$outcome,
+                    facts: self.told(),
+                }
+            }
+
+            fn announce(&self) {
+                self.emit();
+            }
+        }
+    };
+}
 
 macro_rules! events {
     ($(
@@ -29,6 +55,7 @@ macro_rules! events {
             { $($fact:ident: $type:ty),* $(,)? }
             $(by { $($word:ident: $words:ty),+ $(,)? })?
             $(timing { $time:ident })?
+            $(audited as $outcome:ident { $(of $org:ident)? $(about $kind:literal $object:ident)? })?
     )+) => {
         $(
             #[doc = $doc]
@@ -41,6 +68,16 @@ macro_rules! events {
             }
 
             impl $(<$life>)? $event $(<$life>)? {
+                /// Everything it says, to be put on record.
+                #[must_use]
+                pub fn told(&self) -> BTreeMap<&'static str, String> {
+                    let facts = [
+                        $((stringify!($fact), Fact::told(&self.$fact)),)*
+                        $($((stringify!($word), Fact::told(&self.$word)),)+)?
+                    ];
+                    facts.into_iter().filter(|(_, told): &(&str, String)| !told.is_empty()).collect()
+                }
+
                 /// Logs it and counts it.
                 pub fn emit(&self) {
                     tracing::event!(
@@ -59,6 +96,8 @@ macro_rules! events {
                     $(metrics::histogram!(concat!("postern_", $name, "_seconds")).record(self.$time.as_secs_f64());)?
                 }
             }
+
+            audited! { $event [$(<$life>)?] $name $($outcome $(of $org)? $(about $kind $object)?)? }
         )+
 
         /// Tells the recorder what each metric counts.
@@ -140,7 +179,7 @@ events! {
     /// A message for people came in.
     INFO LetterReceived = "letter_received" { org: OrgId, letter: LetterId }
     /// Somebody read the content of a message: it is about a patient.
-    INFO LetterRead = "letter_read" { org: OrgId, letter: LetterId }
+    INFO LetterRead = "letter_read" { org: OrgId, letter: LetterId } audited as Done { of org about "letter" letter }
     /// A message that came in was not opened or not trusted: nothing was done, and nobody was told.
     INFO MailRejected = "mail_rejected" { inbound: InboundId } by { reason: Reason }
     /// A message that came in could not be looked at, however often it was tried.
@@ -175,7 +214,7 @@ events! {
     /// A certificate is believed although its revocation cannot be told: the organization's rules say soft_fail.
     WARN RevocationUnchecked = "revocation_unchecked" { org: OrgId }
     /// A person has read an item that could not be taken: patient data.
-    WARN ParkedItemRead = "parked_item_read" { org: OrgId, item: ParkedId }
+    WARN ParkedItemRead = "parked_item_read" { org: OrgId, item: ParkedId } audited as Done { of org about "parked_item" item }
     /// A person had an item taken that could not be taken before.
     INFO ParkedItemReplayed = "parked_item_replayed" { org: OrgId, item: ParkedId, result: ResultId }
     /// A person has thrown away an item that could not be taken.
@@ -226,6 +265,61 @@ events! {
 
     /// A directory was loaded.
     INFO DirectoryLoaded = "directory_loaded" { snapshot: SnapshotId, entries: usize }
+
+    /// Somebody signed in.
+    INFO SignedIn = "signed_in" { person: PersonId } by { factor: Factor } audited as Done { about "person" person }
+    /// Somebody did not get in: a wrong name, password or code.
+    WARN SignInFailed = "sign_in_failed" { person: Option<PersonId>, wrong: u32 } by { factor: Factor } audited as Refused { about "person" person }
+    /// Too many wrong tries: nobody gets in under that name, or from that address, for a while.
+    WARN SignInLocked = "sign_in_locked" { person: Option<PersonId>, wrong: u32, wait: Duration } audited as Refused { about "person" person }
+    /// Somebody signed out.
+    INFO SignedOut = "signed_out" { person: PersonId } audited as Done { about "person" person }
+    /// Somebody ended one of their sessions elsewhere.
+    INFO SessionEnded = "session_ended" { person: PersonId, session: SessionId } audited as Done { about "session" session }
+    /// Somebody ended every session of theirs.
+    INFO SessionsEnded = "sessions_ended" { person: PersonId } audited as Done { about "person" person }
+    /// Somebody chose another password.
+    INFO PasswordChanged = "password_changed" { person: PersonId } audited as Done { about "person" person }
+    /// Somebody set codes up for signing in.
+    INFO CodesSetUp = "codes_set_up" { person: PersonId } audited as Done { about "person" person }
+    /// Somebody asked for something that their role, or their token, may not.
+    WARN RightMissing = "right_missing" {} by { right: Right } audited as Refused { }
+    /// A request came from a page of somebody else, or without the mark of ours.
+    WARN ForeignRequest = "foreign_request" { session: SessionId } audited as Refused { about "session" session }
+
+    /// Somebody is let in from now on.
+    WARN PersonAdded<'a> = "person_added" { person: PersonId, login: Named<'a>, organizations: usize } by { role: Role } audited as Done { about "person" person }
+    /// Somebody is let in no more.
+    WARN PersonDisabled = "person_disabled" { person: PersonId } audited as Done { about "person" person }
+    /// Somebody is let in again.
+    WARN PersonEnabled = "person_enabled" { person: PersonId } audited as Done { about "person" person }
+    /// Somebody has a new first password.
+    WARN PersonReset = "person_reset" { person: PersonId } audited as Done { about "person" person }
+    /// Somebody's codes were taken away: they set them up anew.
+    WARN CodesRemoved = "codes_removed" { person: PersonId } audited as Done { about "person" person }
+    /// Somebody has another role, or sees other organizations.
+    WARN RoleGiven = "role_given" { person: PersonId, organizations: usize } by { role: Role } audited as Done { about "person" person }
+    /// A token of the API was made.
+    WARN TokenMade<'a> = "token_made" { org: Option<OrgId>, token: TokenId, name: Named<'a>, rights: usize } audited as Done { of org about "token" token }
+    /// A token of the API takes the place of others of its name.
+    WARN TokenRotated<'a> = "token_rotated" { org: Option<OrgId>, token: TokenId, name: Named<'a> } audited as Done { of org about "token" token }
+    /// Tokens of the API let nobody in any more.
+    WARN TokenRevoked<'a> = "token_revoked" { org: Option<OrgId>, name: Named<'a> } audited as Done { of org }
+
+    /// Somebody looked at who the patient of an order is.
+    INFO PatientRevealed = "patient_revealed" { org: OrgId, order: OrderKey } audited as Done { of org about "order" order }
+    /// Somebody looked at the document of a result.
+    INFO DocumentRevealed = "document_revealed" { org: OrgId, result: ResultId } audited as Done { of org about "result" result }
+    /// Somebody looked at a message that matches no organization.
+    WARN UnmatchedRead = "unmatched_read" { inbound: InboundId } audited as Done { about "inbound" inbound }
+    /// Somebody had a delivery tried again, cancelled or sent anew.
+    INFO DeliveryAsked<'a> = "delivery_asked" { org: OrgId, delivery: DeliveryId, asked: Configured<'a> } audited as Done { of org about "delivery" delivery }
+    /// Somebody took data out, or looked for them: a report, an export of the ledger or of the audit trail.
+    INFO DataExported<'a> = "data_exported" { org: Option<OrgId>, what: Configured<'a> } audited as Done { of org }
+    /// Somebody changed what an installation or an organization goes by.
+    WARN SettingChanged<'a> = "setting_changed" { org: Option<OrgId>, what: Configured<'a>, which: Named<'a> } audited as Done { of org }
+    /// Somebody ran a command on the machine.
+    INFO CommandRun<'a> = "command_run" { org: Option<OrgId>, command: Named<'a>, organization: Named<'a>, name: Named<'a> } audited as Done { of org }
 }
 
 #[cfg(test)]

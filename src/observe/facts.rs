@@ -11,12 +11,13 @@ use crate::domain::{
     delivery::{Disposition, NoticeKind, State},
     id::{
         AlertId, BundleId, CertificateId, DeliveryId, IdentityId, InboundId, LedgerLineId, LetterId, NoticeId, OrderKey, OrgId,
-        ParkedId, ProcessId, ReplyId, ResultId, SiteId, SnapshotId, WebhookId,
+        ParkedId, PersonId, ProcessId, ReplyId, ResultId, SessionId, SiteId, SnapshotId, TokenId, WebhookId,
     },
     identity::Nearness,
     inbound::{NoticeVerdict, Verdict, Way},
     order::{Action, Priority},
     organization::{Mode, SendMode},
+    person::{Right, Role},
     report::{ResultState, ResultStatus},
     statement::StatementKind,
     webhook::OffBecause,
@@ -32,6 +33,27 @@ pub trait Fact {
 
     /// This fact, to be logged.
     fn shown(&self) -> Self::Shown<'_>;
+
+    /// This fact, to be put on record; nothing when there is none.
+    fn told(&self) -> String;
+}
+
+/// Whose chain of the audit trail an event belongs to.
+pub trait OrgOf {
+    /// The organization; none: the installation.
+    fn org(&self) -> Option<OrgId>;
+}
+
+impl OrgOf for OrgId {
+    fn org(&self) -> Option<OrgId> {
+        Some(*self)
+    }
+}
+
+impl OrgOf for Option<OrgId> {
+    fn org(&self) -> Option<OrgId> {
+        *self
+    }
 }
 
 /// A word of a closed set: the only thing that may divide a metric, so that its series stay few.
@@ -47,6 +69,9 @@ macro_rules! opaque {
             fn shown(&self) -> Self::Shown<'_> {
                 tracing::field::display(self)
             }
+            fn told(&self) -> String {
+                self.to_string()
+            }
         }
     )+};
 }
@@ -57,6 +82,9 @@ macro_rules! closed {
             type Shown<'a> = &'static str;
             fn shown(&self) -> &'static str {
                 self.as_str()
+            }
+            fn told(&self) -> String {
+                self.as_str().to_owned()
             }
         }
 
@@ -74,6 +102,9 @@ macro_rules! counted {
             type Shown<'a> = Self;
             fn shown(&self) -> Self {
                 *self
+            }
+            fn told(&self) -> String {
+                self.to_string()
             }
         }
     )+};
@@ -97,7 +128,10 @@ opaque!(
     InboundId,
     NoticeId,
     LetterId,
-    ReplyId
+    ReplyId,
+    PersonId,
+    SessionId,
+    TokenId
 );
 closed!(
     AlertKind,
@@ -122,7 +156,10 @@ closed!(
     OffBecause,
     Door,
     Lookup,
-    Turned
+    Turned,
+    Right,
+    Role,
+    Factor
 );
 counted!(u16, u32, u64, usize);
 
@@ -131,6 +168,9 @@ impl Fact for Duration {
     type Shown<'a> = u64;
     fn shown(&self) -> u64 {
         u64::try_from(self.as_millis()).unwrap_or(u64::MAX)
+    }
+    fn told(&self) -> String {
+        format!("{}ms", self.as_millis())
     }
 }
 
@@ -141,6 +181,9 @@ impl<T: Fact> Fact for Option<T> {
         T: 'a;
     fn shown(&self) -> Self::Shown<'_> {
         self.as_ref().map(Fact::shown)
+    }
+    fn told(&self) -> String {
+        self.as_ref().map_or_else(String::new, Fact::told)
     }
 }
 
@@ -195,6 +238,9 @@ impl Fact for Host<'_> {
     fn shown(&self) -> &str {
         self.0
     }
+    fn told(&self) -> String {
+        self.0.to_owned()
+    }
 }
 
 words! {
@@ -230,5 +276,43 @@ impl Fact for Configured<'_> {
         Self: 'a;
     fn shown(&self) -> &str {
         self.0
+    }
+    fn told(&self) -> String {
+        self.0.to_owned()
+    }
+}
+
+words! {
+    /// What somebody showed to be let in.
+    pub enum Factor {
+        /// A password.
+        Password = "password",
+        /// A password and a code.
+        Code = "code",
+    }
+}
+
+/// What an administrator called something: a person's login, a token, a command. Plain letters, digits and `@.-_: `; anything
+/// else shows as a dot.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a>(pub &'a str);
+
+impl Named<'_> {
+    fn plain(&self) -> String {
+        let plain = |c: char| if c.is_alphanumeric() || "@.-_: +".contains(c) { c } else { '.' };
+        self.0.chars().map(plain).take(120).collect()
+    }
+}
+
+impl Fact for Named<'_> {
+    type Shown<'a>
+        = String
+    where
+        Self: 'a;
+    fn shown(&self) -> String {
+        self.plain()
+    }
+    fn told(&self) -> String {
+        self.plain()
     }
 }

@@ -231,9 +231,9 @@ impl Intake {
     /// Where a result stands.
     ///
     /// # Errors
-    /// [`SourceError::Refused`] (404) when the organization has no such result.
-    pub async fn look(&self, org: OrgId, id: ResultId) -> Result<Accepted, SourceError> {
-        let view = self.store.result_view(OrgScope::One(org), id).await?;
+    /// [`SourceError::Refused`] (404) when the scope has no such result.
+    pub async fn look(&self, scope: OrgScope, id: ResultId) -> Result<Accepted, SourceError> {
+        let view = self.store.result_view(scope, id).await?;
         let view = view.ok_or_else(|| Refusal::not_found("result"))?;
         self.tell(Kind::Same, &view, Vec::new()).await
     }

@@ -131,7 +131,7 @@ impl Store {
     /// When the database does not answer.
     pub async fn delivery_entry(&self, org: OrgId, id: DeliveryId) -> Result<Option<DeliveryEntry>> {
         let only = vec![("d.id =", Value::Text(id.to_string()))];
-        Ok(self.entries(org, only, 1).await?.pop())
+        Ok(self.listed(org, only, 1).await?.pop())
     }
 
     /// The newest of those wanted, at most `most`.
@@ -157,10 +157,10 @@ impl Store {
         // An id carries the millisecond in which it was made, so the primary key leads straight to a time.
         only.extend(wanted.since.map(|at| ("d.id >=", Value::Text(first_id(at.minus(CLOCKS))))));
         only.extend(wanted.until.map(|at| ("d.id <", Value::Text(first_id(at.plus(CLOCKS))))));
-        self.entries(org, only, most).await
+        self.listed(org, only, most).await
     }
 
-    async fn entries(&self, org: OrgId, only: Vec<(&'static str, Value)>, most: u32) -> Result<Vec<DeliveryEntry>> {
+    async fn listed(&self, org: OrgId, only: Vec<(&'static str, Value)>, most: u32) -> Result<Vec<DeliveryEntry>> {
         let mut sql = SELECT.to_owned();
         for (place, (condition, _)) in only.iter().enumerate() {
             sql.push_str(&format!(" AND {condition} ${}", place + 2));

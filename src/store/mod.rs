@@ -71,6 +71,8 @@ macro_rules! insist {
 pub mod alert;
 /// Data keys of organizations, and sealing with them.
 pub mod at_rest;
+/// Who did what.
+pub mod audit;
 /// PDFs.
 pub mod blobs;
 /// Bundles of trust anchors.
@@ -121,6 +123,8 @@ pub mod notice;
 pub mod organization;
 /// What recipient domains have shown they understand.
 pub mod peer;
+/// People who sign in.
+pub mod person;
 /// What is due: claimed under leases, urgent first and fair across organizations.
 pub mod queue;
 /// Whether a database answers, without changing anything in it.
@@ -129,15 +133,23 @@ pub mod reach;
 pub mod reply;
 /// Results and their routes.
 pub mod result;
+/// Patient data for one look, which is on record before it is given.
+pub mod reveal;
 mod rows;
+/// Who is signed in.
+pub mod session;
 /// Who gets the next place: a pure rule.
 pub mod shares;
+/// Wrong tries in a row.
+pub mod sign_in;
 /// What issuers publish about their certificates.
 pub mod statement;
 /// What people look at: lists, counts, the worklist.
 pub mod survey;
 /// API tokens.
 pub mod token;
+/// Codes of six digits, and those for the day the telephone is lost.
+pub mod totp;
 /// Imported certificates and trust anchors.
 pub mod trust;
 /// Wakes workers when something new is durable.
@@ -229,6 +241,9 @@ pub enum StoreError {
     /// A key or random number could not be made.
     #[error("the crypto library failed")]
     Crypto(#[from] crate::crypto::CryptoError),
+    /// It is there already.
+    #[error("there is already {0}")]
+    Taken(&'static str),
     /// The committing task has stopped.
     #[error("the store is shutting down")]
     Stopped,

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Doing as _, Result, Store, StoreError,
+    Doing as _, Result, Store, StoreError, audit,
     delivery::{Move, Moved, apply_move},
     ledger::Charges,
     read, read_json,
 };
 use crate::domain::{
     DeliveryId, OrgId, OrgScope, Reason, ResultId, Timestamp,
+    audit::Witness,
     delivery::{Disposition, Event, Fee, State},
     report::{ResultState, ResultStatus},
     route::Candidate,
@@ -402,10 +403,29 @@ impl Store {
     pub async fn ask_delivery(&self, scope: OrgScope, id: DeliveryId, event: Event, note: &str) -> Result<Moved> {
         let Some((view, _)) = self.delivery_view(scope, id).await? else { return Err(StoreError::Lost) };
         let change = Move { note: Some(note.to_owned()), ..Move::new(view.org, id, event) };
-        insist!(self.ask_once(&change))
+        insist!(self.ask_once(&change, None))
     }
 
-    async fn ask_once(&self, change: &Move) -> Result<Moved> {
+    /// The same, on record in the same transaction.
+    ///
+    /// # Errors
+    /// As [`Self::ask_delivery`].
+    pub async fn ask_delivery_as(
+        &self,
+        scope: OrgScope,
+        id: DeliveryId,
+        event: Event,
+        note: &str,
+        witness: Witness<'_>,
+    ) -> Result<Moved> {
+        let Some((view, _)) = self.delivery_view(scope, id).await? else { return Err(StoreError::Lost) };
+        let change = Move { note: Some(note.to_owned()), ..Move::new(view.org, id, event) };
+        let moved = insist!(self.ask_once(&change, Some(witness)))?;
+        witness.event.announce();
+        Ok(moved)
+    }
+
+    async fn ask_once(&self, change: &Move, witness: Option<Witness<'_>>) -> Result<Moved> {
         let mut tx = self.begin().await?;
         let now = self.now_within(&mut tx).await?;
         let mut charges = Charges::default();
@@ -419,6 +439,9 @@ impl Store {
             .doing("give a delivery new time")?;
         }
         charges.write(&mut tx, now).await?;
+        if let Some(witness) = witness {
+            audit::append(&mut tx, witness.actor, &witness.event.entry(), now).await?;
+        }
         tx.commit().await?;
         Ok(moved)
     }

@@ -42,6 +42,22 @@ impl Problem {
         Self { kind: "about:blank", title, status: status.as_u16(), code, detail: detail.into(), errors: Vec::new() }
     }
 
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The status in words.
+    pub(super) const fn title(&self) -> &'static str {
+        self.title
+    }
+
+    /// The sentence.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     fn unavailable() -> Self {
         Self::unavailable_now("it could not be stored; nothing was taken, send it again later")
     }

@@ -1,11 +1,13 @@
-//! The HTTP door: the JSON API, health and metrics.
+//! The HTTP door: the JSON API, the console for people, health and metrics.
 //!
 //! Nothing about a patient stands in a URL, a log line or an error. A 2xx goes out only after what was sent is durable.
 
 /// The JSON API, one file per noun.
 pub mod api;
-/// Who is calling.
+/// Who is asking, and what they may do.
 pub mod auth;
+/// The pages for people.
+pub mod console;
 /// What a caller is told when something goes wrong.
 pub mod error;
 /// What every request and answer passes through.
@@ -25,19 +27,19 @@ mod upload;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware::from_fn,
-    routing::{get, post},
-};
+use axum::{Router, extract::DefaultBodyLimit, http::Method, middleware::from_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use error::Problem;
 pub use serve::serve;
 
+use self::auth::{Named, Routes, sign_in::SignIn};
 use crate::{
-    config::web::WebSection,
+    config::{
+        console::{ConsoleSection, Reached},
+        web::WebSection,
+    },
+    domain::person::Right,
     observe::{health::Health, metrics::Metrics},
     pipeline::probing::Prober,
     source::Intake,
@@ -53,21 +55,39 @@ pub struct Web {
     /// What it has counted, if it counts.
     pub metrics: Option<Metrics>,
     settings: WebSection,
+    console: Arc<ConsoleSection>,
+    /// How the console is had.
+    reached: Arc<Reached>,
+    sign_in: SignIn,
     places: Arc<places::Places>,
     waiting: Arc<api::events::Waiting>,
+    paces: Arc<auth::Paces>,
     gauge: Arc<status::Gauge>,
     prober: Option<Prober>,
     turns: Arc<turns::Turns>,
 }
 
 impl Web {
-    /// Puts the door together.
+    /// Puts the door together, with the console as it is by default.
     #[must_use]
     pub fn new(settings: &WebSection, intake: Intake, health: Health, metrics: Option<Metrics>) -> Self {
-        let places = Arc::new(places::Places::new(settings));
-        let turns = Arc::new(turns::Turns::new(settings));
-        let (settings, waiting, gauge) = (settings.clone(), Arc::default(), Arc::default());
-        Self { intake, health, metrics, settings, places, waiting, gauge, prober: None, turns }
+        let (places, console) = (Arc::new(places::Places::new(settings)), ConsoleSection::default());
+        let sign_in = SignIn::new(intake.store().clone(), &console);
+        Self {
+            intake,
+            health,
+            metrics,
+            reached: Arc::new(console.reached(settings)),
+            console: Arc::new(console),
+            sign_in,
+            settings: settings.clone(),
+            places,
+            paces: Arc::default(),
+            waiting: Arc::default(),
+            turns: Arc::new(turns::Turns::new(settings)),
+            prober: None,
+            gauge: Arc::default(),
+        }
     }
 
     /// The same, with somebody who answers probes.
@@ -75,27 +95,49 @@ impl Web {
     pub fn probing(self, prober: Prober) -> Self {
         Self { prober: Some(prober), ..self }
     }
+
+    /// The same with the console set so.
+    #[must_use]
+    pub fn with_console(self, console: &ConsoleSection) -> Self {
+        let sign_in = SignIn::new(self.intake.store().clone(), console);
+        let reached = Arc::new(console.reached(&self.settings));
+        Self { console: Arc::new(console.clone()), sign_in, reached, ..self }
+    }
+
+    /// How the console is had.
+    #[must_use]
+    pub fn reached(&self) -> &Reached {
+        &self.reached
+    }
 }
 
-/// Every route.
+/// The whole door.
 pub fn app(web: Web) -> Router {
     let limit = DefaultBodyLimit::max(web.settings.body_bytes);
-    Router::new()
-        .route("/v1/orders", post(api::orders::submit))
-        .route("/v1/results", post(api::results::submit))
-        .route("/v1/results/{id}", get(api::results::show))
-        .route("/v1/deliveries", get(api::deliveries::list))
-        .route("/v1/deliveries/{id}", get(api::deliveries::show))
-        .route("/v1/deliveries/{id}/receipt", get(api::deliveries::receipt))
-        .route("/v1/events", get(api::events::read))
-        .route("/v1/probe/{address}", get(api::probe::show))
-        .route("/healthz", get(status::alive))
-        .route("/readyz", get(status::ready))
-        .route("/metrics", get(status::metrics))
+    let (router, _) = routes(&web);
+    router
         .fallback(error::no_such_page)
         .method_not_allowed_fallback(error::wrong_method)
         .layer(limit)
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn(frame::around))
         .with_state(web)
+}
+
+/// Every route, and who may take it.
+pub fn routes(web: &Web) -> (Router<Web>, Vec<Named>) {
+    let (get, post) = (Method::GET, Method::POST);
+    let routes = Routes::new(web.clone())
+        .program(post.clone(), "/v1/orders", Right::OrdersWrite, api::orders::submit)
+        .program(post, "/v1/results", Right::ResultsWrite, api::results::submit)
+        .program(get.clone(), "/v1/results/{id}", Right::ResultsRead, api::results::show)
+        .program(get.clone(), "/v1/deliveries", Right::DeliveriesRead, api::deliveries::list)
+        .program(get.clone(), "/v1/deliveries/{id}", Right::DeliveriesRead, api::deliveries::show)
+        .program(get.clone(), "/v1/deliveries/{id}/receipt", Right::DeliveriesRead, api::deliveries::receipt)
+        .program(get.clone(), "/v1/events", Right::DeliveriesRead, api::events::read)
+        .program(get.clone(), "/v1/probe/{address}", Right::TrustRead, api::probe::show)
+        .open(get.clone(), "/healthz", status::alive)
+        .open(get.clone(), "/readyz", status::ready)
+        .open(get, "/metrics", status::metrics);
+    console::routes(routes).done()
 }

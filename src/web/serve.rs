@@ -2,7 +2,7 @@
 
 mod patient;
 
-use std::{convert::Infallible, future::poll_fn, io, pin::Pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::poll_fn, io, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::Request, response::Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -24,6 +24,10 @@ const HEADER_OCTETS: usize = 64 * 1024;
 /// How long, and how much, is still read and thrown away after the last answer.
 const LINGER: Duration = Duration::from_secs(3);
 const LINGER_OCTETS: usize = 16_000_000;
+
+/// The other end of the connection a request came on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
 
 /// What every connection is held to.
 #[derive(Clone)]
@@ -87,12 +91,17 @@ impl Door {
         // Answers are small and written at once; waiting for more to fill a segment only delays them.
         let _ = stream.set_nodelay(true);
         let phase = Phase::default();
+        let peer = stream.peer_addr().ok().map(|peer| Peer(peer.ip()));
         let (app, begun) = (self.app, phase.clone());
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let (mut app, begun) = (app.clone(), begun.clone());
             Box::pin(async move {
                 begun.turn();
-                let answered: Result<Response, Infallible> = app.call(Request::map(request, Body::new)).await;
+                let mut request = Request::map(request, Body::new);
+                if let Some(peer) = peer {
+                    request.extensions_mut().insert(peer);
+                }
+                let answered: Result<Response, Infallible> = app.call(request).await;
                 begun.turn();
                 answered
             }) as Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>

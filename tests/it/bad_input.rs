@@ -270,7 +270,7 @@ async fn a_bad_npi_or_address_and_a_social_security_number_refuse_nothing_whiche
     for id in ["A1", "A2", "A3"] {
         let view = counter.results(id).await.remove(0);
         // Nobody may be listening where a folder or a feed is: what there was to say stands with the result.
-        let told = counter.intake.look(counter.org, view.id).await.unwrap().warnings;
+        let told = counter.intake.look(OrgScope::One(counter.org), view.id).await.unwrap().warnings;
         let told: Vec<_> = told.iter().map(|warning| (warning.field.as_str(), warning.code.as_ref())).collect();
         let expected = [
             ("/order/patient/ssn", "ssn_discarded"),

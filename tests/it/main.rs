@@ -29,6 +29,7 @@ mod soak;
 mod store;
 mod alerts;
 mod events;
+mod people;
 mod support;
 mod track;
 mod uploads;

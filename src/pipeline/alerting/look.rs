@@ -7,8 +7,10 @@ use crate::{
     domain::{
         OrgScope, Timestamp,
         alert::{AlertKind, Condition, quiet_for},
+        directory::alarm_days,
         identity::{KeyUse, Nearness, Term},
         time::Span,
+        webhook::OffBecause,
     },
     observe::chain,
     store::{Result, gauge::Late, organization::Organization},
@@ -169,13 +171,17 @@ impl Alerting {
                 conditions.push(condition.of(bundle.org));
             }
         }
-        // Endpoints that were switched off belong here, as AlertKind::WebhookDisabled of their organization.
-        if let Some(snapshot) = store.active_snapshot().await? {
-            let (age, limit) = (now.since(snapshot.loaded_at), self.rules.directory_age.0);
-            if age > limit {
+        for webhook in store.webhooks(OrgScope::All).await? {
+            if let Some(because) = webhook.off.filter(|because| *because != OffBecause::Asked) {
+                let condition = Condition::new(AlertKind::WebhookDisabled, &webhook.rules.name, 0, 0);
+                conditions.push(condition.of(webhook.org).saying(because.to_string()));
+            }
+        }
+        for (source, age) in store.directory_ages().await? {
+            let limit = alarm_days(source).map(|days| days * 24 * 3600).filter(|limit| age.as_secs() > *limit);
+            if let Some(limit) = limit {
                 let level = u8::from(age > self.directory_max_age);
-                conditions
-                    .push(Condition::new(AlertKind::DirectoryOld, "directory", age.as_secs(), limit.as_secs()).level(level));
+                conditions.push(Condition::new(AlertKind::DirectoryOld, source.as_str(), age.as_secs(), limit).level(level));
             }
         }
         Ok(conditions)

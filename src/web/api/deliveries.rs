@@ -34,6 +34,9 @@ pub struct Asked {
     until: Option<String>,
     after: Option<String>,
     limit: Option<String>,
+    /// Who is meant, for a token that speaks for all: the gate has read it.
+    #[serde(rename = "organization")]
+    _organization: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -50,9 +53,10 @@ struct Page {
 /// 400, 401, 503.
 pub async fn list(
     State(web): State<Web>,
-    Caller(sender): Caller,
+    caller: Caller,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Problem> {
+    let sender = caller.sender()?;
     let Query(asked) = asked.map_err(bad_query)?;
     let time = |name, text: Option<&str>| {
         let at: Option<OffsetTime> = parameter(name, text, "a time like 2026-01-15T08:45:00-05:00")?;
@@ -90,7 +94,8 @@ fn as_json(entry: &DeliveryEntry) -> Value {
 ///
 /// # Errors
 /// 401; 404 also for another organization's delivery; 503.
-pub async fn show(State(web): State<Web>, Caller(sender): Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+pub async fn show(State(web): State<Web>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+    let sender = caller.sender()?;
     let entry = find(&web, &sender, &id).await?;
     let view = web.intake.store().delivery_view(OrgScope::One(sender.org), entry.id).await.map_err(SourceError::from)?;
     let (view, history) = view.ok_or_else(|| Refusal::not_found("delivery"))?;
@@ -107,8 +112,8 @@ pub async fn show(State(web): State<Web>, Caller(sender): Caller, Path(id): Path
 ///
 /// # Errors
 /// As [`show`].
-pub async fn receipt(State(web): State<Web>, Caller(sender): Caller, Path(id): Path<String>) -> Result<Response, Problem> {
-    let entry = find(&web, &sender, &id).await?;
+pub async fn receipt(State(web): State<Web>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+    let entry = find(&web, &caller.sender()?, &id).await?;
     let receipted = Receipted {
         delivery: entry.id,
         at: entry.updated_at,

@@ -77,6 +77,9 @@ pub struct Asked {
     wait: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
+    /// Who is meant, for a token that speaks for all: the gate has read it.
+    #[serde(rename = "organization")]
+    _organization: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -94,9 +97,10 @@ struct Page<'a> {
 /// 400, 401, 409 (the feed has no such place), 410 (what stood behind it is no longer kept), 503.
 pub async fn read(
     State(web): State<Web>,
-    Caller(sender): Caller,
+    caller: Caller,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Problem> {
+    let sender = caller.sender()?;
     let Query(asked) = asked.map_err(bad_query)?;
     let after: Cursor =
         parameter("after", asked.after.as_deref(), "what `next` or an event's `cursor` said, or 0")?.unwrap_or_default();

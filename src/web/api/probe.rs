@@ -21,6 +21,9 @@ use crate::{
 pub struct Wish {
     /// Ask everybody anew, whatever was answered lately.
     fresh: bool,
+    /// Who is meant, for a token that speaks for all: the gate has read it.
+    #[serde(rename = "organization")]
+    _organization: Option<String>,
 }
 
 /// Takes the steps a delivery of the caller's organization would take, and tells all that came of them. That an address
@@ -30,10 +33,11 @@ pub struct Wish {
 /// 400, 401, 404, 429, 500, 503.
 pub async fn show(
     State(web): State<Web>,
-    Caller(sender): Caller,
+    caller: Caller,
     Path(address): Path<String>,
     wish: Result<Query<Wish>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Probed>, Problem> {
+    let sender = caller.sender()?;
     let bad = |detail| Problem::new(StatusCode::BAD_REQUEST, "malformed", detail);
     let address: DirectAddress = address.parse().map_err(|_| bad("the path must end with a Direct address"))?;
     let Query(wish) = wish.map_err(|_| bad("the query may say fresh=true, and nothing else"))?;

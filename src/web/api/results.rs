@@ -17,7 +17,8 @@ use crate::{
 ///
 /// # Errors
 /// 401, 408, 409, 413, 415, 422, 429, 503.
-pub async fn submit(State(web): State<Web>, Caller(sender): Caller, request: Request) -> Result<Response, Problem> {
+pub async fn submit(State(web): State<Web>, caller: Caller, request: Request) -> Result<Response, Problem> {
+    let sender = caller.sender()?;
     let repeat = idempotency_key(request.headers())?.map(str::to_owned);
     let upload = upload::read(&web, sender.org, request, true).await?;
     let accepted = web.intake.result(&sender, upload.json.clone(), upload.pdf.clone(), repeat.as_deref()).await?;
@@ -33,7 +34,7 @@ pub async fn submit(State(web): State<Web>, Caller(sender): Caller, request: Req
 ///
 /// # Errors
 /// 401; 404 also for another organization's result.
-pub async fn show(State(web): State<Web>, Caller(sender): Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+pub async fn show(State(web): State<Web>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
     let id: ResultId = id.parse().map_err(|_| Refusal::not_found("result"))?;
-    Ok(answer(web.intake.look(sender.org, id).await?))
+    Ok(answer(web.intake.look(caller.scope, id).await?))
 }

@@ -90,7 +90,7 @@ on_both_engines! {
         );
         assert!(one != other && one.starts_with("pt_") && one.len() == 67);
         let holder = world.store.token_holder(&one).await.unwrap().unwrap();
-        assert_eq!((holder.org, holder.ignore_unknown), (north, true));
+        assert_eq!((holder.org, holder.ignore_unknown), (Some(north), true));
         for wrong in ["", "pt_", &one[..66], &one.to_uppercase()] {
             assert!(world.store.token_holder(wrong).await.unwrap().is_none(), "{wrong}");
         }

@@ -284,15 +284,18 @@ CREATE TABLE ledger_head (
 );
 
 CREATE TABLE api_token (
-    org_id         TEXT NOT NULL REFERENCES organization (id),
-    id             TEXT NOT NULL,
+    id             TEXT PRIMARY KEY,
+    org_id         TEXT REFERENCES organization (id), -- NULL: speaks for the whole installation
     name           TEXT NOT NULL,
     hash           TEXT NOT NULL UNIQUE,    -- SHA-256 of the token; the token itself is shown once
+    rights         TEXT NOT NULL,           -- words with a space between them
     ignore_unknown BOOLEAN NOT NULL,
     created_at     BIGINT NOT NULL,
-    revoked_at     BIGINT,
-    PRIMARY KEY (org_id, id)
+    expires_at     BIGINT,
+    used_at        BIGINT,
+    revoked_at     BIGINT
 );
+CREATE INDEX api_token_org ON api_token (org_id, name);
 
 CREATE TABLE feed_cursor (
     feed        TEXT PRIMARY KEY,

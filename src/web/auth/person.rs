@@ -1,0 +1,230 @@
+//! People: a cookie names a session, the session a person, the person's role the rights.
+
+use axum::{
+    Form,
+    body::{Body, Bytes, to_bytes},
+    extract::{FromRequest as _, FromRequestParts, Request, State},
+    http::{Method, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse as _, Redirect, Response},
+};
+
+use super::{
+    Visitor, actor,
+    cookie::{Cookies, csrf, fresh, names_this_machine, same_origin},
+    headers, problem, scope,
+};
+use crate::{
+    config::console::{ConsoleSection, Reached},
+    crypto::{CryptoError, sha256},
+    domain::{
+        OrgId, OrgScope, Timestamp,
+        audit::Actor,
+        id::SessionId,
+        person::{Duty, Known, Right, may},
+    },
+    observe::events::{ForeignRequest, RightMissing},
+    store::{
+        person,
+        session::{Session, Stage},
+    },
+    web::{Problem, Web, console::Page},
+};
+
+/// Most octets of a form.
+const FORM_OCTETS: usize = 1_000_000;
+
+/// Most requests a minute in one session, a tenth of them at once.
+const REQUESTS: u32 = 1_200;
+
+/// Somebody who is signed in and may do what the route does.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// Who it is.
+    pub known: Known,
+    /// Whose rows they may see, for every call to the store; narrowed to the organization that the request chose, if it did.
+    pub scope: OrgScope,
+    /// The organization that was chosen (`?organization=`).
+    pub chosen: Option<OrgId>,
+    /// Who goes on record.
+    pub actor: Actor,
+    /// Stands in every form, in the field `csrf`.
+    pub csrf: String,
+    /// The session.
+    pub session: SessionId,
+    /// What must be done before anything else.
+    pub duty: Option<Duty>,
+    /// Codes are set up.
+    pub codes: bool,
+    /// When the session ends at the latest.
+    pub ends_at: Timestamp,
+}
+
+impl Person {
+    /// Whether they may do that, too: for what a page offers.
+    #[must_use]
+    pub fn may(&self, right: Right) -> bool {
+        may(self.known.role, &self.known.reach, right)
+    }
+}
+
+impl FromRequestParts<Web> for Person {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Web) -> Result<Self, Problem> {
+        // A route that names no right has nobody to show.
+        let person = parts.extensions.get::<Self>().cloned();
+        person.ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "forbidden", "this route names no right, so nobody has it"))
+    }
+}
+
+impl FromRequestParts<Web> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Web) -> Result<Self, Problem> {
+        let visitor = parts.extensions.get::<Self>().cloned();
+        visitor.ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "forbidden", "this page is not for visitors"))
+    }
+}
+
+/// What a person must do first.
+pub(in crate::web) fn duty(settings: &ConsoleSection, person: &person::Person) -> Option<Duty> {
+    if person.first_until.is_some() {
+        return Some(Duty::Password);
+    }
+    (settings.codes_for.contains(&person.known.role) && !person.codes).then_some(Duty::Codes)
+}
+
+/// Lets people through whose role has the right.
+pub(super) async fn gate(State((web, right, awake)): State<(Web, Right, bool)>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut response = match admit(&web, right, awake, &parts).await {
+        Ok(person) => match ours(&web, parts, body, &person.csrf).await {
+            Ok(mut request) => {
+                request.extensions_mut().insert(person);
+                next.run(request).await
+            }
+            Err(response) => {
+                let _ = web.intake.store().witness(&person.actor, &ForeignRequest { session: person.session }).await;
+                response
+            }
+        },
+        Err(response) => response,
+    };
+    headers::add(response.headers_mut(), &web.reached);
+    response
+}
+
+async fn admit(web: &Web, right: Right, awake: bool, request: &Parts) -> Result<Person, Response> {
+    open(web, request).map_err(|closed| *closed)?;
+    let failed = |error| Page::from(problem(error)).into_response();
+    let store = web.intake.store();
+    let Some(token) = Cookies::of(&web.reached).session(&request.headers) else { return Err(sign_in(request)) };
+    let session = store.session(token, web.console.idle.0).await.map_err(failed)?;
+    let Some(session) = session.filter(|session| session.stage == Stage::Open) else { return Err(sign_in(request)) };
+    web.paces.take(session.id.0, REQUESTS).map_err(|problem| Page::from(problem).into_response())?;
+    if awake {
+        store.touch_session(&session).await.map_err(failed)?;
+    }
+    let csrf = csrf(token).map_err(|error| Page::from(problem(error.into())).into_response())?;
+    let Session { id, person, ends_at, .. } = session;
+    let duty = duty(&web.console, &person);
+    let (known, codes) = (person.known, person.codes);
+    let actor = actor(web, request, Actor::person(known.id, &known.login));
+    if !may(known.role, &known.reach, right) {
+        store.witness(&actor, &RightMissing { right }).await.map_err(failed)?;
+        let person = Person { scope: OrgScope::All, chosen: None, known, actor, csrf, session: id, duty, codes, ends_at };
+        return Err(Page::forbidden(person).into_response());
+    }
+    if right != Right::Account {
+        match duty {
+            Some(Duty::Password) => return Err(Redirect::to("/account/password").into_response()),
+            Some(Duty::Codes) => return Err(Redirect::to("/account/codes").into_response()),
+            None => {}
+        }
+    }
+    let (chosen, scope) = scope(web, &request.uri, &known.reach).await.map_err(|problem| Page::from(problem).into_response())?;
+    Ok(Person { known, scope, chosen, actor, csrf, session: id, duty, codes, ends_at })
+}
+
+/// Gives visitors their cookie and checks their forms.
+pub(super) async fn visitor_gate(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let mut response = match visit(&web, request).await {
+        Ok((mut request, visitor, cookie)) => {
+            request.extensions_mut().insert(visitor);
+            let mut response = next.run(request).await;
+            if let Some(cookie) = cookie.and_then(|cookie| Cookies::of(&web.reached).set_visitor(&cookie)) {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+            response
+        }
+        Err(response) => response,
+    };
+    headers::add(response.headers_mut(), &web.reached);
+    response
+}
+
+async fn visit(web: &Web, request: Request) -> Result<(Request, Visitor, Option<String>), Response> {
+    let (parts, body) = request.into_parts();
+    open(web, &parts).map_err(|closed| *closed)?;
+    let failed = |error: CryptoError| Page::from(problem(error.into())).into_response();
+    let known = Cookies::of(&web.reached).visitor(&parts.headers).map(str::to_owned);
+    let (cookie, new) = match known {
+        Some(cookie) => (cookie, false),
+        None => (fresh().map_err(failed)?, true),
+    };
+    let visitor = Visitor { csrf: csrf(&cookie).map_err(failed)? };
+    let request = ours(web, parts, body, &visitor.csrf).await?;
+    Ok((request, visitor, new.then_some(cookie)))
+}
+
+/// Whether there is a console at the address that was asked for.
+fn open(web: &Web, request: &Parts) -> Result<(), Box<Response>> {
+    let why = match *web.reached {
+        Reached::Closed => "the console is closed here: set url in [console], and put a proxy with TLS before it",
+        Reached::Loopback if !names_this_machine(request) => {
+            "the console is open on this machine alone, under localhost; set url in [console] to reach it by another name"
+        }
+        _ => return Ok(()),
+    };
+    Err(Box::new(Page::from(Problem::new(StatusCode::MISDIRECTED_REQUEST, "closed", why)).into_response()))
+}
+
+/// Somebody has to sign in first, and comes back to what they wanted to see.
+fn sign_in(request: &Parts) -> Response {
+    let wanted = request.uri.path_and_query().map_or("/", |path| path.as_str());
+    if request.method != Method::GET || wanted == "/" || wanted.len() > 500 {
+        return Redirect::to("/sign-in").into_response();
+    }
+    let wanted: String = wanted
+        .bytes()
+        .map(|b| if b.is_ascii_alphanumeric() || b"/-_.~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect();
+    Redirect::to(&format!("/sign-in?next={wanted}")).into_response()
+}
+
+/// A request that changes something must come from a page of ours, with the mark of its form: in the field `csrf`, or in the
+/// header `x-csrf-token`.
+async fn ours(web: &Web, parts: Parts, body: Body, mark: &str) -> Result<Request, Response> {
+    if matches!(parts.method, Method::GET | Method::HEAD) {
+        return Ok(Request::from_parts(parts, body));
+    }
+    let foreign = || {
+        let detail = "the form did not come from this page, or the page is too old: go back, load it again and repeat";
+        Page::from(Problem::new(StatusCode::FORBIDDEN, "foreign_request", detail)).into_response()
+    };
+    let same = |shown: &str| crate::crypto::same(&sha256(shown.as_bytes()), &sha256(mark.as_bytes()));
+    if !same_origin(&web.reached, &parts) {
+        return Err(foreign());
+    }
+    if let Some(shown) = parts.headers.get("x-csrf-token") {
+        return if shown.to_str().is_ok_and(same) { Ok(Request::from_parts(parts, body)) } else { Err(foreign()) };
+    }
+    let body: Bytes = to_bytes(body, FORM_OCTETS).await.map_err(|_| {
+        Page::from(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the form is too large")).into_response()
+    })?;
+    let again = Request::from_parts(parts.clone(), Body::from(body.clone()));
+    let fields = Form::<Vec<(String, String)>>::from_request(again, web).await;
+    let shown = fields.ok().and_then(|Form(fields)| fields.into_iter().find(|(name, _)| name == "csrf"));
+    if shown.is_some_and(|(_, shown)| same(&shown)) { Ok(Request::from_parts(parts, Body::from(body))) } else { Err(foreign()) }
+}

@@ -1,0 +1,256 @@
+//! Letting people in. Whatever is wrong - the name, the password, too many tries - the answer is the same and takes the same time.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until, timeout},
+};
+
+use crate::{
+    config::console::ConsoleSection,
+    crypto::password::{self, Cost},
+    domain::{
+        Timestamp,
+        audit::{Actor, Witness},
+        id::{PersonId, SessionId},
+        password::FORGIVEN,
+    },
+    observe::{
+        events::{SignInFailed, SignInLocked, SignedIn},
+        facts::Factor,
+    },
+    store::{
+        Result, Store, StoreError,
+        person::Person,
+        session::{NewSession, Session, Stage},
+        sign_in::TryKey,
+    },
+};
+
+/// So many wrong tries from one address are forgiven: an office of people shares one.
+const FORGIVEN_ADDRESS: u32 = 100;
+/// So many passwords are checked at the same time: each takes a core and 19 MiB.
+const CHECKS: usize = 2;
+/// Whoever waits longer than this for such a place is told to come again.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// No refusal is given sooner.
+const REFUSAL: Duration = Duration::from_millis(300);
+/// How long a password that was right waits for its code.
+const CODE_LASTS: Duration = Duration::from_mins(5);
+/// What somebody nobody knows is compared with: a hash at today's cost that no password has.
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ibw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// Where somebody tries to get in from.
+#[derive(Debug, Clone)]
+pub struct Whence<'a> {
+    /// The address.
+    pub address: Option<IpAddr>,
+    /// The browser, as it says.
+    pub agent: &'a str,
+    /// The request.
+    pub request: Option<String>,
+    /// What this browser is signed in to: it ends when somebody gets in.
+    pub before: Option<SessionId>,
+}
+
+/// What came of a try.
+#[derive(Debug)]
+pub enum Answer {
+    /// Let in: what the cookie holds.
+    In(String),
+    /// The password was right, and a code is awaited: what the cookie holds.
+    Code(String),
+    /// Not let in.
+    Refused,
+    /// Too many are trying at this moment.
+    Busy,
+}
+
+/// Checks passwords, a few at a time.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    store: Store,
+    places: Arc<Semaphore>,
+    lasts: Duration,
+    idle: Duration,
+}
+
+impl SignIn {
+    /// Lets people of `store` in.
+    #[must_use]
+    pub fn new(store: Store, settings: &ConsoleSection) -> Self {
+        Self { store, places: Arc::new(Semaphore::new(CHECKS)), lasts: settings.lasts.0, idle: settings.idle.0 }
+    }
+
+    /// Whether a password is right, computed where it holds nobody up; nothing when too many are waiting for that.
+    ///
+    /// # Errors
+    /// When it cannot be computed.
+    pub async fn is_right(&self, given: &str, hash: String) -> Result<Option<bool>> {
+        let Ok(Ok(place)) = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned()).await else { return Ok(None) };
+        let given = zeroize::Zeroizing::new(given.to_owned());
+        let checked = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            password::verify(&given, &hash)
+        });
+        let right = checked.await.map_err(|_| StoreError::Stopped)??;
+        Ok(Some(right.unwrap_or(false)))
+    }
+
+    /// The hash of a new password, computed the same way.
+    ///
+    /// # Errors
+    /// As [`Self::is_right`].
+    pub async fn hash(&self, given: &str) -> Result<Option<String>> {
+        let Ok(Ok(place)) = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned()).await else { return Ok(None) };
+        let given = zeroize::Zeroizing::new(given.to_owned());
+        let hashed = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            password::hash(&given, Cost::OWASP)
+        });
+        Ok(Some(hashed.await.map_err(|_| StoreError::Stopped)??))
+    }
+
+    /// Tries a name and a password.
+    ///
+    /// # Errors
+    /// When the database does not answer, or what happened cannot be put on record: then nobody is let in.
+    pub async fn password(&self, login: &str, given: &str, whence: &Whence<'_>) -> Result<Answer> {
+        let begun = Instant::now();
+        let answer = self.try_password(login, given, whence).await?;
+        if matches!(answer, Answer::Refused) {
+            sleep_until(begun + REFUSAL).await;
+        }
+        Ok(answer)
+    }
+
+    async fn try_password(&self, login: &str, given: &str, whence: &Whence<'_>) -> Result<Answer> {
+        let network = whence.network();
+        let locked = self.store.locked_until(&[TryKey::Name(login), TryKey::Address(&network)]).await?;
+        let person = self.store.person_called(login).await?;
+        let hash = match &person {
+            Some(person) => self.store.password_of(person.known.id).await?,
+            None => None,
+        };
+        // Somebody nobody knows takes as long as somebody who has mistyped.
+        let Some(right) = self.is_right(given, hash.unwrap_or_else(|| NOBODY.to_owned())).await? else { return Ok(Answer::Busy) };
+        let now = self.store.clock().now();
+        let id = person.as_ref().map(|person| person.known.id);
+        if let Some(until) = locked {
+            let locked = SignInLocked { person: id, wrong: 0, wait: until.since(now) };
+            self.store.witness(&whence.stranger(), &locked).await?;
+            return Ok(Answer::Refused);
+        }
+        let Some(person) = person.filter(|person| right && may_enter(person, now)) else {
+            self.wrong(login, id, Factor::Password, whence).await?;
+            return Ok(Answer::Refused);
+        };
+        if person.codes {
+            // The tries are forgotten once the code was right, too.
+            let token = self.begin(person.known.id, Stage::Code, None, whence, None).await?;
+            return Ok(Answer::Code(token));
+        }
+        Ok(Answer::In(self.enter(&person, Factor::Password, None, whence).await?))
+    }
+
+    /// The session in which a code is awaited.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn awaiting_code(&self, token: &str) -> Result<Option<Session>> {
+        Ok(self.store.session(token, self.idle).await?.filter(|session| session.stage == Stage::Code))
+    }
+
+    /// Tries a code.
+    ///
+    /// # Errors
+    /// As [`Self::password`].
+    pub async fn code(&self, session: &Session, code: &str, whence: &Whence<'_>) -> Result<Answer> {
+        let begun = Instant::now();
+        let (person, network) = (&session.person, whence.network());
+        let login = &person.known.login;
+        let locked = self.store.locked_until(&[TryKey::Name(login), TryKey::Address(&network)]).await?;
+        // While nobody gets in a code is not looked at: otherwise one could go on guessing.
+        let right = locked.is_none() && self.store.use_code(person.known.id, code).await?;
+        if right {
+            return Ok(Answer::In(self.enter(person, Factor::Code, Some(session.id), whence).await?));
+        }
+        match locked {
+            Some(until) => {
+                let wait = until.since(self.store.clock().now());
+                let locked = SignInLocked { person: Some(person.known.id), wrong: 0, wait };
+                self.store.witness(&whence.stranger(), &locked).await?;
+            }
+            None => self.wrong(login, Some(person.known.id), Factor::Code, whence).await?,
+        }
+        sleep_until(begun + REFUSAL).await;
+        Ok(Answer::Refused)
+    }
+
+    /// Counts a wrong try and puts it on record.
+    async fn wrong(&self, login: &str, person: Option<PersonId>, factor: Factor, whence: &Whence<'_>) -> Result<()> {
+        let (wrong, until) = self.store.note_wrong_try(TryKey::Name(login), FORGIVEN).await?;
+        let (_, elsewhere) = self.store.note_wrong_try(TryKey::Address(&whence.network()), FORGIVEN_ADDRESS).await?;
+        let wait = until.max(elsewhere).since(self.store.clock().now());
+        let stranger = whence.stranger();
+        self.store.witness(&stranger, &SignInFailed { person, wrong, factor }).await?;
+        if !wait.is_zero() {
+            self.store.witness(&stranger, &SignInLocked { person, wrong, wait }).await?;
+        }
+        Ok(())
+    }
+
+    async fn enter(&self, person: &Person, factor: Factor, instead_of: Option<SessionId>, whence: &Whence<'_>) -> Result<String> {
+        self.store.forget_tries(TryKey::Name(&person.known.login)).await?;
+        let id = person.known.id;
+        let actor = Actor::person(id, &person.known.login).from(whence.address, whence.request.clone());
+        self.begin(id, Stage::Open, instead_of, whence, Some(Witness::new(&actor, &SignedIn { person: id, factor }))).await
+    }
+
+    async fn begin(
+        &self,
+        person: PersonId,
+        stage: Stage,
+        instead_of: Option<SessionId>,
+        whence: &Whence<'_>,
+        witness: Option<Witness<'_>>,
+    ) -> Result<String> {
+        let address = whence.address.map_or_else(String::new, |address| address.to_string());
+        let agent: String = whence.agent.chars().filter(|c| !c.is_control()).take(200).collect();
+        let lasts = if stage == Stage::Code { CODE_LASTS } else { self.lasts };
+        let new = NewSession { person, stage, address: &address, agent: &agent, lasts, instead_of: instead_of.or(whence.before) };
+        self.store.begin_session(&new, witness).await
+    }
+}
+
+/// Whether the right password opens the door.
+fn may_enter(person: &Person, now: Timestamp) -> bool {
+    person.disabled_at.is_none() && person.first_until.is_none_or(|until| now < until)
+}
+
+impl Whence<'_> {
+    fn stranger(&self) -> Actor {
+        Actor::stranger().from(self.address, self.request.clone())
+    }
+
+    /// What tries are counted by: whoever has one IPv6 address has all of its network.
+    fn network(&self) -> String {
+        match self.address {
+            Some(IpAddr::V6(address)) => format!("{:x}", address.to_bits() >> 64),
+            Some(address) => address.to_string(),
+            None => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn somebody_nobody_knows_costs_as_much_as_somebody_else() {
+        assert_eq!(password::verify("x", NOBODY).unwrap(), Some(false));
+        assert!(!password::outdated(NOBODY, Cost::OWASP));
+    }
+}

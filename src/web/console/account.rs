@@ -1,0 +1,131 @@
+//! One's own account: password and sessions.
+
+use askama::Template;
+use axum::{
+    Form,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse as _, Redirect, Response},
+};
+use serde::Deserialize;
+
+use super::Page;
+use crate::{
+    domain::{
+        audit::Witness,
+        id::SessionId,
+        password::{LEAST, Refused, check},
+        person::Duty,
+    },
+    observe::events::{PasswordChanged, SessionEnded, SessionsEnded},
+    source::Refusal,
+    store::{StoreError, person::NewPassword, session::SessionView, sign_in::TryKey},
+    web::{Problem, Web, auth::Person},
+};
+
+#[derive(Template)]
+#[template(path = "console/account.html")]
+struct Account<'a> {
+    person: Option<&'a Person>,
+    here: &'a Person,
+    sessions: Vec<SessionView>,
+    recovery: i64,
+}
+
+#[derive(Template)]
+#[template(path = "console/password.html")]
+struct Password<'a> {
+    person: Option<&'a Person>,
+    here: &'a Person,
+    least: usize,
+    first: bool,
+    problem: Option<String>,
+}
+
+/// The form.
+#[derive(Deserialize)]
+pub(super) struct Change {
+    #[serde(default)]
+    old: String,
+    #[serde(default)]
+    new: String,
+    #[serde(default)]
+    again: String,
+}
+
+pub(super) async fn show(State(web): State<Web>, person: Person) -> Result<Page, Page> {
+    let store = web.intake.store();
+    let sessions = store.sessions_of(person.known.id, web.console.idle.0).await.map_err(Page::store)?;
+    let recovery = store.recovery_codes_left(person.known.id).await.map_err(Page::store)?;
+    Ok(Page::of(&Account { person: Some(&person), here: &person, sessions, recovery }))
+}
+
+pub(super) async fn show_password(person: Person) -> Page {
+    password_page(&person, StatusCode::OK, None)
+}
+
+fn password_page(person: &Person, status: StatusCode, problem: Option<String>) -> Page {
+    let first = person.duty == Some(Duty::Password);
+    Page::with(status, &Password { person: Some(person), here: person, least: LEAST, first, problem })
+}
+
+pub(super) async fn change_password(
+    State(web): State<Web>,
+    person: Person,
+    Form(change): Form<Change>,
+) -> Result<Response, Page> {
+    let refused =
+        |problem: &str| Ok(password_page(&person, StatusCode::UNPROCESSABLE_ENTITY, Some(problem.to_owned())).into_response());
+    let (store, login) = (web.intake.store(), &person.known.login);
+    if change.new != change.again {
+        return refused("The new password is not the same both times.");
+    }
+    if let Err(why) = check(&change.new, login) {
+        return refused(&format!("The new password {why}."));
+    }
+    if change.new == change.old {
+        return refused(&format!("The new password {}.", Refused::Same));
+    }
+    // A stolen session must not be a way to guess the password.
+    if store.locked_until(&[TryKey::Name(login)]).await.map_err(Page::store)?.is_some() {
+        return refused("Too many wrong tries: wait a while.");
+    }
+    let hash = store.password_of(person.known.id).await.map_err(Page::store)?.unwrap_or_default();
+    match web.sign_in.is_right(&change.old, hash).await.map_err(Page::store)? {
+        Some(true) => {}
+        Some(false) => {
+            store.note_wrong_try(TryKey::Name(login), crate::domain::password::FORGIVEN).await.map_err(Page::store)?;
+            return refused("The old password is not right.");
+        }
+        None => return refused("Too many passwords are being checked: try again in a few seconds."),
+    }
+    let Some(hash) = web.sign_in.hash(&change.new).await.map_err(Page::store)? else {
+        return refused("Too many passwords are being checked: try again in a few seconds.");
+    };
+    let new = NewPassword { person: person.known.id, hash: &hash, first_until: None, keep: Some(person.session) };
+    let event = PasswordChanged { person: person.known.id };
+    store.set_password(&new, Witness::new(&person.actor, &event)).await.map_err(Page::store)?;
+    Ok(Redirect::to("/").into_response())
+}
+
+pub(super) async fn end_session(State(web): State<Web>, person: Person, Path(id): Path<String>) -> Result<Response, Page> {
+    let missing = || Page::from(Problem::from(Refusal::not_found("session")));
+    let session: SessionId = id.parse().map_err(|_| missing())?;
+    let event = SessionEnded { person: person.known.id, session };
+    let ended = web.intake.store().end_session(person.known.id, session, Witness::new(&person.actor, &event)).await;
+    if ended.map_err(Page::store)? == 0 { Err(missing()) } else { Ok(Redirect::to("/account").into_response()) }
+}
+
+pub(super) async fn end_sessions(State(web): State<Web>, person: Person) -> Result<Response, Page> {
+    let event = SessionsEnded { person: person.known.id };
+    let witness = Witness::new(&person.actor, &event);
+    web.intake.store().end_sessions(person.known.id, Some(person.session), witness).await.map_err(Page::store)?;
+    Ok(Redirect::to("/account").into_response())
+}
+
+impl Page {
+    /// The store failed.
+    pub(in crate::web) fn store(error: StoreError) -> Self {
+        Problem::from(crate::source::SourceError::from(error)).into()
+    }
+}

@@ -1,0 +1,9 @@
+//! People and programs: who gets in, what they may do, and what goes on record.
+
+mod audit;
+mod forms;
+mod rights;
+mod sessions;
+mod sign_in;
+mod tokens;
+pub(crate) mod world;
