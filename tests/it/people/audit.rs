@@ -59,7 +59,7 @@ on_both_engines! {
         let (store, actor) = (&world.database.store, Actor::shell(0, "root"));
         let event = PatientRevealed { org, order };
         let shown = store.reveal_order(&actor, &event, OrgScope::One(org), org, order).await.unwrap();
-        assert_eq!(shown.shown().order_id.to_string(), "A1");
+        assert_eq!(shown.shown().order_id, "A1");
         assert_eq!(format!("{shown:?}"), "Revealed(***)");
         let elsewhere = world.organization("south").await;
         assert!(store.reveal_order(&actor, &event, OrgScope::One(elsewhere), org, order).await.is_err());

@@ -24,11 +24,11 @@ on_both_engines! {
     async fn a_session_ends_when_nothing_is_done_in_it_and_after_eight_hours_however_busy(world: &World) {
         let person = world.biller().await;
         let mut idle = world.signed_in(person).await;
-        world.database.pass(Duration::from_secs(14 * 60)).await;
+        world.database.pass(Duration::from_mins(14)).await;
         assert_eq!(idle.get("/").await.status, 200);
         world.database.pass(Duration::from_secs(14 * 60 + 59)).await;
         assert_eq!(idle.get("/").await.status, 200, "what was done a while ago counts");
-        world.database.pass(Duration::from_secs(15 * 60)).await;
+        world.database.pass(Duration::from_mins(15)).await;
         assert_eq!(idle.get("/").await.location, "/sign-in");
 
         let mut busy = world.signed_in(person).await;

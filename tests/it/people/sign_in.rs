@@ -143,11 +143,8 @@ on_both_engines! {
 /// The secret that a page shows.
 fn secret(page: &str) -> Secret {
     let key = page.split("Key: <code>").nth(1).unwrap().split('<').next().unwrap();
-    let bits: String = key
-        .chars()
-        .filter(|c| !c.is_whitespace())
-        .map(|c| format!("{:05b}", "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(c).unwrap()))
-        .collect();
+    let places = key.chars().filter(|c| !c.is_whitespace()).map(|c| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(c).unwrap());
+    let bits = places.fold(String::new(), |bits, place| bits + &format!("{place:05b}"));
     let octets = bits.as_bytes().chunks_exact(8).map(|octet| u8::from_str_radix(std::str::from_utf8(octet).unwrap(), 2).unwrap());
     Secret::from_octets(Zeroizing::new(octets.collect()))
 }
