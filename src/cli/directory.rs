@@ -2,6 +2,8 @@
 
 /// `postern directory import`.
 mod import;
+/// What an organization has decided about addresses.
+pub(in crate::cli) mod pins;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -17,7 +19,7 @@ use crate::{
     store::{Store, directory::Snapshot},
 };
 
-/// The directory of Direct addresses: load it, ask it
+/// The directory of Direct addresses: load it, ask it, decide what it leaves open
 #[derive(Debug, Args)]
 pub(crate) struct Directory {
     #[command(subcommand)]
@@ -28,6 +30,11 @@ pub(crate) struct Directory {
 enum Command {
     Import(import::Import),
     Lookup(Lookup),
+    Pin(pins::PinArgs),
+    Unpin(pins::Unpin),
+    Suppress(pins::Suppress),
+    Unsuppress(pins::Unsuppress),
+    Pins(pins::Pins),
 }
 
 /// Ask what the directory has for an NPI, as routing would
@@ -47,6 +54,11 @@ struct Lookup {
 pub(crate) fn run(directory: &Directory, global: &Global) -> anyhow::Result<Exit> {
     match &directory.command {
         Command::Import(import) => import::run(import, global),
+        Command::Pin(args) => pins::pin(args, global),
+        Command::Unpin(args) => pins::unpin(args, global),
+        Command::Suppress(args) => pins::suppress(args, global),
+        Command::Unsuppress(args) => pins::unsuppress(args, global),
+        Command::Pins(args) => pins::pins(args, global),
         Command::Lookup(lookup) => {
             let (answer, snapshot) = with_store(global, async |context, store| ask(lookup, context, store).await)?;
             show(lookup, &answer, snapshot.as_ref())

@@ -20,6 +20,7 @@ use crate::{
         report::ResultState,
         route::{Candidate, Decision, Route, Target, Verdict},
     },
+    pipeline::knowledge::final_report,
     resolve::explain,
     store::{Store, survey::ResultView},
 };
@@ -103,7 +104,7 @@ async fn before_its_result(
                 "{} has the order and no result of it yet; as things are, a final one would be",
                 organization.file.slug
             ));
-            let report = what_if::final_report(&order);
+            let report = final_report(&order);
             let route = what_if::route(&organization, &order, &report, context, store).await?;
             what_if::show(args, &route)?;
         }

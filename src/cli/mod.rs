@@ -29,6 +29,8 @@ mod init;
 mod org;
 /// `postern probe`.
 mod probe;
+/// `postern roster`.
+mod roster;
 /// `postern order submit` and `postern result submit`.
 mod submit;
 /// Lists for people, JSON for programs.
@@ -89,6 +91,7 @@ enum Command {
     Org(org::Org),
     Token(token::Token),
     Directory(directory::Directory),
+    Roster(roster::Roster),
     Trust(trust::Trust),
     Probe(probe::Probe),
     Order(submit::Order),
@@ -199,6 +202,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Org(org) => org::run(org, &cli.global),
         Command::Token(token) => token::run(token, &cli.global),
         Command::Directory(directory) => directory::run(directory, &cli.global),
+        Command::Roster(roster) => roster::run(roster, &cli.global),
         Command::Trust(trust) => trust::run(trust, &cli.global),
         Command::Probe(probe) => probe::run(probe, &cli.global),
         Command::Order(order) => submit::order(order),

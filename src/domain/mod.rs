@@ -5,6 +5,8 @@
 
 /// Direct addresses: `local@Health-Domain`.
 pub mod address;
+/// What an organization has decided and seen about addresses.
+pub mod choice;
 /// The shapes of codes that others assign.
 pub mod codes;
 /// The three axes of a delivery and the one function that moves them.
@@ -35,6 +37,8 @@ pub mod organization;
 pub mod profile;
 /// Completed results.
 pub mod report;
+/// Payer rosters: who a member's primary care provider is.
+pub mod roster;
 /// Targets and the trace that explains them.
 pub mod route;
 /// What authorities publish about the certificates they issued.

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Currency, DirectAddress, Money, Npi,
+    choice::ChoiceRules,
     message::MessageRules,
     money,
     order::PostalAddress,
     profile::{self, Cipher, KeyTransport, Profile, Shown, Standard},
+    roster::RosterRules,
     strictness::TrustRules,
     time::{Date, Span, TimeZone},
     tracking::{AskDispatched, TrackingRules},
@@ -138,6 +140,12 @@ pub struct OrganizationFile {
     /// How results are routed.
     #[serde(default)]
     pub routing: RoutingRules,
+    /// Which addresses are used.
+    #[serde(default)]
+    pub choice: ChoiceRules,
+    /// How the payer's roster is used.
+    #[serde(default)]
+    pub roster: RosterRules,
     /// How strictly certificates are judged.
     #[serde(default)]
     pub trust: TrustRules,
@@ -497,6 +505,7 @@ impl OrganizationFile {
             }
         }
         problems.extend(self.message.problems());
+        problems.extend(self.choice.problems());
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 }
@@ -538,26 +547,7 @@ mod tests {
     use super::*;
 
     fn minimal() -> OrganizationFile {
-        OrganizationFile {
-            slug: "north".into(),
-            name: "North".into(),
-            npi: None,
-            phone: None,
-            address: None,
-            time_zone: TimeZone::utc(),
-            mode: Mode::Production,
-            document: DocumentRules::default(),
-            message: MessageRules::default(),
-            routing: RoutingRules::default(),
-            trust: TrustRules::default(),
-            tracking: TrackingRules::default(),
-            targets: vec![],
-            sites: vec![],
-            identities: vec![],
-            profile: Standard::Direct,
-            peers: vec![],
-            price: None,
-        }
+        serde_json::from_str(r#"{ "slug": "north", "name": "North" }"#).unwrap()
     }
 
     #[test]

@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::facts::{Configured, Door, Fact, Host, Lookup, Turned, Word};
 use crate::domain::{
     Reason,
+    choice::Decides,
     delivery::{NoticeKind, State},
     id::{
         BundleId, CertificateId, DeliveryId, InboundId, LetterId, OrderKey, OrgId, ParkedId, ProcessId, ReplyId, ResultId,
-        SnapshotId,
+        RosterId, SnapshotId,
     },
     identity::Nearness,
     inbound::{NoticeVerdict, Way},
@@ -199,6 +200,10 @@ events! {
     /// A message in a mailbox is larger than we fetch: it stays there, and a person has to look.
     ERROR MailTooLarge<'a> = "mail_too_large" { relay: Configured<'a>, bytes: u32 }
 
+    /// A person decided about where results go: the decision, with who and why, is on record.
+    INFO DecisionMade = "decision_made" { org: OrgId, result: Option<ResultId>, rerouted: usize } by { what: Decides }
+    /// A version of a payer's roster is in force.
+    INFO RosterLoaded = "roster_loaded" { org: OrgId, roster: RosterId, lines: u64, members: u64 }
     /// A directory was loaded.
     INFO DirectoryLoaded = "directory_loaded" { snapshot: SnapshotId, entries: usize }
 }

@@ -7,10 +7,11 @@ use tracing::{Value, field::DisplayValue};
 
 use crate::domain::{
     Reason,
+    choice::Decides,
     delivery::{Disposition, NoticeKind, State},
     id::{
         BundleId, CertificateId, DeliveryId, IdentityId, InboundId, LedgerLineId, LetterId, NoticeId, OrderKey, OrgId, ParkedId,
-        ProcessId, ReplyId, ResultId, SiteId, SnapshotId,
+        ProcessId, ReplyId, ResultId, RosterId, SiteId, SnapshotId,
     },
     identity::Nearness,
     inbound::{NoticeVerdict, Verdict, Way},
@@ -88,6 +89,7 @@ opaque!(
     BundleId,
     SnapshotId,
     LedgerLineId,
+    RosterId,
     ParkedId,
     ProcessId,
     InboundId,
@@ -96,6 +98,7 @@ opaque!(
     ReplyId
 );
 closed!(
+    Decides,
     Nearness,
     NoticeVerdict,
     Verdict,

@@ -29,6 +29,8 @@ pub mod delivering;
 mod fallback;
 /// One message that came in, from claim to its verdict.
 pub mod inbound;
+/// What a route depends on, gathered.
+pub mod knowledge;
 /// One letter: document, message, seal.
 pub mod letter;
 /// Relays and mail exchangers, by name.

@@ -77,6 +77,8 @@ pub mod bundle;
 pub mod certificate_cache;
 /// Group commit: many changes, one transaction, one fsync.
 pub mod commit;
+/// What people decided about where results go.
+pub mod decision;
 /// Deliveries: queue, work and evidence.
 pub mod delivery;
 /// How deep the queue is.
@@ -85,6 +87,8 @@ pub mod depth;
 pub mod directory;
 /// What stands between a delivery and a certificate to believe.
 mod doubt;
+/// How deliveries to an address went.
+mod experience;
 /// What follows when a delivery has failed for good.
 pub mod fallback;
 /// Where a feed stands, and what could not be taken from it.
@@ -121,6 +125,8 @@ pub mod reach;
 pub mod reply;
 /// Results and their routes.
 pub mod result;
+/// Rosters of payers: versions, and who a member is attributed to.
+pub mod roster;
 mod rows;
 /// Who gets the next place: a pure rule.
 pub mod shares;
@@ -134,6 +140,8 @@ pub mod token;
 pub mod trust;
 /// Wakes workers when something new is durable.
 mod wake;
+/// What needs a person, and what a person does about it.
+pub mod worklist;
 
 pub use commit::Committer;
 

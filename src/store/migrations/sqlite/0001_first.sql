@@ -96,6 +96,7 @@ CREATE TABLE route_recipient (
     verdict     TEXT NOT NULL CHECK (verdict IN ('taken', 'held', 'dropped')),
     rule        TEXT NOT NULL,
     reason      TEXT,
+    npi         TEXT,                       -- the clinician it is about
     candidate   TEXT NOT NULL,              -- JSON of the whole line
     PRIMARY KEY (org_id, result_id, position),
     FOREIGN KEY (org_id, result_id) REFERENCES result (org_id, id)
@@ -279,6 +280,7 @@ CREATE TABLE api_token (
     name           TEXT NOT NULL,
     hash           TEXT NOT NULL UNIQUE,    -- SHA-256 of the token; the token itself is shown once
     ignore_unknown BOOLEAN NOT NULL,
+    admin          BOOLEAN NOT NULL DEFAULT FALSE, -- may change the organization's rules and resolve its worklist
     created_at     BIGINT NOT NULL,
     revoked_at     BIGINT,
     PRIMARY KEY (org_id, id)
