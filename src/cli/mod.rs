@@ -29,6 +29,8 @@ mod init;
 mod org;
 /// `postern probe`.
 mod probe;
+/// `postern report`.
+mod report;
 /// `postern roster`.
 mod roster;
 /// `postern order submit` and `postern result submit`.
@@ -102,6 +104,7 @@ enum Command {
     Inbox(inbox::Inbox),
     Parked(parked::ParkedItems),
     Fees(fees::Fees),
+    Report(report::ReportOf),
     /// Verify the ledger's chains, that the totals tie, and that each result has its document
     ///
     /// Exit code 1 when they do not: then somebody has changed the ledger, or something went wrong. Documents that belong to
@@ -213,6 +216,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Inbox(inbox) => inbox::run(inbox, &cli.global),
         Command::Parked(parked) => parked::run(parked, &cli.global),
         Command::Fees(fees) => fees::run(fees, &cli.global),
+        Command::Report(report) => report::run(report, &cli.global),
         Command::Verify(verify) => verify::run(verify, &cli.global),
         Command::Document(args) => document::run(args),
         Command::Seal(args) => seal::run(args),

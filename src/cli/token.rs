@@ -36,6 +36,9 @@ struct Create {
     /// Let its sender use JSON fields we do not know, instead of refusing them
     #[arg(long)]
     ignore_unknown: bool,
+    /// Let it change the organization's rules, prices and mode, and resolve its worklist; a sender needs none of that
+    #[arg(long)]
+    admin: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -62,10 +65,10 @@ fn create(create: &Create, global: &Global) -> anyhow::Result<Exit> {
     let name = line(&create.name, FIELD_LIMIT).map_err(|problem| anyhow::anyhow!("--name {problem}"))?;
     let token = with_store(global, async |_, store| {
         let organization = context::organization(store, &create.organization).await?;
-        Ok(store.create_token(organization.id, name, create.ignore_unknown).await?)
+        Ok(store.create_token_with(organization.id, name, create.ignore_unknown, create.admin).await?)
     })?;
     if create.output.json {
-        print_json(&json!({ "organization": create.organization, "name": name, "token": token }))?;
+        print_json(&json!({ "organization": create.organization, "name": name, "admin": create.admin, "token": token }))?;
     } else {
         print(&format!("{token}\n"))?;
     }

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::domain::{
-    route::{Candidate, Decision, Route, Score, Verdict},
+    Reason,
+    report::ResultState,
+    route::{Candidate, Decision, Route, Score, Target, Verdict},
     text::is_forbidden,
 };
 
@@ -88,6 +90,23 @@ fn cells(line: &Candidate) -> [String; 4] {
     [verdict, clean(&line.origin), line.rule.to_string(), to]
 }
 
+/// The route as it was stored; `None` before it was found.
+#[must_use]
+pub fn stored(state: ResultState, reason: Option<Reason>, trace: Vec<Candidate>) -> Option<Route> {
+    let because = |reason: Option<Reason>| reason.unwrap_or(Reason::NoTarget);
+    let decision = match state {
+        ResultState::Received => return None,
+        ResultState::Routed => Decision::Routed,
+        ResultState::Held => Decision::Held(because(reason)),
+        ResultState::Waiting => Decision::Waiting(because(reason)),
+        ResultState::NotSent => Decision::NotSent(because(reason)),
+    };
+    let taken = trace.iter().filter(|line| line.verdict == Verdict::Taken);
+    let target =
+        |line: &Candidate| Some(Target { address: line.address.clone()?, rule: line.rule, recipient: None, own_site: false });
+    Some(Route { targets: taken.filter_map(target).collect(), trace, decision })
+}
+
 /// What spoke for an address, in the order in which it counts.
 fn spoke(score: &Score) -> String {
     let said = [
@@ -115,10 +134,7 @@ fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{
-        Reason,
-        route::{Rule, Target},
-    };
+    use crate::domain::route::Rule;
 
     fn line(origin: &str, address: Option<&str>, verdict: Verdict, reason: Option<Reason>) -> Candidate {
         Candidate {

@@ -13,6 +13,8 @@ pub mod directory;
 pub mod explain;
 /// One recipient of an order.
 mod recipients;
+/// What a payer asks back.
+pub mod report;
 /// Loading a payer's roster.
 pub mod roster;
 /// The routing rules.

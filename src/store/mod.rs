@@ -75,6 +75,8 @@ pub mod blobs;
 pub mod bundle;
 /// What DNS and LDAP said about certificates.
 pub mod certificate_cache;
+/// What an applied organization file would change.
+pub mod changes;
 /// Group commit: many changes, one transaction, one fsync.
 pub mod commit;
 /// What people decided about where results go.
@@ -115,6 +117,8 @@ mod moves;
 pub mod notice;
 /// Organizations, sites, identities and prices.
 pub mod organization;
+/// What became of the results of a period: what payers are told.
+pub mod outcome;
 /// What recipient domains have shown they understand.
 pub mod peer;
 /// What is due: claimed under leases, urgent first and fair across organizations.
@@ -128,6 +132,8 @@ pub mod result;
 /// Rosters of payers: versions, and who a member is attributed to.
 pub mod roster;
 mod rows;
+/// An organization's rules, read and changed where somebody else may be changing them too.
+pub mod rules;
 /// Who gets the next place: a pure rule.
 pub mod shares;
 /// What issuers publish about their certificates.

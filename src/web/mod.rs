@@ -35,7 +35,8 @@ pub use error::Problem;
 pub use serve::serve;
 
 use crate::{
-    config::web::WebSection,
+    config::{directory::DirectorySection, test::TestSection, web::WebSection},
+    domain::time::Span,
     observe::{health::Health, metrics::Metrics},
     source::Intake,
 };
@@ -50,6 +51,7 @@ pub struct Web {
     /// What it has counted, if it counts.
     pub metrics: Option<Metrics>,
     settings: WebSection,
+    routing: Routing,
     places: Arc<places::Places>,
     gauge: Arc<status::Gauge>,
 }
@@ -59,7 +61,27 @@ impl Web {
     #[must_use]
     pub fn new(settings: &WebSection, intake: Intake, health: Health, metrics: Option<Metrics>) -> Self {
         let places = Arc::new(places::Places::new(settings));
-        Self { intake, health, metrics, settings: settings.clone(), places, gauge: Arc::default() }
+        Self { intake, health, metrics, settings: settings.clone(), routing: Routing::default(), places, gauge: Arc::default() }
+    }
+
+    /// The same, explaining routes by these settings.
+    #[must_use]
+    pub fn explaining(self, directory: &DirectorySection, test: &TestSection) -> Self {
+        let routing = Routing { max_age: directory.max_age, test_domains: test.test_domains.clone().into() };
+        Self { routing, ..self }
+    }
+}
+
+/// What a route that is only explained depends on, beside what is stored.
+#[derive(Debug, Clone)]
+struct Routing {
+    max_age: Span,
+    test_domains: Arc<[String]>,
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Self { max_age: DirectorySection::default().max_age, test_domains: TestSection::default().test_domains.into() }
     }
 }
 
@@ -70,6 +92,11 @@ pub fn app(web: Web) -> Router {
         .route("/v1/orders", post(api::orders::submit))
         .route("/v1/results", post(api::results::submit))
         .route("/v1/results/{id}", get(api::results::show))
+        .route("/v1/explain", post(api::explain::explain))
+        .route("/v1/worklist", get(api::worklist::list))
+        .route("/v1/worklist/reroute", post(api::worklist::reroute))
+        .route("/v1/worklist/{id}", post(api::worklist::resolve))
+        .route("/v1/organization", get(api::organization::show).put(api::organization::change))
         .route("/healthz", get(status::alive))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(status::metrics))

@@ -22,6 +22,7 @@ mod rooms;
 mod routing;
 mod seal;
 mod send;
+mod stewards;
 #[macro_use]
 mod store;
 mod support;

@@ -7,7 +7,6 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::changes::Change;
 use crate::{
     cli::{
         expiry::{last_day, mark},
@@ -24,6 +23,7 @@ use crate::{
     seal,
     store::{
         Store,
+        changes::Change,
         identity_key::{KeyPlace, NewKey, StoredKey},
         organization::{NewIdentity, Organization},
     },

@@ -1,9 +1,15 @@
 //! The JSON API: one file per noun. It holds no rules: those are in `source`.
 
+/// `/v1/explain`.
+pub mod explain;
 /// `/v1/orders`.
 pub mod orders;
+/// `/v1/organization`.
+pub mod organization;
 /// `/v1/results`.
 pub mod results;
+/// `/v1/worklist`.
+pub mod worklist;
 
 use axum::{
     Json,
