@@ -26,9 +26,11 @@ use crate::{
     domain::{
         Clock, DirectAddress, Money, OrgId, OrgScope,
         organization::{OrganizationFile, SendMode},
+        route::DirectorySource,
     },
     net::tls::PemPair,
     observe::{SystemClock, metrics::Metrics},
+    resolve::directory,
     sandbox::{
         Desk, Hisp, HispSettings, Mailboxes,
         mailbox::Door,
@@ -37,6 +39,7 @@ use crate::{
     },
     store::{
         Store,
+        directory::NewSnapshot,
         ledger::{EntryType, LineFilter},
         organization::NewIdentity,
         survey::Counts,
@@ -247,17 +250,12 @@ async fn enrol(store: &Store, cast: &Cast, practice: &Practice) -> anyhow::Resul
 }
 
 async fn load_directory(store: &Store) -> anyhow::Result<u64> {
+    let new = NewSnapshot { source: DirectorySource::DirectTrust, org: None, file: "demo" };
     let text = story::directory();
-    let mut csv = crate::resolve::directory::csv::CsvDirectory::new(text.as_bytes())?;
-    let mut rows = Vec::new();
-    while let Some(row) = csv.next_row()? {
-        rows.push(row.map_err(|reject| anyhow::anyhow!("line {} of the made-up directory: {}", reject.line, reject.reason))?);
-    }
-    let snapshot = store.begin_snapshot("demo").await?;
-    store.add_to_snapshot(snapshot, 0, &rows).await?;
-    let entries = rows.len() as u64;
-    store.activate_snapshot(snapshot, entries).await?;
-    Ok(entries)
+    let read = move |sink: directory::rows::Sink<'_>| {
+        directory::drain(directory::CsvDirectory::new(text.as_bytes(), &directory::Mapping::default())?, sink)
+    };
+    Ok(directory::load(store, new, read, directory::Terms::default()).await?.entries)
 }
 
 /// Writes orders, reports and results into the watched folders, the way a finished exam would arrive: under another

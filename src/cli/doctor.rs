@@ -1,5 +1,7 @@
 //! `postern doctor`: tests what the gateway stands on, and says what to fix. It changes nothing.
 
+/// The loads of the directory.
+mod directory;
 /// Our own certificates, the token, the bundles.
 mod keys;
 /// Whether others find our certificates.
@@ -96,6 +98,7 @@ async fn examine(context: &Context) -> Vec<Finding> {
     let url = &config.store.url;
     if reach::is_current(url.sqlite_file().as_deref(), url.expose()).await {
         findings.extend(stranger::findings(context).await);
+        findings.extend(directory::findings(context).await);
     }
 
     let data = [Some(config.blobs.folder.clone()), config.store.url.sqlite_file().and_then(|f| f.parent().map(Path::to_owned))];

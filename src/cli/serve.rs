@@ -101,8 +101,11 @@ pub(crate) async fn serve_until(
         let listen = config.web.listen;
         let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
         say(&format!("listening on http://{}", listener.local_addr()?));
-        let web = web::Web::new(&config.web, intake.clone(), gateway.health.clone(), Some(metrics))
-            .explaining(&config.directory, &config.test);
+        let web = web::Web::new(&config.web, intake.clone(), gateway.health.clone(), Some(metrics)).explaining(
+            &config.directory,
+            &config.test,
+            gateway.live.clone(),
+        );
         let stopped = stop.clone();
         tasks.spawn(async move {
             if let Err(error) = web::serve(web, listener, stopped).await {

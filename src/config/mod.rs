@@ -21,6 +21,8 @@ pub mod imap;
 pub mod keys;
 /// `[limits]`.
 pub mod limits;
+/// `[[live_directory]]`.
+pub mod live_directory;
 /// Finding and reading the file.
 pub mod load;
 /// `[log]`.
@@ -105,6 +107,9 @@ pub struct Config {
     pub identity: Vec<IdentityFile>,
     /// Direct delivery to mail exchangers.
     pub mx: relay::MxSettings,
+    /// Directories asked when no load has an answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub live_directory: Vec<live_directory::LiveDirectory>,
     /// Watched folders.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub folder: Vec<source::Folder>,
@@ -141,6 +146,7 @@ impl Config {
         self.folder.iter_mut().for_each(|watched| watched.paths_from(folder));
         self.feed.iter_mut().for_each(|feed| feed.paths_from(folder));
         self.smtp_in.paths_from(folder);
+        self.live_directory.iter_mut().for_each(|live| live.paths_from(folder));
         for relay in &mut self.relay {
             relay.paths_from(folder);
         }
@@ -177,6 +183,7 @@ impl Config {
         problems.extend(self.smtp_in.problems());
         problems.extend(source::problems(&self.folder, &self.feed));
         problems.extend(identity::problems(&self.identity, &self.relay));
+        problems.extend(live_directory::problems(&self.live_directory));
         for (i, relay) in self.relay.iter().enumerate() {
             problems.extend(relay.check().err().map(|problem| problem.to_string()));
             if self.relay[..i].iter().any(|other| other.name == relay.name) {

@@ -33,7 +33,10 @@ pub fn sample() -> String {
             let _ = writeln!(text, "#{} = {}", setting.name, value(section, setting));
         }
     }
-    for part in [relay::SAMPLE, identity::SAMPLE, source::SAMPLE].into_iter().filter(|part| !part.is_empty()) {
+    for part in [relay::SAMPLE, identity::SAMPLE, super::live_directory::SAMPLE, source::SAMPLE]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+    {
         let _ = write!(text, "\n{part}");
     }
     text

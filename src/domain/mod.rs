@@ -11,6 +11,8 @@ pub mod choice;
 pub mod codes;
 /// The three axes of a delivery and the one function that moves them.
 pub mod delivery;
+/// What the sources of the directory say, each and together.
+pub mod directory;
 /// How long a certificate that cannot be believed is looked at again.
 pub mod doubt;
 /// Every reason code: its class, what it means and what to do next.

@@ -170,7 +170,7 @@ words! {
 }
 
 /// The organization an address belongs to, as far as its source says.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 pub struct AffiliatedWith {
     /// Its own NPI.
     pub npi: Option<Npi>,
@@ -210,7 +210,7 @@ pub struct DirectoryEntry {
 }
 
 /// One row of a directory as it is loaded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DirectoryRow {
     /// Whose it is: a person's NPI, or an organization's own.
     pub npi: Npi,

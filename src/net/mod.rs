@@ -4,6 +4,8 @@
 pub mod address;
 /// Waiting longer after each failure.
 pub mod backoff;
+/// Leaving servers alone that cannot be reached.
+pub mod breaker;
 /// Mail hosts and their addresses.
 pub mod dns;
 /// Guarded HTTP: schemes, sizes, times and addresses are limited.

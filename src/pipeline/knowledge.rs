@@ -12,7 +12,10 @@ use crate::{
         route::{DirectoryAnswer, Route},
         time::Span,
     },
-    resolve::npis,
+    resolve::{
+        directory::{self, Live},
+        npis,
+    },
     store::{Store, StoreError, organization::Organization},
 };
 
@@ -41,6 +44,7 @@ pub struct About {
 /// When the store fails. A directory that does not answer is an answer.
 pub async fn gather(
     store: &Store,
+    live: &Live,
     organization: &Organization,
     order: &Order,
     report: &Report,
@@ -57,7 +61,7 @@ pub async fn gather(
         return Ok(Knowledge { answers: HashMap::new(), known });
     }
     known.pins = store.pins_of(org, &npis).await?;
-    let answers = ask_directory(store, org, &npis, max_age).await?;
+    let answers = ask_directory(store, live, org, &npis, max_age).await?;
     let addresses = answers.values().flat_map(|answer| match answer {
         DirectoryAnswer::Found { entries, .. } => entries.as_slice(),
         _ => &[],
@@ -67,19 +71,20 @@ pub async fn gather(
     Ok(Knowledge { answers, known })
 }
 
-/// What the directory says to every one of these NPIs.
+/// What the directory says to every one of these NPIs: its loads, and live directories where these have nothing.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn ask_directory(
     store: &Store,
+    live: &Live,
     org: OrgId,
     npis: &[Npi],
     max_age: Span,
 ) -> Result<HashMap<Npi, DirectoryAnswer>, StoreError> {
     let mut answers = HashMap::new();
     for npi in npis {
-        let answer = store.look_up(org, npi, max_age).await?;
+        let answer = directory::ask(store, live, org, npi, max_age).await?;
         answers.insert(npi.clone(), answer);
     }
     Ok(answers)
@@ -91,6 +96,7 @@ pub async fn ask_directory(
 /// When the store fails.
 pub async fn what_if(
     store: &Store,
+    live: &Live,
     organization: &Organization,
     order: &Order,
     report: &Report,
@@ -104,7 +110,7 @@ pub async fn what_if(
         _ => Vec::new(),
     };
     let about = About { order: key, result: None };
-    let knowledge = gather(store, organization, order, report, about, max_age).await?;
+    let knowledge = gather(store, live, organization, order, report, about, max_age).await?;
     Ok(decide(organization, order, report, &earlier, &knowledge, false, test_domains))
 }
 

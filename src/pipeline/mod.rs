@@ -10,11 +10,12 @@ use tokio::sync::Semaphore;
 
 use crate::{
     config::{
-        Config, directory::DirectorySection, discovery::DiscoverySection, limits::LimitsSection, revocation::RevocationSection,
-        test::TestSection, token::TokenSection, track::TrackSection, worker::WorkerSection,
+        Config, directory::DirectorySection, discovery::DiscoverySection, limits::LimitsSection, live_directory::LiveDirectory,
+        revocation::RevocationSection, test::TestSection, token::TokenSection, track::TrackSection, worker::WorkerSection,
     },
     domain::{Clock, id::ProcessId},
     observe::health::Health,
+    resolve::directory::Live,
     store::{Committer, Store, blobs::Blobs, lease::Lease},
     trust::{Discovery, Inquirer},
 };
@@ -65,6 +66,8 @@ pub struct Settings {
     pub limits: LimitsSection,
     /// The directory of addresses.
     pub directory: DirectorySection,
+    /// Directories asked when no load has an answer.
+    pub live_directory: Vec<LiveDirectory>,
     /// Finding certificates.
     pub discovery: DiscoverySection,
     /// Test traffic.
@@ -81,6 +84,7 @@ impl From<&Config> for Settings {
             worker: config.worker.clone(),
             limits: config.limits.clone(),
             directory: config.directory.clone(),
+            live_directory: config.live_directory.clone(),
             discovery: config.discovery.clone(),
             test: config.test.clone(),
             revocation: config.revocation.clone(),
@@ -110,6 +114,8 @@ pub struct Gateway {
     pub process: ProcessId,
     /// Whether its parts work, for the health page.
     pub health: Health,
+    /// Directories asked when no load has an answer.
+    pub live: Arc<Live>,
     /// Finds the certificates of recipients.
     pub discovery: Discovery,
     beliefs: beliefs::Beliefs,
@@ -130,6 +136,7 @@ impl Gateway {
             desk: letter::Desk::default(),
             cpu: Semaphore::new(cores),
             process: ProcessId::new(),
+            live: Arc::new(Live::new(&settings.live_directory, store.clone())),
             discovery: Discovery::new(settings.discovery.clone(), store.clone()),
             inquirer: Inquirer::new(store.clone(), &settings.revocation),
             store,

@@ -86,7 +86,7 @@ impl Gateway {
         let began = work.wait_until.unwrap_or_else(|| now.plus(DIRECTORY_PATIENCE));
         let about = About { order: Some(key), result: Some(work.id) };
         let max_age = self.settings.directory.max_age;
-        let knowledge = gather(&self.store, organization, order, &work.report, about, max_age).await?;
+        let knowledge = gather(&self.store, &self.live, organization, order, &work.report, about, max_age).await?;
         let test_domains = &self.settings.test.test_domains;
         let mut route = decide(organization, order, &work.report, &earlier, &knowledge, now >= began, test_domains);
         if resend {

@@ -11,7 +11,6 @@
 //! Every phase has its own deadline. A connection serves again only after a complete 250 for the message it carried;
 //! anything else, a time-out and a cancelled task included, closes it.
 
-mod breaker;
 mod content;
 mod job;
 mod line;

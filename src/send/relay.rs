@@ -16,6 +16,7 @@ use tokio::{net::lookup_host, time::timeout};
 use crate::{
     config::relay::{AuthSettings, BadRelay, RelaySettings, TlsMode},
     net::{
+        breaker::Breaker,
         dns::DnsUnavailable,
         tls::{ClientFiles, ClientTls, TlsError},
     },
@@ -23,7 +24,6 @@ use crate::{
 
 use super::{
     GoAhead, Job, Outcome,
-    breaker::Breaker,
     line::Line,
     open::{Credential, NoSession, Peer, Protection, Session},
 };
@@ -181,7 +181,7 @@ impl Relay {
             Err(NoSession::Unreachable(why) | NoSession::NoTls(why)) => Err(self.down(&why, attempt.failed())),
             Err(NoSession::Login(why)) => {
                 attempt.succeeded();
-                let wait = login.map_or(self.settings.breaker_pause.0, super::breaker::Attempt::failed);
+                let wait = login.map_or(self.settings.breaker_pause.0, crate::net::breaker::Attempt::failed);
                 Err(self.down(&why, wait))
             }
         }

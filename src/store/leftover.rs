@@ -11,7 +11,7 @@ use crate::domain::{OrgId, Timestamp};
 /// A document is left alone this long: far longer than from storing it to recording the result that refers to it.
 pub const DOCUMENT_AGE: Duration = Duration::from_hours(24);
 /// A directory to which nothing was added for so long is not being loaded any more.
-const LOADING_AGE: Duration = Duration::from_hours(1);
+pub(super) const LOADING_AGE: Duration = Duration::from_hours(1);
 
 /// So many orphans are never too many.
 const FEW: usize = 10;
@@ -110,23 +110,6 @@ impl Store {
         Ok(removed)
     }
 
-    /// Removes directories whose loading broke off; returns how many.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn remove_unloaded(&self) -> Result<u64> {
-        let before = Timestamp(self.clock.now().micros().saturating_sub(micros(LOADING_AGE))).micros();
-        on!(&self.db, pool => sqlx::query(
-            "DELETE FROM directory_entry WHERE snapshot IN (SELECT id FROM directory_snapshot WHERE state = 'loading' AND loaded_at < $1)")
-            .bind(before).execute(pool).await.map(drop))
-        .doing("remove rows of a directory that was not loaded")?;
-        on!(&self.db, pool => sqlx::query(
-            "DELETE FROM directory_snapshot WHERE state = 'loading' AND loaded_at < $1
-                AND NOT EXISTS (SELECT 1 FROM directory_entry WHERE snapshot = directory_snapshot.id)")
-            .bind(before).execute(pool).await.map(|done| done.rows_affected()))
-        .doing("remove a directory that was not loaded")
-    }
-
     /// The names of the documents that results of `org` refer to.
     async fn referred_to(&self, org: OrgId) -> Result<HashSet<String>> {
         let names: Vec<String> = on!(&self.db, pool => sqlx::query_scalar("SELECT DISTINCT pdf FROM result WHERE org_id = $1")
@@ -136,10 +119,10 @@ impl Store {
     }
 
     fn document_horizon(&self) -> Timestamp {
-        Timestamp(self.clock.now().micros().saturating_sub(micros(DOCUMENT_AGE)))
+        Timestamp(self.clock.now().micros().saturating_sub(micros_of(DOCUMENT_AGE)))
     }
 }
 
-fn micros(age: Duration) -> i64 {
+pub(super) fn micros_of(age: Duration) -> i64 {
     i64::try_from(age.as_micros()).unwrap_or(i64::MAX)
 }

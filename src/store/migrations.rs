@@ -31,6 +31,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("migrations/postgres/0004_identities.sql"),
     ),
     (5, "tracking", include_str!("migrations/sqlite/0005_tracking.sql"), include_str!("migrations/postgres/0005_tracking.sql")),
+    (
+        10,
+        "directory",
+        include_str!("migrations/sqlite/0010_directory.sql"),
+        include_str!("migrations/postgres/0010_directory.sql"),
+    ),
     (11, "choice", include_str!("migrations/sqlite/0011_choice.sql"), include_str!("migrations/postgres/0011_choice.sql")),
 ];
 
@@ -74,9 +80,10 @@ mod tests {
     fn both_engines_have_the_same_tables_and_columns() {
         for (version, _, sqlite, postgres) in MIGRATIONS {
             assert_eq!(
-                *sqlite,
+                // Without it SQLite would keep every row twice: in the table, and in the index of its key.
+                sqlite.replace(" WITHOUT ROWID", ""),
                 postgres.replace("BYTEA", "BLOB"),
-                "migration {version}: only the name of the bytes type may differ"
+                "migration {version}: only the name of the bytes type may differ, and how rows are laid out"
             );
         }
     }

@@ -38,6 +38,7 @@ use crate::{
     config::{directory::DirectorySection, test::TestSection, web::WebSection},
     domain::time::Span,
     observe::{health::Health, metrics::Metrics},
+    resolve::directory::Live,
     source::Intake,
 };
 
@@ -61,13 +62,14 @@ impl Web {
     #[must_use]
     pub fn new(settings: &WebSection, intake: Intake, health: Health, metrics: Option<Metrics>) -> Self {
         let places = Arc::new(places::Places::new(settings));
-        Self { intake, health, metrics, settings: settings.clone(), routing: Routing::default(), places, gauge: Arc::default() }
+        let routing = Routing::new(&intake);
+        Self { intake, health, metrics, settings: settings.clone(), routing, places, gauge: Arc::default() }
     }
 
     /// The same, explaining routes by these settings.
     #[must_use]
-    pub fn explaining(self, directory: &DirectorySection, test: &TestSection) -> Self {
-        let routing = Routing { max_age: directory.max_age, test_domains: test.test_domains.clone().into() };
+    pub fn explaining(self, directory: &DirectorySection, test: &TestSection, live: Arc<Live>) -> Self {
+        let routing = Routing { max_age: directory.max_age, test_domains: test.test_domains.clone().into(), live };
         Self { routing, ..self }
     }
 }
@@ -77,11 +79,16 @@ impl Web {
 struct Routing {
     max_age: Span,
     test_domains: Arc<[String]>,
+    live: Arc<Live>,
 }
 
-impl Default for Routing {
-    fn default() -> Self {
-        Self { max_age: DirectorySection::default().max_age, test_domains: TestSection::default().test_domains.into() }
+impl Routing {
+    fn new(intake: &Intake) -> Self {
+        Self {
+            max_age: DirectorySection::default().max_age,
+            test_domains: TestSection::default().test_domains.into(),
+            live: Arc::new(Live::new(&[], intake.store().clone())),
+        }
     }
 }
 

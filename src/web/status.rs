@@ -63,5 +63,10 @@ impl Gauge {
             Ok(Err(error)) => tracing::warn!(error = observe::chain(&error), "the queue could not be measured"),
             Err(_) => tracing::warn!("the queue could not be measured in time"),
         }
+        match timeout(Duration::from_secs(2), store.directory_ages()).await {
+            Ok(Ok(ages)) => observe::metrics::directory_ages(&ages),
+            Ok(Err(error)) => tracing::warn!(error = observe::chain(&error), "the age of the directory could not be measured"),
+            Err(_) => tracing::warn!("the age of the directory could not be measured in time"),
+        }
     }
 }

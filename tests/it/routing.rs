@@ -8,11 +8,13 @@ use postern::{
         choice::{ChoiceRules, Known},
         organization::{Mode, RoutingRules},
         roster::RosterRules,
+        route::DirectorySource,
         route::{Decision, Route},
         time::Span,
     },
     resolve::{Case, directory, explain, npis, route},
     source::wire::{self, Unknown},
+    store::directory::NewSnapshot,
 };
 use serde_json::json;
 
@@ -25,8 +27,12 @@ const DIRECTORY: &str = "npi,address,organization,organization_npi,status\n\
     1245319599,,,,active\n";
 
 async fn load(counter: &Counter, csv: &str) {
-    let file = directory::CsvDirectory::new(csv.as_bytes()).unwrap();
-    directory::load(&counter.store, "test", file, &mut Vec::new(), directory::Guard::default(), &mut |_| {}).await.unwrap();
+    let text = csv.to_owned();
+    let new = NewSnapshot { source: DirectorySource::DirectTrust, org: None, file: "test" };
+    let read = move |sink: directory::rows::Sink<'_>| {
+        directory::drain(directory::CsvDirectory::new(text.as_bytes(), &directory::Mapping::default())?, sink)
+    };
+    directory::load(&counter.store, new, read, directory::Terms::default()).await.unwrap();
 }
 
 fn read(deliver_to: serde_json::Value) -> (Order, Report) {
@@ -72,7 +78,7 @@ async fn an_npi_is_routed_through_the_directory_that_was_loaded() {
     load(&counter, DIRECTORY).await;
     let found = routed(&counter, json!([{ "role": "pcp", "npi": "1234567893" }]), YEAR).await;
     assert_eq!(found.targets[0].address.as_str(), "pcp@alpha.example");
-    let snapshot = counter.store.active_snapshot().await.unwrap().unwrap().id;
+    let snapshot = counter.store.active_snapshot(DirectorySource::DirectTrust, None).await.unwrap().unwrap().id;
     assert_eq!(found.trace[0].snapshot, Some(snapshot));
     assert!(explain::text(&found).contains("pcp@alpha.example (NPI 1234567893)"));
 }

@@ -4,6 +4,7 @@ use postern::{
     config::{directory::DirectorySection, test::TestSection, web::WebSection},
     domain::{Reason, report::ResultStatus},
     observe::health::Health,
+    resolve::directory::Live,
     web::{Web, serve},
 };
 use reqwest::{Client, Method};
@@ -27,8 +28,11 @@ impl Door {
         let counter = Counter::open().await;
         let admin = counter.store.create_token_with(counter.org, "office", false, true).await.unwrap();
         let sender = counter.store.create_token(counter.org, "feeder", false).await.unwrap();
-        let web = Web::new(&WebSection::default(), counter.intake.clone(), Health::default(), None)
-            .explaining(&DirectorySection::default(), &TestSection::default());
+        let web = Web::new(&WebSection::default(), counter.intake.clone(), Health::default(), None).explaining(
+            &DirectorySection::default(),
+            &TestSection::default(),
+            std::sync::Arc::new(Live::new(&[], counter.store.clone())),
+        );
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(serve(web, listener, CancellationToken::new()));

@@ -12,7 +12,7 @@ use crate::{
     },
     domain::{Order, Report, route::Route},
     pipeline::knowledge::{final_report, what_if},
-    resolve::explain,
+    resolve::{directory::Live, explain},
     source::wire::{self, FieldProblem, Parsed, Unknown},
     store::{Store, organization::Organization},
 };
@@ -71,7 +71,8 @@ pub(super) async fn route(
     store: &Store,
 ) -> anyhow::Result<Route> {
     let config = context.config();
-    Ok(what_if(store, organization, order, report, config.directory.max_age, &config.test.test_domains).await?)
+    let live = Live::new(&config.live_directory, store.clone());
+    Ok(what_if(store, &live, organization, order, report, config.directory.max_age, &config.test.test_domains).await?)
 }
 
 pub(super) fn show(args: &Explain, route: &Route) -> anyhow::Result<()> {

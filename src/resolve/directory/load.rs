@@ -1,21 +1,44 @@
-//! One load of a directory: rows in batches into a snapshot nobody sees yet, then all at once into force.
+//! One load of a directory: read and counted as a whole, judged, and only then written where nobody sees it, and put into
+//! force in one step.
 
 use std::{
-    fs::File,
-    io::{Read, Write},
+    collections::BTreeMap,
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use crate::{domain::id::SnapshotId, store::Store};
+use tokio::sync::mpsc;
 
-use super::{CsvDirectory, DirectoryError};
+use super::{
+    DirectoryError, Item, Reject, clean,
+    rows::Sink,
+    sorted::{Sorted, Sorter},
+};
+use crate::{
+    domain::{id::SnapshotId, route::DirectoryRow},
+    store::{
+        Store,
+        directory::{Counts, NewSnapshot, TypeCount},
+    },
+};
 
-/// Rows given to the store at a time.
-const BATCH: usize = 1_000;
+/// Rows given to the store in one transaction.
+const BATCH: usize = 5_000;
+/// Rows between two reports of how far it is.
+const STEP: u64 = 5_000;
+/// Rejected rows listed; the others are counted.
+pub const MOST_REJECTS: u64 = 100_000;
+/// Different types of rows counted by name; a file with more is no directory.
+const MOST_TYPES: usize = 64;
 
-/// How much smaller a directory may be than the one it replaces.
+/// How much smaller a directory may be than the one it replaces, type by type: of two types one may grow while the other
+/// is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guard {
-    /// The greatest drop in rows, in percent of those in force.
+    /// The greatest drop in rows taken, in percent of those in force.
     pub percent: u8,
     /// Load it all the same.
     pub force: bool,
@@ -28,187 +51,264 @@ impl Default for Guard {
 }
 
 impl Guard {
-    /// Judges a load of `new` rows against the `before` in force.
+    /// Judges a load against the one in force.
     ///
     /// # Errors
     /// [`DirectoryError::Empty`] or [`DirectoryError::Shrunk`], unless forced.
-    pub fn judge(self, before: Option<u64>, new: u64, rejected: u64) -> Result<(), DirectoryError> {
+    pub fn judge(self, before: Option<&Counts>, new: &Counts, rejected: u64) -> Result<(), DirectoryError> {
         if self.force {
             return Ok(());
         }
-        if new == 0 {
+        if new.values().all(|count| count.taken == 0) {
             return Err(DirectoryError::Empty { rejected });
         }
-        match before {
-            Some(before) if u128::from(new) * 100 < u128::from(before) * u128::from(100_u8.saturating_sub(self.percent)) => {
-                Err(DirectoryError::Shrunk { before, new, percent: self.percent })
+        for (of, count) in before.into_iter().flatten() {
+            let (before, now) = (count.taken, new.get(of).map_or(0, |count| count.taken));
+            if u128::from(now) * 100 < u128::from(before) * u128::from(100_u8.saturating_sub(self.percent)) {
+                return Err(DirectoryError::Shrunk { of: of.clone(), before, new: now, percent: self.percent });
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 }
 
 /// How far a load has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// Rows taken.
-    pub taken: u64,
+    /// Rows read.
+    pub read: u64,
     /// Rows rejected.
     pub rejected: u64,
-    /// Bytes of the file read.
-    pub bytes: u64,
+    /// Rows written.
+    pub written: u64,
 }
 
-/// A directory that is in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Tells somebody how far it is.
+pub type Watcher = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// What was read, and what is in force if anything is.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
-    /// Its id, which every answer and every trace carries.
-    pub snapshot: SnapshotId,
-    /// What was read.
-    pub progress: Progress,
+    /// Its id, which every answer and every trace carries; `None` after a dry run.
+    pub snapshot: Option<SnapshotId>,
+    /// Rows in force: each once.
+    pub entries: u64,
+    /// Rows rejected.
+    pub rejected: u64,
+    /// Rows that said again what another had said.
+    pub duplicates: u64,
+    /// Addresses at mailbox providers for everybody: hardly ever Direct addresses, whatever the file says.
+    pub webmail: u64,
+    /// Rows by type.
+    pub counts: Counts,
 }
 
-/// Loads `directory`, known to people as `source`, and puts it into force in place of the one before. Rejected rows go
-/// to `rejects` as CSV: line, column, reason. `progress` is called after every batch.
+/// How to load.
+pub struct Terms {
+    /// What is judged too small.
+    pub guard: Guard,
+    /// Read and judge, write nothing.
+    pub dry_run: bool,
+    /// Where rejected rows are listed as CSV: line, column, reason.
+    pub rejects: Box<dyn Write + Send>,
+    /// Told how far it is.
+    pub watcher: Watcher,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { guard: Guard::default(), dry_run: false, rejects: Box::new(std::io::sink()), watcher: Arc::new(|_| {}) }
+    }
+}
+
+/// Tells the reading thread when nobody waits for it any more.
+pub(super) struct Leash(pub(super) Arc<AtomicBool>);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Loads what `read` reads and puts it into force in place of the load of the same source before. Reading happens on a
+/// thread of its own; dropping the future stops it.
 ///
 /// # Errors
-/// [`DirectoryError`]; the directory in force before stays so, and nothing is left of the new one.
-pub async fn load<R: Read + Send>(
+/// [`DirectoryError`]; the load in force before stays so, and nothing is left of the new one.
+pub async fn load(
     store: &Store,
-    source: &str,
-    mut directory: CsvDirectory<R>,
-    rejects: &mut (dyn Write + Send),
-    guard: Guard,
-    progress: &mut (dyn FnMut(Progress) + Send),
+    new: NewSnapshot<'_>,
+    read: impl FnOnce(Sink<'_>) -> Result<(), DirectoryError> + Send + 'static,
+    terms: Terms,
 ) -> Result<Loaded, DirectoryError> {
-    let before = store.active_snapshot().await?.map(|snapshot| snapshot.entries);
-    let snapshot = store.begin_snapshot(source).await?;
-    let filled = fill(store, snapshot, &mut directory, rejects, progress).await;
-    let judged = filled.and_then(|done| guard.judge(before, done.taken, done.rejected).map(|()| done));
-    match judged {
-        Ok(done) => {
-            store.activate_snapshot(snapshot, done.taken).await?;
-            Ok(Loaded { snapshot, progress: done })
-        }
-        Err(error) => {
-            // The cause is what the person needs; rows left behind are invisible either way.
-            if let Err(left) = store.drop_snapshot(snapshot).await {
-                tracing::warn!(%snapshot, error = %left, "rows of a directory that was not loaded are left behind");
+    let before = store.active_snapshot(new.source, new.org).await?.map(|snapshot| snapshot.counts);
+    let stop = Arc::new(AtomicBool::new(false));
+    let leash = Leash(Arc::clone(&stop));
+    let Terms { guard, dry_run, rejects, watcher } = terms;
+    let told = Arc::clone(&watcher);
+    let (read, sorted) = run(move || read_all(read, rejects, &told, &stop)).await?;
+    guard.judge(before.as_ref(), &read.counts, read.progress.rejected)?;
+    let mut loaded = Loaded {
+        snapshot: None,
+        entries: 0,
+        rejected: read.progress.rejected,
+        duplicates: 0,
+        webmail: read.webmail,
+        counts: read.counts,
+    };
+    if dry_run {
+        return run(move || {
+            let mut sorted = sorted;
+            while sorted.next_row().map_err(DirectoryError::Sort)?.is_some() {
+                loaded.entries += 1;
             }
-            Err(error)
+            loaded.duplicates = sorted.duplicates();
+            Ok(loaded)
+        })
+        .await;
+    }
+    let loading = store.begin_snapshot(new).await?;
+    let written = async {
+        let (sender, mut batches) = mpsc::channel(2);
+        let sorting = tokio::task::spawn_blocking(move || hand_over(sorted, &sender));
+        let mut progress = read.progress;
+        while let Some(batch) = batches.recv().await {
+            let batch: Vec<DirectoryRow> = batch;
+            loaded.entries += store.add_to_snapshot(&loading, &batch).await?;
+            progress.written += batch.len() as u64;
+            watcher(progress);
+        }
+        loaded.duplicates = sorting.await.map_err(|_| DirectoryError::Stopped)??;
+        store.activate_snapshot(&loading, loaded.entries, &loaded.counts).await?;
+        Ok(())
+    };
+    let written: Result<(), DirectoryError> = written.await;
+    drop(leash);
+    if let Err(error) = written {
+        // The cause is what the person needs; rows left behind are invisible either way.
+        if let Err(left) = store.drop_snapshot(loading.id).await {
+            tracing::warn!(snapshot = %loading.id, error = %left, "rows of a directory that was not loaded are left behind");
+        }
+        return Err(error);
+    }
+    loaded.snapshot = Some(loading.id);
+    // It is in force; that the rows of the one before the last still take room harms nobody.
+    if let Err(error) = store.remove_unloaded().await {
+        tracing::warn!(%error, "rows of old directories are left behind");
+    }
+    Ok(loaded)
+}
+
+/// Runs reading on a thread where it may block.
+pub(super) async fn run<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DirectoryError> + Send + 'static,
+) -> Result<T, DirectoryError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| DirectoryError::Stopped)?
+}
+
+/// What reading a file comes to.
+struct Read {
+    progress: Progress,
+    counts: Counts,
+    webmail: u64,
+}
+
+fn read_all(
+    source: impl FnOnce(Sink<'_>) -> Result<(), DirectoryError>,
+    rejects: Box<dyn Write + Send>,
+    watcher: &Watcher,
+    stop: &AtomicBool,
+) -> Result<(Read, Sorted), DirectoryError> {
+    let mut list = RejectList::new(rejects)?;
+    let mut read = Read { progress: Progress::default(), counts: BTreeMap::new(), webmail: 0 };
+    let mut sorter = Sorter::default();
+    source(&mut |Item { of, row, reject }| {
+        if let Some(of) = of {
+            read.progress.read += 1;
+            let taken = u64::from(row.as_ref().is_some_and(|row| row.address.is_some() || !row.active || of == KNOWN));
+            count(&mut read.counts, &of, taken);
+        }
+        if let Some(row) = row {
+            read.webmail += u64::from(row.address.as_ref().is_some_and(clean::is_webmail));
+            sorter.push(&row).map_err(DirectoryError::Sort)?;
+        }
+        if let Some(reject) = reject {
+            read.progress.rejected += 1;
+            list.add(&reject, read.progress.rejected)?;
+        }
+        if read.progress.read.is_multiple_of(STEP) {
+            watcher(read.progress);
+            if stop.load(Ordering::Relaxed) {
+                return Err(DirectoryError::Stopped);
+            }
+        }
+        Ok(())
+    })?;
+    list.finish(read.progress.rejected)?;
+    watcher(read.progress);
+    let sorted = sorter.finish().map_err(DirectoryError::Sort)?;
+    Ok((read, sorted))
+}
+
+/// The type of rows that only tell that an NPI is known.
+pub(super) const KNOWN: &str = "known NPI";
+
+pub(super) fn count(counts: &mut Counts, of: &str, taken: u64) {
+    let full = counts.len() >= MOST_TYPES;
+    let of = if full && !counts.contains_key(of) { "other types" } else { of };
+    if let Some(count) = counts.get_mut(of) {
+        count.rows += 1;
+        count.taken += taken;
+    } else {
+        counts.insert(of.to_owned(), TypeCount { rows: 1, taken });
+    }
+}
+
+fn hand_over(mut sorted: Sorted, to: &mpsc::Sender<Vec<DirectoryRow>>) -> Result<u64, DirectoryError> {
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        let row = sorted.next_row().map_err(DirectoryError::Sort)?;
+        let ended = row.is_none();
+        batch.extend(row);
+        if batch.len() == BATCH || (ended && !batch.is_empty()) {
+            let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+            to.blocking_send(full).map_err(|_| DirectoryError::Stopped)?;
+        }
+        if ended {
+            return Ok(sorted.duplicates());
         }
     }
 }
 
-/// Opens a CSV file of a directory.
-///
-/// # Errors
-/// When it cannot be opened or its header read.
-pub fn open(path: &std::path::Path) -> Result<CsvDirectory<File>, DirectoryError> {
-    CsvDirectory::new(File::open(path).map_err(|source| DirectoryError::Read { line: 0, source: source.into() })?)
-}
+/// Rejected rows as CSV; so many and no more.
+pub(super) struct RejectList(::csv::Writer<Box<dyn Write + Send>>);
 
-async fn fill<R: Read + Send>(
-    store: &Store,
-    snapshot: SnapshotId,
-    directory: &mut CsvDirectory<R>,
-    rejects: &mut (dyn Write + Send),
-    progress: &mut (dyn FnMut(Progress) + Send),
-) -> Result<Progress, DirectoryError> {
-    let mut rejects = csv::Writer::from_writer(rejects);
-    rejects.write_record(["line", "column", "reason"]).map_err(DirectoryError::Rejects)?;
-    let mut done = Progress::default();
-    let mut batch = Vec::with_capacity(BATCH);
-    loop {
-        let row = directory.next_row()?;
-        done.bytes = directory.bytes();
-        let ended = row.is_none();
-        match row {
-            Some(Ok(row)) => batch.push(row),
-            Some(Err(reject)) => {
-                done.rejected += 1;
-                let fields = [reject.line.to_string(), reject.column, reject.reason];
-                rejects.write_record(fields).map_err(DirectoryError::Rejects)?;
-            }
-            None => {}
+impl RejectList {
+    pub(super) fn new(to: Box<dyn Write + Send>) -> Result<Self, DirectoryError> {
+        let mut list = Self(::csv::Writer::from_writer(to));
+        list.line(&["line", "column", "reason"])?;
+        Ok(list)
+    }
+
+    fn line(&mut self, fields: &[&str]) -> Result<(), DirectoryError> {
+        self.0.write_record(fields).map_err(|error| DirectoryError::Rejects(std::io::Error::other(error)))
+    }
+
+    /// Lists the `nth` reject.
+    pub(super) fn add(&mut self, reject: &Reject, nth: u64) -> Result<(), DirectoryError> {
+        if nth > MOST_REJECTS {
+            return Ok(());
         }
-        if batch.len() == BATCH || (ended && !batch.is_empty()) {
-            store.add_to_snapshot(snapshot, done.taken, &batch).await?;
-            done.taken += batch.len() as u64;
-            batch.clear();
-            progress(done);
+        self.line(&[&reject.line.to_string(), &reject.column, &reject.reason])
+    }
+
+    pub(super) fn finish(mut self, rejected: u64) -> Result<(), DirectoryError> {
+        if rejected > MOST_REJECTS {
+            self.line(&["", "", &format!("{} more rows were rejected and are not listed", rejected - MOST_REJECTS)])?;
         }
-        if ended {
-            rejects.flush().map_err(|error| DirectoryError::Rejects(error.into()))?;
-            return Ok(done);
-        }
+        self.0.flush().map_err(DirectoryError::Rejects)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::{fmt::Write as _, path::Path, sync::Arc};
-
-    use crate::{
-        crypto::MasterKey,
-        domain::{Clock, Timestamp},
-        store::StoreOptions,
-    };
-
-    struct Noon;
-    impl Clock for Noon {
-        fn now(&self) -> Timestamp {
-            Timestamp(1_795_262_400_000_000)
-        }
-    }
-
-    async fn store(folder: &Path) -> Store {
-        let url = format!("sqlite:{}", folder.join("postern.db").display());
-        let options = StoreOptions { url, connections: 2, master: MasterKey::generate().unwrap() };
-        Store::open(options, Arc::new(Noon)).await.unwrap()
-    }
-
-    fn file(rows: usize) -> String {
-        let mut text = "npi,address\n".to_owned();
-        for i in 0..rows {
-            let _ = writeln!(text, "1234567893,a{i}@d.example");
-        }
-        text
-    }
-
-    async fn take(store: &Store, text: &str, force: bool) -> Result<Loaded, DirectoryError> {
-        let directory = CsvDirectory::new(text.as_bytes()).unwrap();
-        load(store, "test", directory, &mut Vec::new(), Guard { force, ..Guard::default() }, &mut |_| {}).await
-    }
-
-    #[tokio::test]
-    async fn rows_arrive_in_batches_and_rejects_are_listed() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(folder.path()).await;
-        let text = format!("{}1234567890,b@d.example\n", file(2_500));
-        let (mut rejects, mut steps) = (Vec::new(), Vec::new());
-        let directory = CsvDirectory::new(text.as_bytes()).unwrap();
-        let mut progress = |step: Progress| steps.push(step.taken);
-        let loaded = load(&store, "test", directory, &mut rejects, Guard::default(), &mut progress).await.unwrap();
-        assert_eq!(steps, [1_000, 2_000, 2_500]);
-        assert_eq!((loaded.progress.taken, loaded.progress.rejected), (2_500, 1));
-        assert_eq!(loaded.progress.bytes, text.len() as u64);
-        assert_eq!(String::from_utf8(rejects).unwrap(), "line,column,reason\n2502,npi,has a wrong check digit\n");
-        let active = store.active_snapshot().await.unwrap().unwrap();
-        assert_eq!((active.id, active.entries), (loaded.snapshot, 2_500));
-    }
-
-    #[tokio::test]
-    async fn a_directory_that_shrank_by_more_than_a_fifth_is_not_put_into_force_unless_forced() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(folder.path()).await;
-        assert!(matches!(take(&store, &file(0), false).await, Err(DirectoryError::Empty { .. })));
-        let first = take(&store, &file(100), false).await.unwrap();
-        assert!(matches!(take(&store, &file(79), false).await, Err(DirectoryError::Shrunk { before: 100, new: 79, .. })));
-        assert_eq!(store.active_snapshot().await.unwrap().unwrap().id, first.snapshot);
-        take(&store, &file(80), false).await.unwrap();
-        let forced = take(&store, &file(1), true).await.unwrap();
-        assert_eq!(store.active_snapshot().await.unwrap().unwrap().id, forced.snapshot);
-    }
-}
+mod tests;

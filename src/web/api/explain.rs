@@ -90,7 +90,7 @@ async fn route(
     report: &Report,
 ) -> Result<crate::domain::route::Route, Problem> {
     let (store, routing) = (web.intake.store(), &web.routing);
-    Ok(what_if(store, organization, order, report, routing.max_age, &routing.test_domains).await?)
+    Ok(what_if(store, &routing.live, organization, order, report, routing.max_age, &routing.test_domains).await?)
 }
 
 async fn stored(web: &Web, organization: &Organization, order_id: &str) -> Result<Value, Problem> {

@@ -37,7 +37,8 @@ async fn route(store: &Store, org: OrgId) -> Vec<ResultId> {
         let (key, order) = work.order.as_ref().unwrap();
         let about = About { order: Some(*key), result: Some(work.id) };
         let age = postern::domain::time::Span::seconds(86_400);
-        let knowledge = gather(store, &organization, order, &work.report, about, age).await.unwrap();
+        let live = postern::resolve::directory::Live::new(&[], store.clone());
+        let knowledge = gather(store, &live, &organization, order, &work.report, about, age).await.unwrap();
         let route = postern::pipeline::routing::decide(&organization, order, &work.report, &[], &knowledge, false, &[]);
         let mut routing = make::routing(org, work.id, &lease, &[]);
         routing.terms.retry_until = store.now().await.unwrap().plus(std::time::Duration::from_hours(24));

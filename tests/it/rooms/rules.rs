@@ -50,7 +50,9 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hyper", &["web"]),
     ("hyper_util", &["web"]),
     ("quick_xml", &["document"]),
-    ("zip", &["document"]),
+    // XDM packages are written and opened by one, the archives of national directories read by the other.
+    ("zip", &["document", "resolve"]),
+    ("zstd", &["resolve"]),
     ("sqlx", &["store"]),
     ("openssl", &["crypto", "net", "seal", "trust"]),
     ("openssl_sys", &["seal"]),

@@ -4,10 +4,10 @@ use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use postern::{
     crypto::DataKey,
-    domain::{Clock as _, OrgId, OrgScope, ResultId, Timestamp, report::ResultStatus},
+    domain::{Clock as _, OrgId, OrgScope, ResultId, Timestamp, report::ResultStatus, route::DirectorySource},
     store::{
         blobs::{BlobError, Blobs},
-        directory::Snapshot,
+        directory::{Counts, NewSnapshot, Snapshot},
         intake::{ResultTaken, StoredPdf},
         leftover::{DOCUMENT_AGE, Documents},
     },
@@ -184,21 +184,22 @@ on_both_engines! {
             affiliation: postern::domain::route::AffiliatedWith::default(),
             active: true,
         };
-        let broken = world.store.begin_snapshot("broken").await.unwrap();
-        world.store.add_to_snapshot(broken, 0, &[row("1234567893")]).await.unwrap();
-        let slow = world.store.begin_snapshot("slow").await.unwrap();
+        let new = |file| NewSnapshot { source: DirectorySource::DirectTrust, org: None, file };
+        let broken = world.store.begin_snapshot(new("broken")).await.unwrap();
+        world.store.add_to_snapshot(&broken, &[row("1234567893")]).await.unwrap();
+        let slow = world.store.begin_snapshot(new("slow")).await.unwrap();
         world.pass(Duration::from_mins(50)).await;
-        world.store.add_to_snapshot(slow, 0, &[row("1234567893")]).await.unwrap();
+        world.store.add_to_snapshot(&slow, &[row("1234567893")]).await.unwrap();
         world.pass(Duration::from_mins(50)).await;
-        world.store.begin_snapshot("next").await.unwrap();
-        assert_eq!(world.texts("SELECT source FROM directory_snapshot ORDER BY source").await, ["next", "slow"]);
+        world.store.begin_snapshot(new("next")).await.unwrap();
+        assert_eq!(world.texts("SELECT file FROM directory_snapshot ORDER BY file").await, ["next", "slow"]);
         assert_eq!(world.number("SELECT COUNT(*) FROM directory_entry").await, 1);
-        world.store.activate_snapshot(slow, 1).await.unwrap();
-        let active: Option<Snapshot> = world.store.active_snapshot().await.unwrap();
-        assert_eq!(active.unwrap().id, slow);
+        world.store.activate_snapshot(&slow, 1, &Counts::new()).await.unwrap();
+        let active: Option<Snapshot> = world.store.active_snapshot(DirectorySource::DirectTrust, None).await.unwrap();
+        assert_eq!(active.unwrap().id, slow.id);
         world.pass(Duration::from_mins(61)).await;
         assert_eq!(world.store.remove_unloaded().await.unwrap(), 1);
-        assert!(world.store.active_snapshot().await.unwrap().is_some());
+        assert!(world.store.active_snapshot(DirectorySource::DirectTrust, None).await.unwrap().is_some());
         assert!(world.store.organizations(OrgScope::All).await.unwrap().is_empty());
     }
 }

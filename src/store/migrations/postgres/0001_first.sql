@@ -186,23 +186,33 @@ CREATE TABLE delivery_event (
     FOREIGN KEY (org_id, delivery_id) REFERENCES delivery (org_id, id)
 );
 
--- Shared tables: a national directory belongs to no organization.
+-- Loads of directories. A national one belongs to no organization; an organization's own list to that one alone.
 CREATE TABLE directory_snapshot (
     id          TEXT PRIMARY KEY,
+    number      BIGINT NOT NULL UNIQUE,     -- what its rows are kept under
     source      TEXT NOT NULL,
-    state       TEXT NOT NULL CHECK (state IN ('loading', 'active', 'retired')),
+    org_id      TEXT REFERENCES organization (id),
+    file        TEXT NOT NULL,
+    state       TEXT NOT NULL CHECK (state IN ('loading', 'active', 'retired', 'gone')),
     entries     BIGINT NOT NULL,
+    counts      TEXT NOT NULL,              -- JSON: rows of the file by type
     loaded_at   BIGINT NOT NULL
 );
+CREATE UNIQUE INDEX directory_snapshot_active ON directory_snapshot (source, COALESCE(org_id, '')) WHERE state = 'active';
 CREATE TABLE directory_entry (
-    snapshot         TEXT NOT NULL REFERENCES directory_snapshot (id),
+    snapshot         BIGINT NOT NULL REFERENCES directory_snapshot (number),
     npi              TEXT NOT NULL,
-    position         BIGINT NOT NULL,
+    fingerprint      BIGINT NOT NULL,       -- of address and affiliation: said twice, it is one entry
     address          TEXT,                  -- NULL: known, without a Direct address
+    kind             TEXT,
+    rank             BIGINT,
     organization     TEXT,
     organization_npi TEXT,
+    state            TEXT,
+    postal_code      TEXT,
     active           BOOLEAN NOT NULL,
-    PRIMARY KEY (snapshot, npi, position)
+    first_seen       BIGINT NOT NULL,
+    PRIMARY KEY (snapshot, npi, fingerprint)
 );
 
 CREATE TABLE certificate (

@@ -1,4 +1,4 @@
-//! Leaves a relay alone that cannot be reached: after so many failures in a row nobody tries for a while, then one does.
+//! Leaves a server alone that cannot be reached: after so many failures in a row nobody tries for a while, then one does.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -10,8 +10,9 @@ use tokio::time::Instant;
 /// The longest pause, as a multiple of the first.
 const LONGEST: u32 = 16;
 
+/// Counts failures in a row. Cheap; one for each server.
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub struct Breaker {
     after: u32,
     pause: Duration,
     state: Mutex<State>,
@@ -30,14 +31,18 @@ struct State {
 }
 
 /// Permission for one attempt. Dropped without a verdict (a cancelled task) it leaves things as they were.
-pub(super) struct Attempt<'a> {
+#[derive(Debug)]
+#[must_use]
+pub struct Attempt<'a> {
     breaker: &'a Breaker,
     probe: bool,
     judged: bool,
 }
 
 impl Breaker {
-    pub(super) const fn new(after: u32, pause: Duration) -> Self {
+    /// One that opens after so many failures in a row, for `pause` the first time.
+    #[must_use]
+    pub const fn new(after: u32, pause: Duration) -> Self {
         Self { after, pause, state: Mutex::new(State { failures: 0, open_until: None, probing: false, pause }) }
     }
 
@@ -47,7 +52,7 @@ impl Breaker {
     }
 
     /// How long to stay away; zero when an attempt may be made.
-    pub(super) fn closed_for(&self) -> Duration {
+    pub fn closed_for(&self) -> Duration {
         let state = self.state();
         match state.open_until {
             None => Duration::ZERO,
@@ -57,7 +62,10 @@ impl Breaker {
     }
 
     /// Permission to try, or how long to stay away.
-    pub(super) fn attempt(&self) -> Result<Attempt<'_>, Duration> {
+    ///
+    /// # Errors
+    /// How long to stay away.
+    pub fn attempt(&self) -> Result<Attempt<'_>, Duration> {
         let wait = self.closed_for();
         let mut state = self.state();
         if !wait.is_zero() || (state.open_until.is_some() && state.probing) {
@@ -70,15 +78,15 @@ impl Breaker {
 }
 
 impl Attempt<'_> {
-    /// The relay answered as it should.
-    pub(super) fn succeeded(mut self) {
+    /// The server answered as it should.
+    pub fn succeeded(mut self) {
         self.judged = true;
         let mut state = self.breaker.state();
         *state = State { failures: 0, open_until: None, probing: false, pause: self.breaker.pause };
     }
 
     /// It did not. Returns how long to stay away now.
-    pub(super) fn failed(mut self) -> Duration {
+    pub fn failed(mut self) -> Duration {
         self.judged = true;
         let breaker = self.breaker;
         let mut state = breaker.state();

@@ -1,0 +1,5 @@
+//! The directory against real files and a real HTTP server: what it takes, what it refuses, and how fast.
+
+mod files;
+mod live;
+mod scale;
