@@ -2,7 +2,7 @@
 
 use crate::domain::{
     DirectAddress, Npi, Reason,
-    choice::Corrections,
+    choice::{Corrections, Named},
     id::{RosterId, SnapshotId},
     order::Role,
     organization::{Mode, When},
@@ -147,8 +147,12 @@ impl<'a> Walk<'a> {
                         self.note(line, Some(target.address.clone()), Verdict::Dropped, Some(Reason::Dismissed));
                         continue;
                     }
-                    Some(_) => {}
-                    None => {
+                    Some(Named { address: Some(address), .. }) => {
+                        line.note.push_str("; a person named the address for it on the worklist");
+                        self.offer(line, address.clone(), target.recipient.clone());
+                        continue;
+                    }
+                    _ => {
                         line.origin = former(target);
                         line.note.push_str(" and is no longer on the route; a person decides");
                         self.note(line, Some(target.address.clone()), Verdict::Held, Some(Reason::FormerRecipient));
