@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::{BillError, Report};
+use crate::domain::text::spreadsheet as text;
 
 const HEADER: [&str; 9] =
     ["organization", "site", "entry_type", "fee_code", "note", "quantity", "unit_price", "amount", "currency"];
@@ -31,16 +32,6 @@ pub fn write(report: &Report, out: impl Write) -> Result<(), BillError> {
         writer.write_record(&cells).map_err(BillError::Write)?;
     }
     writer.flush().map_err(|error| BillError::Write(error.into()))
-}
-
-/// A text that a spreadsheet would take for a formula, made a text again: a site's key is chosen by a customer, and the
-/// report is opened by a biller.
-fn text(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
-        format!("'{cell}")
-    } else {
-        cell.to_owned()
-    }
 }
 
 #[cfg(test)]

@@ -8,12 +8,14 @@ mod jobs;
 mod list;
 /// `postern directory lookup`.
 mod lookup;
+/// What an organization has decided about addresses.
+pub(in crate::cli) mod pins;
 
 use clap::{Args, Subcommand};
 
 use super::{Exit, context::Global};
 
-/// The directory of Direct addresses: load it, look at it, ask it
+/// The directory of Direct addresses: load it, look at it, ask it, decide what it leaves open
 #[derive(Debug, Args)]
 pub(crate) struct Directory {
     #[command(subcommand)]
@@ -26,6 +28,11 @@ enum Command {
     List(list::List),
     Lookup(lookup::Lookup),
     Rollback(list::Rollback),
+    Pin(pins::PinArgs),
+    Unpin(pins::Unpin),
+    Suppress(pins::Suppress),
+    Unsuppress(pins::Unsuppress),
+    Pins(pins::Pins),
 }
 
 pub(crate) fn run(directory: &Directory, global: &Global) -> anyhow::Result<Exit> {
@@ -34,5 +41,10 @@ pub(crate) fn run(directory: &Directory, global: &Global) -> anyhow::Result<Exit
         Command::List(list) => list::run(list, global),
         Command::Lookup(lookup) => lookup::run(lookup, global),
         Command::Rollback(rollback) => list::roll_back(rollback, global),
+        Command::Pin(args) => pins::pin(args, global),
+        Command::Unpin(args) => pins::unpin(args, global),
+        Command::Suppress(args) => pins::suppress(args, global),
+        Command::Unsuppress(args) => pins::unsuppress(args, global),
+        Command::Pins(args) => pins::pins(args, global),
     }
 }

@@ -15,11 +15,8 @@ use super::{
     table::{clean, print_json, time},
 };
 use crate::{
-    domain::{
-        OrgScope, Reason, ResultId,
-        report::ResultState,
-        route::{Candidate, Decision, Route, Target, Verdict},
-    },
+    domain::{OrgScope, ResultId, route::Route},
+    pipeline::knowledge::final_report,
     resolve::explain,
     store::{Store, survey::ResultView},
 };
@@ -74,7 +71,7 @@ async fn stored(args: &Explain, what: &str, context: &Context, store: &Store) ->
     let mut shown = Vec::new();
     for view in &views {
         let slug = slugs.get(&view.org).cloned().unwrap_or_default();
-        let route = route(view, store.trace(view.org, view.id).await?);
+        let route = explain::stored(view.state, view.reason, store.trace(view.org, view.id).await?);
         if args.output.json {
             shown.push(as_json(view, &slug, route.as_ref()));
         } else {
@@ -103,7 +100,7 @@ async fn before_its_result(
                 "{} has the order and no result of it yet; as things are, a final one would be",
                 organization.file.slug
             ));
-            let report = what_if::final_report(&order);
+            let report = final_report(&order);
             let route = what_if::route(&organization, &order, &report, context, store).await?;
             what_if::show(args, &route)?;
         }
@@ -113,22 +110,6 @@ async fn before_its_result(
         return Ok(Exit::Bad);
     }
     Ok(Exit::Good)
-}
-
-/// The route as it was stored; `None` before it was found.
-fn route(view: &ResultView, trace: Vec<Candidate>) -> Option<Route> {
-    let because = |reason: Option<Reason>| reason.unwrap_or(Reason::NoTarget);
-    let decision = match view.state {
-        ResultState::Received => return None,
-        ResultState::Routed => Decision::Routed,
-        ResultState::Held => Decision::Held(because(view.reason)),
-        ResultState::Waiting => Decision::Waiting(because(view.reason)),
-        ResultState::NotSent => Decision::NotSent(because(view.reason)),
-    };
-    let taken = trace.iter().filter(|line| line.verdict == Verdict::Taken);
-    let target =
-        |line: &Candidate| Some(Target { address: line.address.clone()?, rule: line.rule, recipient: None, own_site: false });
-    Some(Route { targets: taken.filter_map(target).collect(), trace, decision })
 }
 
 fn show(view: &ResultView, slug: &str, route: Option<&Route>) -> anyhow::Result<()> {

@@ -35,6 +35,10 @@ mod init;
 mod org;
 /// `postern probe`.
 mod probe;
+/// `postern report`.
+mod report;
+/// `postern roster`.
+mod roster;
 /// Who is at the shell.
 mod shell;
 /// `postern order submit` and `postern result submit`.
@@ -103,6 +107,7 @@ enum Command {
     User(user::User),
     Audit(audit::Audit),
     Directory(directory::Directory),
+    Roster(roster::Roster),
     Trust(trust::Trust),
     Probe(probe::Probe),
     Order(submit::Order),
@@ -115,6 +120,7 @@ enum Command {
     Webhook(webhook::Webhook),
     Parked(parked::ParkedItems),
     Fees(fees::Fees),
+    Report(report::ReportOf),
     /// Verify the ledger's and the audit trail's chains, that the totals tie, and that each result has its document
     ///
     /// Exit code 1 when they do not: then somebody has changed the ledger or the trail, or something went wrong. Documents that belong to
@@ -219,6 +225,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::User(user) => user::run(user, &cli.global),
         Command::Audit(audit) => audit::run(audit, &cli.global),
         Command::Directory(directory) => directory::run(directory, &cli.global),
+        Command::Roster(roster) => roster::run(roster, &cli.global),
         Command::Trust(trust) => trust::run(trust, &cli.global),
         Command::Probe(probe) => probe::run(probe, &cli.global),
         Command::Order(order) => submit::order(order),
@@ -231,6 +238,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Webhook(webhook) => webhook::run(webhook, &cli.global),
         Command::Parked(parked) => parked::run(parked, &cli.global),
         Command::Fees(fees) => fees::run(fees, &cli.global),
+        Command::Report(report) => report::run(report, &cli.global),
         Command::Verify(verify) => verify::run(verify, &cli.global),
         Command::Document(args) => document::run(args),
         Command::Seal(args) => seal::run(args),

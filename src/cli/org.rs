@@ -2,8 +2,6 @@
 
 /// `postern org apply`.
 mod apply;
-/// What an applied file would change.
-mod changes;
 /// Certificates, keys and passwords an organization file names.
 pub(super) mod credentials;
 

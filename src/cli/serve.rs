@@ -104,6 +104,7 @@ pub(crate) async fn serve_until(
         say(&format!("listening on http://{}", listener.local_addr()?));
         let web = web::Web::new(&config.web, intake.clone(), gateway.health.clone(), Some(metrics))
             .probing(gateway.prober())
+            .explaining(&config.directory, &config.test, gateway.live.clone())
             .with_console(&config.console);
         match web.reached() {
             Reached::Closed => say("the console is closed: it would be open to others without TLS; set url in [console]"),

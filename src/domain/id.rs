@@ -49,6 +49,8 @@ ids! {
     BundleId,
     /// One load of a directory.
     SnapshotId,
+    /// One version of a payer's roster.
+    RosterId,
     /// One line of the fee ledger.
     LedgerLineId,
     /// An item of a feed that could not be taken.

@@ -9,6 +9,8 @@ pub mod address;
 pub mod alert;
 /// What goes on record about who did what.
 pub mod audit;
+/// What an organization has decided and seen about addresses.
+pub mod choice;
 /// The shapes of codes that others assign.
 pub mod codes;
 /// The three axes of a delivery and the one function that moves them.
@@ -47,6 +49,8 @@ pub mod person;
 pub mod profile;
 /// Completed results.
 pub mod report;
+/// Payer rosters: who a member's primary care provider is.
+pub mod roster;
 /// Targets and the trace that explains them.
 pub mod route;
 /// What authorities publish about the certificates they issued.

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     Currency, DirectAddress, Money, Npi,
     alert::AlertRules,
+    choice::ChoiceRules,
     message::MessageRules,
     money,
     order::PostalAddress,
     profile::{self, Cipher, KeyTransport, Profile, Shown, Standard},
+    roster::RosterRules,
     strictness::TrustRules,
     time::{Date, Span, TimeZone},
     tracking::{AskDispatched, TrackingRules},
@@ -140,6 +142,12 @@ pub struct OrganizationFile {
     /// How results are routed.
     #[serde(default)]
     pub routing: RoutingRules,
+    /// Which addresses are used.
+    #[serde(default)]
+    pub choice: ChoiceRules,
+    /// How the payer's roster is used.
+    #[serde(default)]
+    pub roster: RosterRules,
     /// How strictly certificates are judged.
     #[serde(default)]
     pub trust: TrustRules,
@@ -506,6 +514,7 @@ impl OrganizationFile {
         }
         problems.extend(self.message.problems());
         problems.extend(webhook::problems(&self.webhooks));
+        problems.extend(self.choice.problems());
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 }
@@ -547,7 +556,7 @@ mod tests {
     use super::*;
 
     fn minimal() -> OrganizationFile {
-        toml::from_str("slug = \"north\"\nname = \"North\"\n").unwrap()
+        serde_json::from_str(r#"{ "slug": "north", "name": "North" }"#).unwrap()
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DirectAddress, Npi, Reason,
-    id::SnapshotId,
+    DirectAddress, Npi, Reason, Timestamp,
+    id::{RosterId, SnapshotId},
     order::{PersonName, Role},
     words,
 };
@@ -16,6 +16,10 @@ words! {
         OrderAddress = "order_address",
         /// The order names an NPI and the directory answered.
         Directory = "directory",
+        /// The payer's roster names the primary care provider, and the directory answered.
+        Roster = "roster",
+        /// A person named the address on the worklist.
+        Person = "person",
         /// The site's configured address.
         Site = "site",
         /// The organization's configured address.
@@ -82,6 +86,34 @@ pub struct Candidate {
     pub note: String,
     /// The directory snapshot that answered.
     pub snapshot: Option<SnapshotId>,
+    /// Who the recipient is to the patient, when it is one of the order or of a roster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// The version of the payer's roster that named the recipient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roster: Option<RosterId>,
+    /// What spoke for the address, when there was something to choose from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<Score>,
+}
+
+/// What spoke for an address of an NPI, in the order in which it counts.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Score {
+    /// Chosen by hand.
+    pub pinned: bool,
+    /// On the organization's own list.
+    pub own_list: bool,
+    /// At the organization the order names for the recipient.
+    pub stated: bool,
+    /// `site` or `organization`: which of the order's it is affiliated with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affiliated: Option<String>,
+    /// When a delivery to it last succeeded, of late.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<Timestamp>,
+    /// Failures since then.
+    pub failures: u32,
 }
 
 /// The targets of one result version and how they came about.

@@ -54,6 +54,17 @@ pub fn line(text: &str, limit: usize) -> Result<&str, BadText> {
     Ok(text)
 }
 
+/// A text that a spreadsheet would take for a formula, made a text again: a site's key or an address is chosen by others, and
+/// a report is opened by somebody who trusts us.
+#[must_use]
+pub fn spreadsheet(cell: &str) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
+        format!("'{cell}")
+    } else {
+        cell.to_owned()
+    }
+}
+
 /// Control characters, the characters that some readers take for a line end, and those that turn the direction of what
 /// follows (UAX 9 2.1-2.4): with them a name shows as another one. The marks that Arabic and Hebrew are written with
 /// turn nothing and are taken.

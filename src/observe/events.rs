@@ -11,10 +11,11 @@ use crate::domain::{
     Reason,
     alert::{AlertKind, Channel, Happened},
     audit::{Audited, Entry, Outcome},
+    choice::Decides,
     delivery::{NoticeKind, State},
     id::{
         AlertId, BundleId, CertificateId, DeliveryId, InboundId, LetterId, OrderKey, OrgId, ParkedId, PersonId, ProcessId,
-        ReplyId, ResultId, SessionId, SnapshotId, TokenId, WebhookId,
+        ReplyId, ResultId, RosterId, SessionId, SnapshotId, TokenId, WebhookId,
     },
     identity::Nearness,
     inbound::{NoticeVerdict, Way},
@@ -263,6 +264,10 @@ events! {
     /// People could not be told of alerts: it is kept and tried again.
     ERROR AlertsNotTold = "alerts_not_told" { org: Option<OrgId>, tellings: usize, wait: Duration } by { channel: Channel }
 
+    /// A person decided about where results go: the decision, with who and why, is on record.
+    INFO DecisionMade = "decision_made" { org: OrgId, result: Option<ResultId>, rerouted: usize } by { what: Decides }
+    /// A version of a payer's roster is in force.
+    INFO RosterLoaded = "roster_loaded" { org: OrgId, roster: RosterId, lines: u64, members: u64 }
     /// A directory was loaded.
     INFO DirectoryLoaded = "directory_loaded" { snapshot: SnapshotId, entries: usize }
 

@@ -8,10 +8,11 @@ use tracing::{Value, field::DisplayValue};
 use crate::domain::{
     Reason,
     alert::{AlertKind, Channel, Happened, Severity},
+    choice::Decides,
     delivery::{Disposition, NoticeKind, State},
     id::{
         AlertId, BundleId, CertificateId, DeliveryId, IdentityId, InboundId, LedgerLineId, LetterId, NoticeId, OrderKey, OrgId,
-        ParkedId, PersonId, ProcessId, ReplyId, ResultId, SessionId, SiteId, SnapshotId, TokenId, WebhookId,
+        ParkedId, PersonId, ProcessId, ReplyId, ResultId, RosterId, SessionId, SiteId, SnapshotId, TokenId, WebhookId,
     },
     identity::Nearness,
     inbound::{NoticeVerdict, Verdict, Way},
@@ -123,6 +124,7 @@ opaque!(
     BundleId,
     SnapshotId,
     LedgerLineId,
+    RosterId,
     ParkedId,
     ProcessId,
     InboundId,
@@ -136,6 +138,7 @@ opaque!(
 closed!(
     AlertKind,
     Channel,
+    Decides,
     Happened,
     Severity,
     Nearness,

@@ -105,6 +105,9 @@ fn line(failed: &FailedDelivery, target: &ConfiguredTarget, rule: Rule, tier: us
         reason: None,
         note: format!("delivery {} to {} failed ({why})", failed.id, failed.target.address),
         snapshot: None,
+        role: failed.target.recipient.as_ref().and_then(|who| who.role),
+        roster: None,
+        score: None,
     }
 }
 

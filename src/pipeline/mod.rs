@@ -33,6 +33,8 @@ pub mod delivering;
 mod fallback;
 /// One message that came in, from claim to its verdict.
 pub mod inbound;
+/// What a route depends on, gathered.
+pub mod knowledge;
 /// One letter: document, message, seal.
 pub mod letter;
 /// Relays and mail exchangers, by name.
@@ -123,7 +125,7 @@ pub struct Gateway {
     /// Whether its parts work, for the health page.
     pub health: Health,
     /// Directories asked when no load has an answer.
-    pub live: Live,
+    pub live: Arc<Live>,
     /// Finds the certificates of recipients.
     pub discovery: Discovery,
     beliefs: beliefs::Beliefs,
@@ -147,7 +149,7 @@ impl Gateway {
             cpu: Semaphore::new(cores),
             held_clocks: Mutex::default(),
             process: ProcessId::new(),
-            live: Live::new(&settings.live_directory, store.clone()),
+            live: Arc::new(Live::new(&settings.live_directory, store.clone())),
             discovery: Discovery::new(settings.discovery.clone(), store.clone()),
             inquirer: Inquirer::new(store.clone(), &settings.revocation),
             store,

@@ -1,25 +1,23 @@
 //! One result, from claim to its deliveries.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use super::Gateway;
+use super::{
+    Gateway,
+    knowledge::{About, Knowledge, gather},
+};
 use crate::{
     domain::{
-        Npi, Order, OrderKey, OrgId, Reason, Report, Timestamp,
+        Order, OrderKey, Reason, Report, Timestamp,
         order::Priority,
         organization::{Billable, Mode},
         report::ResultStatus,
-        route::{Candidate, Decision, DirectoryAnswer, Route, Rule, Target, Verdict},
-        time::Span,
+        route::{Candidate, Decision, Route, Rule, Target, Verdict},
     },
     observe::{events, failpoint},
-    resolve::{
-        Affiliation, Case,
-        directory::{self, Live},
-        npis, route,
-    },
+    resolve::{Affiliation, Case, route},
     store::{
-        Store, StoreError,
+        StoreError,
         organization::Organization,
         result::{ResultWork, Routing, Terms},
     },
@@ -86,9 +84,11 @@ impl Gateway {
         let earlier = if asks { self.store.earlier_targets(work.org, key, work.version).await? } else { Vec::new() };
         let known = asks.then(|| earlier.iter().map(|target| target.address.key()).collect());
         let began = work.wait_until.unwrap_or_else(|| now.plus(DIRECTORY_PATIENCE));
-        let answers = ask_directory(&self.store, &self.live, work.org, order, self.settings.directory.max_age).await?;
+        let about = About { order: Some(key), result: Some(work.id) };
+        let max_age = self.settings.directory.max_age;
+        let knowledge = gather(&self.store, &self.live, organization, order, &work.report, about, max_age).await?;
         let test_domains = &self.settings.test.test_domains;
-        let mut route = decide(organization, order, &work.report, &earlier, &answers, now >= began, test_domains);
+        let mut route = decide(organization, order, &work.report, &earlier, &knowledge, now >= began, test_domains);
         if resend {
             include_earlier(&mut route, &earlier);
         }
@@ -131,13 +131,12 @@ impl Gateway {
 
 /// The route of a report under an organization's rules. Pure: routing and `postern explain` call it alike.
 #[must_use]
-#[expect(clippy::implicit_hasher, reason = "ask_directory makes the answers")]
 pub fn decide(
     organization: &Organization,
     order: &Order,
     report: &Report,
     earlier: &[Target],
-    answers: &HashMap<Npi, DirectoryAnswer>,
+    knowledge: &Knowledge,
     directory_wait_over: bool,
     test_domains: &[String],
 ) -> Route {
@@ -151,34 +150,18 @@ pub fn decide(
         order,
         report,
         rules: &file.routing,
+        choice: &file.choice,
+        roster: &file.roster,
+        known: &knowledge.known,
         site_targets: site.map_or(&[], |site| &site.targets),
         org_targets: &file.targets,
         affiliations: &affiliations,
         mode: organization.mode(&order.site),
         test_domains,
         earlier,
-        answers,
+        answers: &knowledge.answers,
         directory_wait_over,
     })
-}
-
-/// What the directory says to every NPI of an order: its loads, and live directories where these have nothing.
-///
-/// # Errors
-/// When the store fails.
-pub async fn ask_directory(
-    store: &Store,
-    live: &Live,
-    org: OrgId,
-    order: &Order,
-    max_age: Span,
-) -> Result<HashMap<Npi, DirectoryAnswer>, StoreError> {
-    let mut answers = HashMap::new();
-    for npi in npis(order) {
-        let answer = directory::ask(store, live, org, &npi, max_age).await?;
-        answers.insert(npi, answer);
-    }
-    Ok(answers)
 }
 
 /// The result's order has not come.
@@ -225,6 +208,9 @@ fn include_earlier(route: &mut Route, earlier: &[Target]) {
             reason: None,
             note: "received the version that is sent again".into(),
             snapshot: None,
+            role: None,
+            roster: None,
+            score: None,
         });
         route.targets.push(Target { rule: Rule::EarlierRecipient, ..target.clone() });
         route.decision = Decision::Routed;

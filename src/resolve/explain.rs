@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::domain::{
-    route::{Candidate, Decision, Route, Verdict},
+    Reason,
+    report::ResultState,
+    route::{Candidate, Decision, Route, Score, Target, Verdict},
     text::is_forbidden,
 };
 
@@ -47,6 +49,12 @@ pub fn text(route: &Route) -> String {
             let _ = write!(head, "{cell:width$}  ");
         }
         let _ = write!(out, "\n{}\n    {}\n", head.trim_end(), clean(&line.note));
+        let from = line.snapshot.map(|snapshot| format!("directory {snapshot}"));
+        let roster = line.roster.map(|roster| format!("roster {roster}"));
+        let facts: Vec<String> = from.into_iter().chain(roster).chain(line.score.as_ref().map(spoke)).collect();
+        if !facts.is_empty() {
+            let _ = writeln!(out, "    {}", clean(&facts.join("; ")));
+        }
     }
     out
 }
@@ -82,6 +90,42 @@ fn cells(line: &Candidate) -> [String; 4] {
     [verdict, clean(&line.origin), line.rule.to_string(), to]
 }
 
+/// The route as it was stored; `None` before it was found.
+#[must_use]
+pub fn stored(state: ResultState, reason: Option<Reason>, trace: Vec<Candidate>) -> Option<Route> {
+    let because = |reason: Option<Reason>| reason.unwrap_or(Reason::NoTarget);
+    let decision = match state {
+        ResultState::Received => return None,
+        ResultState::Routed => Decision::Routed,
+        ResultState::Held => Decision::Held(because(reason)),
+        ResultState::Waiting => Decision::Waiting(because(reason)),
+        ResultState::NotSent => Decision::NotSent(because(reason)),
+    };
+    let taken = trace.iter().filter(|line| line.verdict == Verdict::Taken);
+    let target =
+        |line: &Candidate| Some(Target { address: line.address.clone()?, rule: line.rule, recipient: None, own_site: false });
+    Some(Route { targets: taken.filter_map(target).collect(), trace, decision })
+}
+
+/// What spoke for an address, in the order in which it counts.
+fn spoke(score: &Score) -> String {
+    let said = [
+        score.pinned.then(|| "pinned".to_owned()),
+        score.own_list.then(|| "on the organization's own list".to_owned()),
+        score.stated.then(|| "at the organization the order names".to_owned()),
+        score.affiliated.as_ref().map(|place| format!("affiliated with the order's {place}")),
+        score.last_success.map(|at| format!("last delivered to {}", at.utc().plain())),
+    ];
+    let mut said: Vec<String> = said.into_iter().flatten().collect();
+    if said.is_empty() {
+        said.push("nothing spoke for it".to_owned());
+    }
+    if score.failures > 0 {
+        said.push(format!("failed {} times since it last succeeded", score.failures));
+    }
+    said.join(", ")
+}
+
 /// A directory or a site may carry anything; a terminal must not be told to do anything.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if is_forbidden(c) { '?' } else { c }).collect()
@@ -90,10 +134,7 @@ fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{
-        Reason,
-        route::{Rule, Target},
-    };
+    use crate::domain::route::Rule;
 
     fn line(origin: &str, address: Option<&str>, verdict: Verdict, reason: Option<Reason>) -> Candidate {
         Candidate {
@@ -105,6 +146,9 @@ mod tests {
             reason,
             note: "because\u{1b}[2J".into(),
             snapshot: None,
+            role: None,
+            roster: None,
+            score: None,
         }
     }
 

@@ -5,15 +5,23 @@
 
 /// Which of several directory addresses is meant.
 mod choice;
+/// What people decide about addresses.
+pub mod decisions;
 /// Loading a directory.
 pub mod directory;
 /// The trace in words.
 pub mod explain;
 /// One recipient of an order.
 mod recipients;
+/// What a payer asks back.
+pub mod report;
+/// Loading a payer's roster.
+pub mod roster;
 /// The routing rules.
 pub mod rules;
 /// The walk through the candidates.
 mod walk;
+/// What a person does about an item of the worklist.
+pub mod worklist;
 
 pub use rules::{Affiliation, Case, in_domains, npis, route};

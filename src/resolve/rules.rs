@@ -4,15 +4,14 @@ use std::collections::HashMap;
 
 use crate::domain::{
     DirectAddress, Npi, Order, Reason, Report,
+    choice::{ChoiceRules, Known},
     organization::{ConfiguredTarget, Mode, RoutingRules},
     report::ResultStatus,
-    route::{Decision, DirectoryAnswer, DirectoryEntry, Route, Rule, Target, Verdict},
+    roster::RosterRules,
+    route::{Decision, DirectoryAnswer, DirectoryEntry, Route, Target, Verdict},
 };
 
-use super::{
-    choice::same_name,
-    walk::{Line, Walk},
-};
+use super::{choice::same_name, walk::Walk};
 
 /// Everything the route of one result version depends on.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +22,12 @@ pub struct Case<'a> {
     pub report: &'a Report,
     /// The organization's rules.
     pub rules: &'a RoutingRules,
+    /// Which addresses are used.
+    pub choice: &'a ChoiceRules,
+    /// How the payer's roster is used.
+    pub roster: &'a RosterRules,
+    /// Pins, suppressions, what people said, where the result is already, how deliveries went.
+    pub known: &'a Known,
     /// The addresses configured on the order's site. When there are any, the organization's are not used.
     pub site_targets: &'a [ConfiguredTarget],
     /// The addresses configured on the organization.
@@ -60,11 +65,13 @@ impl Affiliation<'_> {
     }
 }
 
-/// The NPIs to ask the directory about before [`route`]: valid ones only, each once, in the order given.
+/// The NPIs to ask the directory about before [`route`]: valid ones only, each once, those of the order first, then the one
+/// a roster names.
 #[must_use]
-pub fn npis(order: &Order) -> Vec<Npi> {
+pub fn npis(order: &Order, known: &Known) -> Vec<Npi> {
     let mut found = Vec::new();
-    for npi in order.deliver_to.iter().filter_map(|recipient| recipient.npi.as_ref()?.valid()) {
+    let of_roster = known.attribution.iter().filter_map(|attribution| attribution.says.pcp());
+    for npi in order.deliver_to.iter().filter_map(|recipient| recipient.npi.as_ref()?.valid()).chain(of_roster) {
         if !found.contains(npi) {
             found.push(npi.clone());
         }
@@ -84,14 +91,13 @@ pub fn route(case: &Case<'_>) -> Route {
         return walk.nowhere(Verdict::Held, Reason::DoNotDeliver, Decision::Held(Reason::DoNotDeliver));
     }
     for (i, recipient) in case.order.deliver_to.iter().enumerate() {
-        walk.recipient(format!("deliver_to[{i}]"), recipient);
+        walk.recipient(&format!("deliver_to[{i}]"), recipient);
     }
+    walk.attributed();
+    walk.named();
     walk.configured();
     if case.report.status == ResultStatus::Corrected {
-        for target in case.earlier {
-            let line = Line::new("earlier version", Rule::EarlierRecipient, "received the version this one corrects");
-            walk.offer(line, target.address.clone(), target.recipient.clone());
-        }
+        walk.earlier();
     }
     walk.decide()
 }
@@ -106,6 +112,8 @@ pub fn in_domains(address: &DirectAddress, domains: &[String]) -> bool {
     })
 }
 
+#[cfg(test)]
+mod decided;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

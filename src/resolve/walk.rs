@@ -2,31 +2,58 @@
 
 use crate::domain::{
     DirectAddress, Npi, Reason,
-    id::SnapshotId,
+    choice::{Corrections, Named},
+    id::{RosterId, SnapshotId},
+    order::Role,
     organization::{Mode, When},
-    route::{Candidate, Decision, IntendedRecipient, Route, Rule, Target, Verdict},
+    route::{Candidate, Decision, IntendedRecipient, Route, Rule, Score, Target, Verdict},
     text::Stated,
 };
 
-use super::rules::{Case, in_domains};
+use super::{
+    choice::{Weighed, suppressed},
+    rules::{Case, in_domains},
+};
 
 /// A line of the trace before its verdict.
+#[derive(Debug, Clone)]
 pub(super) struct Line {
     pub(super) origin: String,
     pub(super) rule: Rule,
     pub(super) npi: Option<Npi>,
     pub(super) snapshot: Option<SnapshotId>,
+    pub(super) role: Option<Role>,
+    pub(super) roster: Option<RosterId>,
+    pub(super) score: Option<Score>,
     pub(super) note: String,
+    /// Stands at the end of every note.
+    pub(super) beside: String,
 }
 
 impl Line {
     pub(super) fn new(origin: impl Into<String>, rule: Rule, note: impl Into<String>) -> Self {
-        Self { origin: origin.into(), rule, npi: None, snapshot: None, note: note.into() }
+        Self {
+            origin: origin.into(),
+            rule,
+            npi: None,
+            snapshot: None,
+            role: None,
+            roster: None,
+            score: None,
+            note: note.into(),
+            beside: String::new(),
+        }
     }
 
     /// The same origin with another note.
     pub(super) fn again(&self, note: impl Into<String>) -> Self {
-        Self { origin: self.origin.clone(), rule: self.rule, npi: self.npi.clone(), snapshot: self.snapshot, note: note.into() }
+        Self { note: note.into(), ..self.clone() }
+    }
+
+    /// The same about one of several addresses.
+    pub(super) fn of(&self, weighed: &Weighed, note: impl Into<String>) -> Self {
+        let snapshot = weighed.source.map(|(_, snapshot)| snapshot);
+        Self { snapshot, score: Some(weighed.score.clone()), ..self.again(note) }
     }
 }
 
@@ -51,8 +78,11 @@ impl<'a> Walk<'a> {
             npi: line.npi.map(|npi| npi.to_string()),
             verdict,
             reason,
-            note: line.note,
+            note: line.note + &line.beside,
             snapshot: line.snapshot,
+            role: line.role,
+            roster: line.roster,
+            score: line.score,
         });
     }
 
@@ -65,16 +95,27 @@ impl<'a> Walk<'a> {
         let same = |line: &&Candidate| {
             line.address.as_ref() == Some(&address)
                 && (line.verdict == Verdict::Taken
-                    || matches!(line.reason, Some(Reason::TestMode | Reason::TestAddress) if line.verdict == Verdict::Held))
+                    || matches!(line.reason, Some(Reason::TestMode | Reason::TestAddress | Reason::DomainNotAllowed)
+                        if line.verdict == Verdict::Held))
         };
         if let Some(first) = self.trace.iter().find(same) {
             line.note = format!("{}; the same address as {}, sent once as first written", line.note, first.origin);
             return self.note(line, Some(address), Verdict::Dropped, None);
         }
+        if let Some(what) = suppressed(&address, self.case.choice, self.case.known) {
+            line.note = format!("{}, and its {} is suppressed", line.note, what.kind());
+            // Somebody who got a wrong report is not just left with it: a person decides.
+            let verdict = if line.rule == Rule::EarlierRecipient { Verdict::Held } else { Verdict::Dropped };
+            return self.note(line, Some(address), verdict, Some(Reason::Suppressed));
+        }
+        let allowed = &self.case.choice.allowed_domains;
         let is_test = in_domains(&address, self.case.test_domains);
         let forbidden = match self.case.mode {
             Mode::Test if !is_test => Some((Reason::TestMode, "outside the test domains, and this is test mode")),
             Mode::Production if is_test => Some((Reason::TestAddress, "in a test domain, and this is production")),
+            _ if !allowed.is_empty() && !in_domains(&address, allowed) => {
+                Some((Reason::DomainNotAllowed, "outside the domains the organization allows"))
+            }
             Mode::Test | Mode::Production => None,
         };
         if let Some((reason, why)) = forbidden {
@@ -84,6 +125,43 @@ impl<'a> Walk<'a> {
         let own_site = self.case.site_targets.iter().any(|target| target.direct == address);
         self.targets.push(Target { address: address.clone(), rule: line.rule, recipient, own_site });
         self.note(line, Some(address), Verdict::Taken, None);
+    }
+
+    /// What a person named for the order as a whole.
+    pub(super) fn named(&mut self) {
+        if let Some(address) = self.case.known.named("").and_then(|named| named.address.clone()) {
+            self.offer(Line::new("worklist", Rule::Person, "a person named the address on the worklist"), address, None);
+        }
+    }
+
+    /// Everyone who got the version that is corrected.
+    pub(super) fn earlier(&mut self) {
+        for target in self.case.earlier {
+            let mut line = Line::new("earlier version", Rule::EarlierRecipient, "received the version this one corrects");
+            line.npi = target.recipient.as_ref().and_then(|who| who.npi.clone());
+            let known = self.targets.iter().any(|known| known.address == target.address);
+            if self.case.choice.corrections == Corrections::Hold && !known {
+                match self.case.known.named.iter().find(|named| named.origin == former(target)) {
+                    Some(named) if named.address.is_none() => {
+                        line.note.push_str("; a person left it out on the worklist");
+                        self.note(line, Some(target.address.clone()), Verdict::Dropped, Some(Reason::Dismissed));
+                        continue;
+                    }
+                    Some(Named { address: Some(address), .. }) => {
+                        line.note.push_str("; a person named the address for it on the worklist");
+                        self.offer(line, address.clone(), target.recipient.clone());
+                        continue;
+                    }
+                    _ => {
+                        line.origin = former(target);
+                        line.note.push_str(" and is no longer on the route; a person decides");
+                        self.note(line, Some(target.address.clone()), Verdict::Held, Some(Reason::FormerRecipient));
+                        continue;
+                    }
+                }
+            }
+            self.offer(line, target.address.clone(), target.recipient.clone());
+        }
     }
 
     /// The site's configured addresses, or the organization's when the site has none.
@@ -146,4 +224,9 @@ impl<'a> Walk<'a> {
         }
         Route { targets: Vec::new(), trace: self.trace, decision }
     }
+}
+
+/// What the trace calls somebody who got the version that is corrected.
+fn former(target: &Target) -> String {
+    format!("earlier version at {}", target.address)
 }

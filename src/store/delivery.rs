@@ -271,7 +271,7 @@ impl Store {
     pub async fn last_success(&self, org: OrgId, address: &DirectAddress) -> Result<Option<Timestamp>> {
         let at: Option<i64> = on!(&self.db, pool => sqlx::query_scalar(
             "SELECT accepted_at FROM delivery WHERE org_id = $1 AND address_key = $2 AND accepted_at IS NOT NULL
-             AND disposition IN ('awaited', 'processed', 'dispatched', 'unconfirmed') ORDER BY accepted_at DESC LIMIT 1")
+             AND disposition IN ('processed', 'dispatched', 'unconfirmed', 'not_expected') ORDER BY accepted_at DESC LIMIT 1")
             .bind(org.to_string()).bind(address.key()).fetch_optional(pool).await)
         .doing("look for the last success")?;
         Ok(at.map(Timestamp))

@@ -228,10 +228,11 @@ async fn make(
     .doing("make a delivery in the place of a failed one")?;
     let json = String::from_utf8(super::write_json("candidate", candidate)?).unwrap_or_default();
     within!(tx, c => sqlx::query(
-        "INSERT INTO route_recipient (org_id, result_id, position, verdict, rule, reason, candidate)
-         VALUES ($1, $2, (SELECT COALESCE(MAX(position), -1) + 1 FROM route_recipient WHERE org_id = $1 AND result_id = $2), $3, $4, $5, $6)")
+        "INSERT INTO route_recipient (org_id, result_id, position, verdict, rule, reason, candidate, npi)
+         VALUES ($1, $2, (SELECT COALESCE(MAX(position), -1) + 1 FROM route_recipient WHERE org_id = $1 AND result_id = $2), $3, $4, $5, $6, $7)")
         .bind(&org).bind(failed.result.to_string()).bind(if made == 1 { Verdict::Taken } else { Verdict::Dropped }.as_str())
-        .bind(candidate.rule.as_str()).bind(candidate.reason.map(Reason::as_str)).bind(json).execute(c).await.map(drop))
+        .bind(candidate.rule.as_str()).bind(candidate.reason.map(Reason::as_str)).bind(json)
+        .bind(candidate.npi.as_deref()).execute(c).await.map(drop))
     .doing("record a fallback in the trace")?;
     if made == 0 {
         return Ok(None);

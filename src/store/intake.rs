@@ -225,6 +225,10 @@ impl Store {
             .bind(order.priority.as_str()).bind(at_rest::seal(key, org, "order_", id.0, &json)?).bind(content).bind(member)
             .bind(now.micros()).bind(org.to_string()).bind(id.to_string()).execute(c).await.map(drop))
         .doing("change an order")?;
+        // The sender's new word ends what people said about the recipients of the old one.
+        within!(tx, c => sqlx::query("DELETE FROM named_recipient WHERE org_id = $1 AND order_key = $2")
+            .bind(org.to_string()).bind(id.to_string()).execute(c).await.map(drop))
+        .doing("end what was said about the recipients of an order")?;
         // The latest version (with what was added to it) is routed again; what is on the wire or settled stays as it is. A worker
         // that is routing it at this moment loses its lease, so that it cannot record a route of the order as it was.
         within!(tx, c => sqlx::query(

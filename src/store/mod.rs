@@ -79,8 +79,12 @@ pub mod blobs;
 pub mod bundle;
 /// What DNS and LDAP said about certificates.
 pub mod certificate_cache;
+/// What an applied organization file would change.
+pub mod changes;
 /// Group commit: many changes, one transaction, one fsync.
 pub mod commit;
+/// What people decided about where results go.
+pub mod decision;
 /// Deliveries: queue, work and evidence.
 pub mod delivery;
 /// Lists of deliveries, page by page.
@@ -93,6 +97,8 @@ pub mod directory;
 mod doubt;
 /// What happened, numbered as it became durable.
 pub mod event;
+/// How deliveries to an address went.
+mod experience;
 /// What follows when a delivery has failed for good.
 pub mod fallback;
 /// Where a feed stands, and what could not be taken from it.
@@ -121,6 +127,8 @@ mod moves;
 pub mod notice;
 /// Organizations, sites, identities and prices.
 pub mod organization;
+/// What became of the results of a period: what payers are told.
+pub mod outcome;
 /// What recipient domains have shown they understand.
 pub mod peer;
 /// People who sign in.
@@ -135,7 +143,11 @@ pub mod reply;
 pub mod result;
 /// Patient data for one look, which is on record before it is given.
 pub mod reveal;
+/// Rosters of payers: versions, and who a member is attributed to.
+pub mod roster;
 mod rows;
+/// An organization's rules, read and changed where somebody else may be changing them too.
+pub mod rules;
 /// Who is signed in.
 pub mod session;
 /// Who gets the next place: a pure rule.
@@ -158,6 +170,8 @@ mod wake;
 pub mod way_in;
 /// Programs that are told of events.
 pub mod webhook;
+/// What needs a person, and what a person does about it.
+pub mod worklist;
 
 pub use commit::Committer;
 

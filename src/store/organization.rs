@@ -325,8 +325,9 @@ async fn apply_identities(tx: &mut Tx, key: &DataKey, org: OrgId, identities: &[
     Ok(())
 }
 
-async fn insert_prices(tx: &mut Tx, org: OrgId, file: &OrganizationFile, now: i64) -> Result<()> {
-    for (list, rate) in file.price.iter().flat_map(|list| list.rates.iter().map(move |rate| (list, rate))) {
+pub(super) async fn insert_prices(tx: &mut Tx, org: OrgId, file: &OrganizationFile, now: i64) -> Result<()> {
+    let Some(list) = &file.price else { return Ok(()) };
+    for rate in &list.rates {
         let latest = price_from(tx, org, &rate.fee_code, &rate.from.to_string()).await?;
         let same = latest.is_some_and(|price| {
             price.amount == rate.amount && price.currency == list.currency && price.billable == rate.billable

@@ -331,12 +331,15 @@ struct Known {
     address_key: String,
     state: String,
     stopped: bool,
+    fallback_of: Option<String>,
+    /// A person cancelled it, and its order has said nothing since.
+    called_off: bool,
 }
 
 impl Known {
     /// It did not arrive and is closed: wanted again, it is made anew.
     fn is_over(&self) -> bool {
-        self.state == State::Cancelled.as_str() || (self.state == State::Refused.as_str() && self.stopped)
+        !self.called_off && (self.state == State::Cancelled.as_str() || (self.state == State::Refused.as_str() && self.stopped))
     }
 }
 
@@ -345,7 +348,10 @@ async fn known(tx: &mut Tx, org: &str, result: &str) -> Result<Vec<Known>> {
     let mut known: Vec<Known> = locked!(
         tx,
         query_as(
-            "SELECT id, address_key, state, stopped FROM delivery WHERE org_id = $1 AND result_id = $2 ORDER BY created_at, id"
+            "SELECT id, address_key, state, stopped, fallback_of, EXISTS (SELECT 1 FROM delivery_event e JOIN order_ o ON o.org_id = e.org_id
+                WHERE e.org_id = delivery.org_id AND e.delivery_id = delivery.id AND o.id = delivery.order_key
+                    AND e.event = 'cancel' AND e.detail IS NOT NULL AND e.at >= o.updated_at) AS called_off
+             FROM delivery WHERE org_id = $1 AND result_id = $2 ORDER BY created_at, id"
         )
         .bind(org)
         .bind(result)
@@ -367,13 +373,27 @@ async fn close(
     now: Timestamp,
 ) -> Result<()> {
     for delivery in known.iter().rev() {
-        let wanted = targets.iter().any(|target| target.address.key() == delivery.address_key);
+        let wanted = is_wanted(delivery, known, targets);
         let open = !delivery.stopped && !matches!(delivery.state.as_str(), "accepted" | "cancelled" | "superseded");
         if open && !wanted {
             apply_move(tx, charges, &Move::new(org, read("delivery id", &delivery.id)?, event), now).await?;
         }
     }
     Ok(())
+}
+
+/// Whether the route still asks for a delivery; or for the one in whose place it was made when that failed.
+fn is_wanted(delivery: &Known, known: &[Known], targets: &[Target]) -> bool {
+    let mut at = Some(delivery);
+    // Each stands in for an earlier one, so this ends.
+    for _ in 0..known.len() {
+        let Some(delivery) = at else { return false };
+        if targets.iter().any(|target| target.address.key() == delivery.address_key) {
+            return true;
+        }
+        at = known.iter().find(|before| Some(&before.id) == delivery.fallback_of.as_ref());
+    }
+    false
 }
 
 /// Makes the deliveries of a route that do not exist yet.
@@ -431,9 +451,10 @@ async fn write_trace(tx: &mut Tx, org: &str, result: &str, route: &Route) -> Res
     for (position, candidate) in route.trace.iter().enumerate() {
         let json = String::from_utf8(super::write_json("candidate", candidate)?).unwrap_or_default();
         within!(tx, c => sqlx::query(
-            "INSERT INTO route_recipient (org_id, result_id, position, verdict, rule, reason, candidate) VALUES ($1, $2, $3, $4, $5, $6, $7)")
+            "INSERT INTO route_recipient (org_id, result_id, position, verdict, rule, reason, candidate, npi) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
             .bind(org).bind(result).bind(i64::try_from(position).unwrap_or(i64::MAX)).bind(candidate.verdict.as_str())
-            .bind(candidate.rule.as_str()).bind(candidate.reason.map(Reason::as_str)).bind(json).execute(c).await.map(drop))
+            .bind(candidate.rule.as_str()).bind(candidate.reason.map(Reason::as_str)).bind(json).bind(candidate.npi.as_deref())
+            .execute(c).await.map(drop))
         .doing("record a trace")?;
     }
     Ok(())

@@ -85,23 +85,6 @@ pub struct HistoryLine {
     pub detail: Option<String>,
 }
 
-/// One line of the worklist.
-#[derive(Debug, Clone)]
-pub struct WorkItem {
-    /// Whose.
-    pub org: OrgId,
-    /// `result`, `recipient`, `delivery`, or `parked`: an item of a feed that could not be taken.
-    pub kind: &'static str,
-    /// Its id.
-    pub id: String,
-    /// The sender's key of the order; for what is parked, its feed and cursor.
-    pub order_id: String,
-    /// Why a person must look.
-    pub reason: Option<Reason>,
-    /// Since when.
-    pub since: Timestamp,
-}
-
 /// How many there are of each.
 #[derive(Debug, Clone, Default)]
 pub struct Counts {
@@ -275,51 +258,6 @@ impl Store {
             .bind(i64::from(filter.limit)).fetch_all(pool).await)
         .doing("list deliveries")?;
         rows.into_iter().map(delivery).collect()
-    }
-
-    /// Everything that needs a person, oldest first.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn worklist(&self, scope: OrgScope) -> Result<Vec<WorkItem>> {
-        type Row = (String, String, String, String, Option<String>, i64);
-        let rows: Vec<Row> = on!(&self.db, pool => sqlx::query_as(
-            "SELECT org_id, 'result' AS kind, id, order_id, reason, received_at AS since FROM result
-                WHERE state IN ('held', 'waiting') AND ($1 IS NULL OR org_id = $1)
-             UNION ALL SELECT r.org_id, 'recipient', r.id, r.order_id, p.reason, r.received_at FROM route_recipient p
-                JOIN result r ON r.org_id = p.org_id AND r.id = p.result_id
-                WHERE p.verdict = 'held' AND r.state = 'routed' AND ($1 IS NULL OR p.org_id = $1)
-             UNION ALL SELECT d.org_id, 'delivery', d.id, o.order_id, d.reason, d.updated_at FROM delivery d
-                JOIN order_ o ON o.org_id = d.org_id AND o.id = d.order_key
-                WHERE d.state IN ('held', 'refused') AND d.stopped = FALSE AND COALESCE(d.fallback, 'due') IN ('due', 'held')
-                    AND ($1 IS NULL OR d.org_id = $1)
-             UNION ALL SELECT d.org_id, 'delivery', d.id, o.order_id, d.reason, d.updated_at FROM delivery d
-                JOIN order_ o ON o.org_id = d.org_id AND o.id = d.order_key
-                WHERE d.state = 'accepted' AND d.fallback = 'held' AND ($1 IS NULL OR d.org_id = $1)
-             UNION ALL SELECT d.org_id, 'delivery', d.id, o.order_id, d.waiting_for, COALESCE(d.unchecked_since, d.distrusted_since, d.updated_at)
-                FROM delivery d JOIN order_ o ON o.org_id = d.org_id AND o.id = d.order_key
-                WHERE d.waiting_for IS NOT NULL AND d.state IN ('queued', 'claimed') AND ($1 IS NULL OR d.org_id = $1)
-             UNION ALL SELECT org_id, 'parked', id, source || ' ' || cursor, NULL, parked_at FROM parked WHERE ($1 IS NULL OR org_id = $1)
-             ORDER BY since, id LIMIT 10000")
-            .bind(scope.org().map(|org| org.to_string())).fetch_all(pool).await)
-        .doing("read the worklist")?;
-        rows.into_iter()
-            .map(|(org, kind, id, order_id, reason, since)| {
-                Ok(WorkItem {
-                    org: read("organization id", &org)?,
-                    kind: match kind.as_str() {
-                        "result" => "result",
-                        "recipient" => "recipient",
-                        "parked" => "parked",
-                        _ => "delivery",
-                    },
-                    id,
-                    order_id,
-                    reason: reason.map(|text| read("reason", &text)).transpose()?,
-                    since: Timestamp(since),
-                })
-            })
-            .collect()
     }
 
     /// How many there are of each, and whether the totals tie.

@@ -37,11 +37,14 @@ use self::auth::{Named, Routes, sign_in::SignIn};
 use crate::{
     config::{
         console::{ConsoleSection, Reached},
+        directory::DirectorySection,
+        test::TestSection,
         web::WebSection,
     },
-    domain::person::Right,
+    domain::{person::Right, time::Span},
     observe::{health::Health, metrics::Metrics},
     pipeline::probing::Prober,
+    resolve::directory::Live,
     source::Intake,
 };
 
@@ -59,6 +62,7 @@ pub struct Web {
     /// How the console is had.
     reached: Arc<Reached>,
     sign_in: SignIn,
+    routing: Routing,
     places: Arc<places::Places>,
     waiting: Arc<api::events::Waiting>,
     paces: Arc<auth::Paces>,
@@ -73,6 +77,7 @@ impl Web {
     pub fn new(settings: &WebSection, intake: Intake, health: Health, metrics: Option<Metrics>) -> Self {
         let (places, console) = (Arc::new(places::Places::new(settings)), ConsoleSection::default());
         let sign_in = SignIn::new(intake.store().clone(), &console);
+        let routing = Routing::new(&intake);
         Self {
             intake,
             health,
@@ -80,6 +85,7 @@ impl Web {
             reached: Arc::new(console.reached(settings)),
             console: Arc::new(console),
             sign_in,
+            routing,
             settings: settings.clone(),
             places,
             paces: Arc::default(),
@@ -96,6 +102,13 @@ impl Web {
         Self { prober: Some(prober), ..self }
     }
 
+    /// The same, explaining routes by these settings.
+    #[must_use]
+    pub fn explaining(self, directory: &DirectorySection, test: &TestSection, live: Arc<Live>) -> Self {
+        let routing = Routing { max_age: directory.max_age, test_domains: test.test_domains.clone().into(), live };
+        Self { routing, ..self }
+    }
+
     /// The same with the console set so.
     #[must_use]
     pub fn with_console(self, console: &ConsoleSection) -> Self {
@@ -108,6 +121,24 @@ impl Web {
     #[must_use]
     pub fn reached(&self) -> &Reached {
         &self.reached
+    }
+}
+
+/// What a route that is only explained depends on, beside what is stored.
+#[derive(Debug, Clone)]
+struct Routing {
+    max_age: Span,
+    test_domains: Arc<[String]>,
+    live: Arc<Live>,
+}
+
+impl Routing {
+    fn new(intake: &Intake) -> Self {
+        Self {
+            max_age: DirectorySection::default().max_age,
+            test_domains: TestSection::default().test_domains.into(),
+            live: Arc::new(Live::new(&[], intake.store().clone())),
+        }
     }
 }
 
@@ -126,16 +157,22 @@ pub fn app(web: Web) -> Router {
 
 /// Every route, and who may take it.
 pub fn routes(web: &Web) -> (Router<Web>, Vec<Named>) {
-    let (get, post) = (Method::GET, Method::POST);
+    let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
     let routes = Routes::new(web.clone())
         .program(post.clone(), "/v1/orders", Right::OrdersWrite, api::orders::submit)
-        .program(post, "/v1/results", Right::ResultsWrite, api::results::submit)
+        .program(post.clone(), "/v1/results", Right::ResultsWrite, api::results::submit)
         .program(get.clone(), "/v1/results/{id}", Right::ResultsRead, api::results::show)
         .program(get.clone(), "/v1/deliveries", Right::DeliveriesRead, api::deliveries::list)
         .program(get.clone(), "/v1/deliveries/{id}", Right::DeliveriesRead, api::deliveries::show)
         .program(get.clone(), "/v1/deliveries/{id}/receipt", Right::DeliveriesRead, api::deliveries::receipt)
         .program(get.clone(), "/v1/events", Right::DeliveriesRead, api::events::read)
         .program(get.clone(), "/v1/probe/{address}", Right::TrustRead, api::probe::show)
+        .program(post.clone(), "/v1/explain", Right::DeliveriesRead, api::explain::explain)
+        .program(get.clone(), "/v1/worklist", Right::DeliveriesRead, api::worklist::list)
+        .program(post.clone(), "/v1/worklist/reroute", Right::DeliveriesAct, api::worklist::reroute)
+        .program(post, "/v1/worklist/{id}", Right::DeliveriesAct, api::worklist::resolve)
+        .program(get.clone(), "/v1/organization", Right::OrganizationsRead, api::organization::show)
+        .program(put, "/v1/organization", Right::OrganizationsAct, api::organization::change)
         .open(get.clone(), "/healthz", status::alive)
         .open(get.clone(), "/readyz", status::ready)
         .open(get, "/metrics", status::metrics);

@@ -25,6 +25,7 @@ mod routing;
 mod seal;
 mod send;
 mod soak;
+mod stewards;
 #[macro_use]
 mod store;
 mod alerts;

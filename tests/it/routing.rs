@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use postern::{
     domain::{
         Order, Reason, Report,
+        choice::{ChoiceRules, Known},
         organization::{Mode, RoutingRules},
+        roster::RosterRules,
         route::DirectorySource,
         route::{Decision, Route},
         time::Span,
@@ -45,7 +47,8 @@ fn read(deliver_to: serde_json::Value) -> (Order, Report) {
 async fn routed(counter: &Counter, deliver_to: serde_json::Value, max_age: Span) -> Route {
     let (order, report) = read(deliver_to);
     let mut answers = HashMap::new();
-    for npi in npis(&order) {
+    let known = Known::default();
+    for npi in npis(&order, &known) {
         let answer = counter.store.look_up(counter.org, &npi, max_age).await.unwrap();
         answers.insert(npi, answer);
     }
@@ -53,6 +56,9 @@ async fn routed(counter: &Counter, deliver_to: serde_json::Value, max_age: Span)
         order: &order,
         report: &report,
         rules: &RoutingRules::default(),
+        choice: &ChoiceRules::default(),
+        roster: &RosterRules::default(),
+        known: &known,
         site_targets: &[],
         org_targets: &[],
         affiliations: &[],

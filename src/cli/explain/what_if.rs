@@ -10,8 +10,8 @@ use crate::{
         print, read, say,
         table::{clean, print_json},
     },
-    domain::{Order, Report, report::ResultStatus, route::Route},
-    pipeline::routing::{ask_directory, decide},
+    domain::{Order, Report, route::Route},
+    pipeline::knowledge::{final_report, what_if},
     resolve::{directory::Live, explain},
     source::wire::{self, FieldProblem, Parsed, Unknown},
     store::{Store, organization::Organization},
@@ -63,19 +63,6 @@ fn taken<T>(file: &Path, parsed: Result<Parsed<T>, Vec<FieldProblem>>) -> Option
     }
 }
 
-/// The result an order is made for.
-pub(super) fn final_report(order: &Order) -> Report {
-    Report {
-        order_id: order.order_id.clone(),
-        site: order.site.clone(),
-        status: ResultStatus::Final,
-        completed_at: None,
-        title: None,
-        document_code: None,
-        author: None,
-    }
-}
-
 pub(super) async fn route(
     organization: &Organization,
     order: &Order,
@@ -84,16 +71,8 @@ pub(super) async fn route(
     store: &Store,
 ) -> anyhow::Result<Route> {
     let config = context.config();
-    // A correction also goes to whoever got what it replaces.
-    let known =
-        if report.status == ResultStatus::Corrected { store.find_order(organization.id, &order.order_id).await? } else { None };
-    let earlier = match known {
-        Some((key, _)) => store.earlier_targets(organization.id, key, u32::MAX).await?,
-        None => Vec::new(),
-    };
     let live = Live::new(&config.live_directory, store.clone());
-    let answers = ask_directory(store, &live, organization.id, order, config.directory.max_age).await?;
-    Ok(decide(organization, order, report, &earlier, &answers, false, &config.test.test_domains))
+    Ok(what_if(store, &live, organization, order, report, config.directory.max_age, &config.test.test_domains).await?)
 }
 
 pub(super) fn show(args: &Explain, route: &Route) -> anyhow::Result<()> {

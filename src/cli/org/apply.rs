@@ -5,10 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::{
-    changes::{self, Change},
-    credentials::{self, Credentials},
-};
+use super::credentials::{self, Credentials};
 use crate::{
     cli::{
         Exit,
@@ -18,6 +15,7 @@ use crate::{
     },
     config::organization::{self, OrganizationError},
     domain::{DirectAddress, OrgScope, organization::OrganizationFile},
+    store::changes::{self, Change},
 };
 
 /// What a rate can be charged for.

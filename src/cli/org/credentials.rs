@@ -7,7 +7,6 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::changes::Change;
 use crate::{
     cli::{
         expiry::{last_day, mark},
@@ -25,6 +24,7 @@ use crate::{
     seal,
     store::{
         Store,
+        changes::Change,
         identity_key::{KeyPlace, NewKey, StoredKey},
         organization::{NewIdentity, Organization},
         webhook::NewSecret,

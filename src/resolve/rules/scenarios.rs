@@ -5,7 +5,7 @@ use crate::domain::{
     id::SnapshotId,
     order::{CodeSystem, Gender, Patient, PersonName, Priority, Recipient, Role},
     organization::{Conflict, When},
-    route::{AffiliatedWith, DirectorySource},
+    route::{AffiliatedWith, DirectorySource, Rule},
     text::Stated,
 };
 
@@ -18,6 +18,9 @@ pub(super) struct Desk {
     pub(super) order: Order,
     pub(super) report: Report,
     pub(super) rules: RoutingRules,
+    pub(super) choice: ChoiceRules,
+    pub(super) roster: RosterRules,
+    pub(super) known: Known,
     pub(super) site: Vec<ConfiguredTarget>,
     pub(super) org: Vec<ConfiguredTarget>,
     pub(super) site_name: Option<&'static str>,
@@ -70,6 +73,9 @@ impl Desk {
             order,
             report,
             rules: RoutingRules::default(),
+            choice: ChoiceRules::default(),
+            roster: RosterRules::default(),
+            known: Known::default(),
             site: vec![],
             org: vec![],
             site_name: None,
@@ -87,6 +93,9 @@ impl Desk {
             order: &self.order,
             report: &self.report,
             rules: &self.rules,
+            choice: &self.choice,
+            roster: &self.roster,
+            known: &self.known,
             site_targets: &self.site,
             org_targets: &self.org,
             affiliations: &affiliations,
@@ -139,11 +148,11 @@ pub(super) fn configured(direct: &str, when: When) -> ConfiguredTarget {
     ConfiguredTarget { direct: direct.parse().unwrap(), when }
 }
 
-fn sent_to(route: &Route) -> Vec<&str> {
+pub(super) fn sent_to(route: &Route) -> Vec<&str> {
     route.targets.iter().map(|target| target.address.as_str()).collect()
 }
 
-fn reasons(route: &Route) -> Vec<Reason> {
+pub(super) fn reasons(route: &Route) -> Vec<Reason> {
     route.trace.iter().filter_map(|line| line.reason).collect()
 }
 
@@ -152,7 +161,7 @@ const UNAVAILABLE: fn() -> DirectoryAnswer = || DirectoryAnswer::Unavailable { w
 #[test]
 fn tr01_an_address_on_the_order_is_the_one_target_and_nobody_is_asked() {
     let desk = Desk::new(vec![to(Some("a@d.example"), None)]);
-    assert!(npis(&desk.order).is_empty());
+    assert!(npis(&desk.order, &desk.known).is_empty());
     let route = desk.route();
     assert_eq!((sent_to(&route), route.decision), (vec!["a@d.example"], Decision::Routed));
     assert_eq!((route.trace.len(), route.trace[0].rule), (1, Rule::OrderAddress));
@@ -185,7 +194,7 @@ fn tr03_when_order_and_directory_differ_the_order_wins_or_both_are_sent() {
 fn tr04_an_npi_with_a_wrong_check_digit_is_not_looked_up_and_the_site_gets_the_result() {
     let mut desk = Desk::new(vec![to(None, Some("1234567890"))]);
     desk.site = vec![configured("s@d.example", When::OnlyIfNone)];
-    assert!(npis(&desk.order).is_empty());
+    assert!(npis(&desk.order, &desk.known).is_empty());
     let route = desk.route();
     assert_eq!((sent_to(&route), reasons(&route)), (vec!["s@d.example"], vec![Reason::NpiInvalid]));
     assert!(route.targets[0].own_site);
@@ -371,7 +380,7 @@ fn one_person_in_two_roles_gets_it_once() {
     again.role = Role::Ordering;
     let desk = Desk::new(vec![to(None, Some(PCP)), again]).directory(PCP, &[("p@a.example", "Alpha")]);
     let route = desk.route();
-    assert_eq!((npis(&desk.order).len(), sent_to(&route)), (1, vec!["p@a.example"]));
+    assert_eq!((npis(&desk.order, &desk.known).len(), sent_to(&route)), (1, vec!["p@a.example"]));
     assert!(route.trace[1].note.contains("same address as deliver_to[0]"), "{}", route.trace[1].note);
 }
 
@@ -393,6 +402,6 @@ fn the_ordering_provider_is_never_a_target() {
     let mut desk = Desk::new(vec![]);
     desk.order.ordering_provider =
         Some(crate::domain::order::Provider { npi: Some(Stated::parse(OTHER)), taxonomy: None, name: None });
-    assert!(npis(&desk.order).is_empty());
+    assert!(npis(&desk.order, &desk.known).is_empty());
     assert_eq!(desk.route().decision, Decision::Held(Reason::NoTarget));
 }

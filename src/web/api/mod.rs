@@ -4,12 +4,18 @@
 pub mod deliveries;
 /// `/v1/events`.
 pub mod events;
+/// `/v1/explain`.
+pub mod explain;
 /// `/v1/orders`.
 pub mod orders;
+/// `/v1/organization`.
+pub mod organization;
 /// `/v1/probe`.
 pub mod probe;
 /// `/v1/results`.
 pub mod results;
+/// `/v1/worklist`.
+pub mod worklist;
 
 use axum::{
     Json,

@@ -12,7 +12,7 @@ use axum::{
 use super::{actor, problem, scope};
 use crate::{
     domain::{
-        OrgScope,
+        OrgId, OrgScope,
         audit::Actor,
         person::{Reach, Right},
     },
@@ -35,6 +35,15 @@ pub struct Caller {
     unknown: Unknown,
 }
 
+/// Somebody who looks after an organization: the name stands beside what is decided.
+#[derive(Debug, Clone)]
+pub struct Steward {
+    /// Whose.
+    pub org: OrgId,
+    /// What they are called.
+    pub name: String,
+}
+
 impl Caller {
     /// Who hands something in.
     ///
@@ -46,6 +55,14 @@ impl Caller {
             return Err(Problem::new(StatusCode::BAD_REQUEST, "organization_needed", detail));
         };
         Ok(Sender { org, unknown: self.unknown, door: Door::Api })
+    }
+
+    /// Who looks after an organization.
+    ///
+    /// # Errors
+    /// As [`Caller::sender`].
+    pub fn steward(&self) -> Result<Steward, Problem> {
+        Ok(Steward { org: self.sender()?.org, name: format!("{} {}", self.actor.kind, self.actor.name) })
     }
 
     /// Whether it may do that, too.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use postern::domain::{DeliveryId, OrgScope, Reason, Timestamp, delivery::Fee, time::Clock as _};
+use postern::{
+    domain::{DeliveryId, OrgScope, Reason, Timestamp, delivery::Fee, time::Clock as _},
+    store::worklist::WorkKind,
+};
 
 use super::world::{Plan, World};
 
@@ -84,7 +87,7 @@ async fn what_it_waits_for_is_shown_in_lists_and_on_the_worklist_while_it_is_que
     assert!(store.deliveries(OrgScope::One(case.org), filter(Reason::Untrusted)).await.unwrap().is_empty());
     let worklist = store.worklist(OrgScope::One(case.org)).await.unwrap();
     let item = worklist.first().expect("it is on the worklist");
-    assert_eq!((item.kind, item.reason, item.since), ("delivery", Some(Reason::NoCert), case.start.plus(HOUR)));
+    assert_eq!((item.kind, item.reason, item.since), (WorkKind::Delivery, Some(Reason::NoCert), case.start.plus(HOUR)));
 
     case.world.knows_recipients(case.org).await;
     assert_eq!(case.at(HOUR * 2).await.0, "accepted");

@@ -6,7 +6,7 @@ use postern::{
     domain::route::{AffiliatedWith, DirectoryRow},
     domain::{
         Npi, OrgId, Timestamp,
-        delivery::Event,
+        delivery::{Event, NoticeKind},
         id::SnapshotId,
         route::{DirectoryAnswer, DirectorySource},
         time::{Clock, Span},
@@ -296,12 +296,12 @@ on_both_engines! {
         for (order_id, seconds) in [("A1", 10), ("A2", 20)] {
             let id = world.queued(org, order_id).await;
             world.pass(Duration::from_secs(seconds)).await;
-            world.lead(org, id, &[E::Claimed, E::WireStarted, E::Accepted]).await;
+            world.lead(org, id, &[E::Claimed, E::WireStarted, E::Accepted, E::Notice(NoticeKind::Processed)]).await;
         }
         let worked = world.clock.now();
         let failed = world.queued(org, "A3").await;
         world.pass(Duration::from_secs(5)).await;
-        let failure = E::Notice(postern::domain::delivery::NoticeKind::Failed);
+        let failure = E::Notice(NoticeKind::Failed);
         world.lead(org, failed, &[E::Claimed, E::WireStarted, E::Accepted, failure]).await;
         let last = |answer| match answer {
             DirectoryAnswer::Found { entries, .. } => entries.iter().map(|entry| entry.last_success).collect::<Vec<_>>(),

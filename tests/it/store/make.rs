@@ -122,6 +122,9 @@ pub(crate) fn routing(org: OrgId, result: ResultId, lease: &Lease, addresses: &[
         reason: None,
         note: "the order names it".to_owned(),
         snapshot: None,
+        role: None,
+        roster: None,
+        score: None,
     });
     let decision = if addresses.is_empty() { Decision::Held(postern::domain::Reason::NoTarget) } else { Decision::Routed };
     Routing {

@@ -30,6 +30,7 @@ mod at_rest;
 mod bundles;
 mod cancel;
 mod changes;
+mod choice;
 mod directory;
 mod group_commit;
 mod identity_keys;

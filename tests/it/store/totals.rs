@@ -11,7 +11,7 @@ use postern::{
         report::{ResultState, ResultStatus},
         route::Decision,
     },
-    store::{StoreError, queue::Unfinished, survey::DeliveryFilter},
+    store::{StoreError, queue::Unfinished, survey::DeliveryFilter, worklist::WorkKind},
 };
 
 use super::{make, moves::picks, world::World};
@@ -180,7 +180,7 @@ on_both_engines! {
         routing.route.trace[1].reason = Some(Reason::Ambiguous);
         world.record(routing).await.unwrap();
         let items = world.store.worklist(OrgScope::One(org)).await.unwrap();
-        assert_eq!(items.iter().map(|item| (item.kind, item.reason)).collect::<Vec<_>>(), [("recipient", Some(Reason::Ambiguous))]);
+        assert_eq!(items.iter().map(|item| (item.kind, item.reason)).collect::<Vec<_>>(), [(WorkKind::Recipient, Some(Reason::Ambiguous))]);
     }
 
     async fn lists_are_narrowed_by_state_and_reason(world: &World) {

@@ -96,6 +96,7 @@ CREATE TABLE route_recipient (
     verdict     TEXT NOT NULL CHECK (verdict IN ('taken', 'held', 'dropped')),
     rule        TEXT NOT NULL,
     reason      TEXT,
+    npi         TEXT,                       -- the clinician it is about
     candidate   TEXT NOT NULL,              -- JSON of the whole line
     PRIMARY KEY (org_id, result_id, position),
     FOREIGN KEY (org_id, result_id) REFERENCES result (org_id, id)

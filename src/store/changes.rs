@@ -5,25 +5,27 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{
-    cli::table::clean,
-    domain::organization::{OrganizationFile, PriceList},
-    store::organization::ListedPrice,
+use super::organization::ListedPrice;
+use crate::domain::{
+    organization::{OrganizationFile, PriceList},
+    text::is_forbidden,
 };
 
 /// One field that changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Change {
+pub struct Change {
     /// Its path, with the key of a site, identity or target in brackets.
-    pub(super) field: String,
+    pub field: String,
     /// What was in force; absent when it is new.
-    pub(super) old: Option<String>,
+    pub old: Option<String>,
     /// What will be; absent when it goes.
-    pub(super) new: Option<String>,
+    pub new: Option<String>,
 }
 
 impl Change {
-    pub(super) fn new(field: impl Into<String>, old: Option<String>, new: Option<String>) -> Self {
+    /// A change of one field.
+    #[must_use]
+    pub fn new(field: impl Into<String>, old: Option<String>, new: Option<String>) -> Self {
         Self { field: field.into(), old, new }
     }
 }
@@ -40,8 +42,14 @@ impl fmt::Display for Change {
     }
 }
 
+/// What a file wrote may hold anything; a terminal must not be told to do anything.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if is_forbidden(c) { '?' } else { c }).collect()
+}
+
 /// What differs between two organization files, prices aside: those have their own rules.
-pub(super) fn of_files(before: Option<&OrganizationFile>, after: &OrganizationFile) -> Vec<Change> {
+#[must_use]
+pub fn of_files(before: Option<&OrganizationFile>, after: &OrganizationFile) -> Vec<Change> {
     let old = before.map(fields).unwrap_or_default();
     let new = fields(after);
     let value = |fields: &[(String, String)], path: &str| fields.iter().find(|(p, _)| p == path).map(|(_, value)| value.clone());
@@ -88,7 +96,8 @@ fn quoted(text: &str) -> String {
 }
 
 /// Prices that are new or corrected, and sentences about those the file no longer names.
-pub(super) fn of_prices(known: &[ListedPrice], list: Option<&PriceList>) -> (Vec<Change>, Vec<String>) {
+#[must_use]
+pub fn of_prices(known: &[ListedPrice], list: Option<&PriceList>) -> (Vec<Change>, Vec<String>) {
     let field = |fee_code: &str, from: &dyn fmt::Display| format!("price of {fee_code} from {from}");
     let mut changes = Vec::new();
     for (list, rate) in list.iter().flat_map(|list| list.rates.iter().map(move |rate| (list, rate))) {

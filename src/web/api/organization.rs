@@ -1,0 +1,139 @@
+//! `GET` and `PUT /v1/organization`: the organization's rules as one document.
+
+use axum::{
+    Json,
+    extract::{Query, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    domain::organization::OrganizationFile,
+    observe::events::DecisionMade,
+    resolve::decisions,
+    source::{Refusal, wire::FieldProblem},
+    store::{StoreError, changes, rules::Rules},
+    web::{Problem, Web, auth::Caller, upload},
+};
+
+/// How a change is asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct How {
+    /// Say what would change, and change nothing.
+    #[serde(default)]
+    dry_run: bool,
+    /// Who is meant, for a token that speaks for all: the gate has read it.
+    #[serde(rename = "organization")]
+    _organization: Option<String>,
+}
+
+/// The rules in force: what `PUT` takes. Its `ETag` is the `If-Match` of a change.
+///
+/// # Errors
+/// 401, 403.
+pub async fn show(State(web): State<Web>, caller: Caller) -> Result<Response, Problem> {
+    let steward = caller.steward()?;
+    let Rules { file, mark } = web.intake.store().rules(steward.org).await?;
+    Ok(tagged(StatusCode::OK, &mark, Json(file).into_response()))
+}
+
+/// Makes the organization what the document says: says what that changes, and with `dry_run` changes nothing. Identities come
+/// with certificates and keys, so they are not changed here.
+///
+/// # Errors
+/// 401, 403, 412 (somebody else has changed it), 413, 415, 422, 428 (no `If-Match`), 503.
+pub async fn change(
+    State(web): State<Web>,
+    caller: Caller,
+    Query(how): Query<How>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Problem> {
+    let steward = caller.steward()?;
+    let upload = upload::read(&web, steward.org, request, false).await?;
+    let store = web.intake.store();
+    let Rules { file: before, mark } = store.rules(steward.org).await?;
+    let after = read(&upload.json, &before)?;
+    let given = if_match(&headers)?;
+    if given.is_none() && !how.dry_run {
+        let detail = "send If-Match with the ETag of the rules you have read, so that nobody's change is undone unseen";
+        return Err(Problem::new(StatusCode::PRECONDITION_REQUIRED, "if_match_required", detail));
+    }
+    if given.as_ref().is_some_and(|given| *given != mark) {
+        return Err(overtaken());
+    }
+    let mut changes = changes::of_files(Some(&before), &after);
+    let (priced, kept) = changes::of_prices(&store.prices(steward.org).await?, after.price.as_ref());
+    changes.extend(priced);
+    let applied = !how.dry_run && !changes.is_empty();
+    let mark = if applied {
+        let whom = decisions::whom(&steward.name, "changed over the API")
+            .map_err(|error| Refusal::new(422, "invalid", error.to_string()))?;
+        let changed = store.change_rules(steward.org, &mark, &after, whom).await;
+        let mark = changed.map_err(|error| if matches!(error, StoreError::Lost) { overtaken() } else { error.into() })?;
+        DecisionMade { org: steward.org, result: None, rerouted: 0, what: crate::domain::choice::Decides::Rules }.emit();
+        mark
+    } else {
+        mark
+    };
+    let told = json!({ "slug": after.slug, "applied": applied, "dry_run": how.dry_run, "changes": changes, "kept": kept });
+    Ok(tagged(StatusCode::OK, &mark, Json(told).into_response()))
+}
+
+fn read(json: &[u8], before: &OrganizationFile) -> Result<OrganizationFile, Problem> {
+    let field = |field: &str, code: &'static str, message: String| Refusal::field(field, code, message);
+    let after: OrganizationFile = serde_json::from_slice(json)
+        .map_err(|error| field("", "invalid", format!("does not read as an organization: {error}")))?;
+    if after.slug != before.slug {
+        return Err(field("/slug", "immutable", "cannot be changed".to_owned()).into());
+    }
+    if after.identities != before.identities {
+        let message = "come with certificates and keys: change them with postern org apply on the machine itself";
+        return Err(field("/identity", "immutable", message.to_owned()).into());
+    }
+    after.check().map_err(|problems| {
+        let problem = |bad: crate::domain::organization::BadOrganization| FieldProblem {
+            field: format!("/{}", bad.field.replace(['.', '['], "/").replace(']', "")),
+            code: "invalid".into(),
+            message: bad.problem,
+        };
+        Refusal::fields(problems.into_iter().map(problem).collect())
+    })?;
+    for (i, site) in after.sites.iter().enumerate() {
+        let known = |address| before.sites.iter().filter_map(|site| site.identity.as_ref()).any(|known| known == address);
+        if let Some(address) = &site.identity
+            && !known(address)
+            && !after.identities.iter().any(|identity| identity.address == *address)
+        {
+            let path = format!("/site/{i}/identity");
+            return Err(field(&path, "unknown", "names an address with no identity".to_owned()).into());
+        }
+    }
+    Ok(after)
+}
+
+/// The one strong tag of `If-Match` (RFC 9110 13.1.1).
+fn if_match(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut all = headers.get_all(header::IF_MATCH).iter();
+    let Some(value) = all.next() else { return Ok(None) };
+    let tag = value.to_str().ok().map(str::trim).and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
+    let bad =
+        || Problem::new(StatusCode::BAD_REQUEST, "bad_if_match", "If-Match must be the ETag of the rules, once, with its quotes");
+    tag.filter(|tag| all.next().is_none() && !tag.contains('"')).map(|tag| Some(tag.to_owned())).ok_or_else(bad)
+}
+
+fn overtaken() -> Problem {
+    let detail = "the rules are others by now: read them again, and make the change on those";
+    Problem::new(StatusCode::PRECONDITION_FAILED, "overtaken", detail)
+}
+
+fn tagged(status: StatusCode, mark: &str, mut response: Response) -> Response {
+    *response.status_mut() = status;
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{mark}\"")) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
