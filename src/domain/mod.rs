@@ -31,6 +31,10 @@ pub mod npi;
 pub mod order;
 /// Organizations, sites, identities and their rules.
 pub mod organization;
+/// Months that are billed.
+pub mod period;
+/// Price lists: what a delivery and a period cost, and who pays.
+pub mod prices;
 /// With which algorithms a message is sealed.
 pub mod profile;
 /// Completed results.
@@ -58,6 +62,7 @@ pub use money::{Currency, Money};
 pub use network::Network;
 pub use npi::Npi;
 pub use order::{Order, Patient};
+pub use period::Month;
 pub use report::Report;
 pub use time::{BirthDate, Clock, OffsetTime, Timestamp};
 

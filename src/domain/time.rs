@@ -114,6 +114,12 @@ impl Date {
     pub fn first_of_month(self) -> Self {
         Self(self.0.first_of_month())
     }
+
+    /// The first day of the month after this date's.
+    #[must_use]
+    pub fn first_of_next_month(self) -> Self {
+        Self(self.0.last_of_month()).next()
+    }
 }
 
 impl FromStr for Date {

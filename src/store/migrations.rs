@@ -31,6 +31,7 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("migrations/postgres/0004_identities.sql"),
     ),
     (5, "tracking", include_str!("migrations/sqlite/0005_tracking.sql"), include_str!("migrations/postgres/0005_tracking.sql")),
+    (12, "billing", include_str!("migrations/sqlite/0012_billing.sql"), include_str!("migrations/postgres/0012_billing.sql")),
 ];
 
 /// How many there are.

@@ -109,10 +109,14 @@ mod migrations;
 mod moves;
 /// Notices: what they said, what counted, and whose clock has run out.
 pub mod notice;
-/// Organizations, sites, identities and prices.
+/// Organizations, sites and identities.
 pub mod organization;
 /// What recipient domains have shown they understand.
 pub mod peer;
+/// Months that are billed.
+pub mod period;
+/// Prices and terms.
+pub mod price;
 /// What is due: claimed under leases, urgent first and fair across organizations.
 pub mod queue;
 /// Whether a database answers, without changing anything in it.
