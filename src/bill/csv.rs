@@ -35,7 +35,7 @@ pub fn write(report: &Report, out: impl Write) -> Result<(), BillError> {
 
 /// A text that a spreadsheet would take for a formula, made a text again: a site's key is chosen by a customer, and the
 /// report is opened by a biller.
-fn text(cell: &str) -> String {
+pub(super) fn text(cell: &str) -> String {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
         format!("'{cell}")
     } else {

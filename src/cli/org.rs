@@ -128,7 +128,9 @@ fn show(show: &Show, global: &Global) -> anyhow::Result<Exit> {
                 shown
             })
             .collect();
-        print_json(&json!({ "id": organization.id, "file": organization.file, "identities": identities, "prices": prices, "terms": terms }))?;
+        print_json(
+            &json!({ "id": organization.id, "file": organization.file, "identities": identities, "prices": prices, "terms": terms }),
+        )?;
         return Ok(Exit::Good);
     }
     print(&toml::to_string(&organization.file)?)?;

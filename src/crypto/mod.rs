@@ -14,12 +14,12 @@ pub mod hash;
 pub mod keys;
 /// The key that wraps every organization's data key.
 pub mod master_key;
-/// Ed25519 signatures.
-pub mod signing;
 /// SHA-1, only to name a document where a standard asks for it.
 pub mod sha1;
 /// SHA-256, at once and piece by piece.
 pub mod sha256;
+/// Ed25519 signatures.
+pub mod signing;
 /// Keys on a PKCS#11 token.
 pub mod token;
 

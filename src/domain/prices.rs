@@ -257,7 +257,11 @@ impl PriceList {
     #[must_use]
     pub fn rate(&self, fee_code: &str, day: Date) -> Option<&Rate> {
         let general = |rate: &&Rate| rate.channel.is_none() && rate.status.is_none();
-        self.rates.iter().filter(general).filter(|rate| rate.fee_code == fee_code && rate.from <= day).max_by_key(|rate| rate.from)
+        self.rates
+            .iter()
+            .filter(general)
+            .filter(|rate| rate.fee_code == fee_code && rate.from <= day)
+            .max_by_key(|rate| rate.from)
     }
 
     /// Whether a charge is given back after a proven failure, for reasons of trust or for others.

@@ -18,13 +18,15 @@ pub use read::LineFilter;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::{Doing as _, Result, StoreError, Tx, habit::Lessons, period::{OpenPeriods, record_of}, price::PriceBook, rows};
+use super::{
+    Doing as _, Result, StoreError, Tx,
+    habit::Lessons,
+    period::{OpenPeriods, record_of},
+    price::PriceBook,
+    rows,
+};
 use crate::domain::{
-    DeliveryId, Money, OrgId, Timestamp,
-    delivery::Disposition,
-    id::LedgerLineId,
-    prices::Channel,
-    report::ResultStatus,
+    DeliveryId, Money, OrgId, Timestamp, delivery::Disposition, id::LedgerLineId, prices::Channel, report::ResultStatus,
     time::TimeZone,
 };
 use line::{LINE, StoredLine, line_columns};
@@ -173,7 +175,8 @@ async fn credit(
     } else if let (Some(month), Some(price)) = (place.relates_to, line.price_id.as_deref())
         && book.rates(org).any(|(id, rate)| id == price && rate.depends_on_count())
         && let Some(record) = record_of(tx, org, month).await?
-        && let Some(last) = record.last_prices.iter().find(|last| last.price == price && last.bill_to.to_string() == line.bill_to_org)
+        && let Some(last) =
+            record.last_prices.iter().find(|last| last.price == price && last.bill_to.to_string() == line.bill_to_org)
     {
         // What it cost in the end was settled when its month was closed; no more than that is given back.
         (credit.unit_price, credit.amount) = (last.amount.micros().saturating_neg(), last.amount.micros().saturating_neg());
@@ -242,10 +245,7 @@ async fn recorded(tx: &mut Tx, charges: &BTreeMap<OrgId, Vec<Charge>>) -> Result
     lines_about(tx, keys).await
 }
 
-async fn lines_about(
-    tx: &mut Tx,
-    keys: HashSet<(String, String)>,
-) -> Result<HashMap<(String, String), Vec<StoredLine>>> {
+async fn lines_about(tx: &mut Tx, keys: HashSet<(String, String)>) -> Result<HashMap<(String, String), Vec<StoredLine>>> {
     let keys = keys.into_iter().map(|(org, delivery)| [org.into(), delivery.into()]).collect();
     let lines = concat!(
         ") SELECT ",

@@ -69,6 +69,8 @@ macro_rules! insist {
 
 /// Data keys of organizations, and sealing with them.
 pub mod at_rest;
+/// Statements that were handed out.
+pub mod billing_statement;
 /// PDFs.
 pub mod blobs;
 /// Bundles of trust anchors.

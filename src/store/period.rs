@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::{Doing as _, Result, Store, StoreError, Tx, ledger::{Chains, close::ClosingRecord}, read, read_json, rows};
+use super::{
+    Doing as _, Result, Store, StoreError, Tx,
+    ledger::{Chains, close::ClosingRecord},
+    read, read_json, rows,
+};
 use crate::domain::{
     Month, OrgId, OrgScope, Timestamp,
     organization::OrganizationFile,

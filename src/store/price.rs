@@ -149,14 +149,7 @@ impl PriceBook {
     }
 
     /// The price in force on `day`: the most special that fits, of these the latest that has begun, of these the last word.
-    pub(super) fn price(
-        &self,
-        org: OrgId,
-        fee_code: &str,
-        channel: Channel,
-        status: ResultStatus,
-        day: Date,
-    ) -> Option<&Price> {
+    pub(super) fn price(&self, org: OrgId, fee_code: &str, channel: Channel, status: ResultStatus, day: Date) -> Option<&Price> {
         let fits = |price: &&Price| price.rate.from <= day && price.rate.fits(fee_code, channel, status);
         self.prices.get(&org)?.iter().filter(fits).max_by_key(|price| price.rate.precedence())
     }

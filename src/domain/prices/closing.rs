@@ -285,8 +285,7 @@ fn rounding(period: &Period<'_>, lines: &[Row]) -> Option<Vec<Row>> {
     }
     let lost = lost.into_iter().filter(|(_, amount)| *amount != Money::ZERO).map(|((bill_to, currency), amount)| {
         let fee_code = ROUNDING.to_owned();
-        let group =
-            Group { bill_to, currency, entry_type: EntryType::Rounding, fee_code, unit_price: amount, ..blank(period) };
+        let group = Group { bill_to, currency, entry_type: EntryType::Rounding, fee_code, unit_price: amount, ..blank(period) };
         Row { group, quantity: 1, amount, lines: 1, first: 0 }
     });
     Some(lost.collect())

@@ -1,8 +1,11 @@
 //! Whether a ledger is what was written: every hash, every link, its end, and what was signed about it.
 
-use super::line::{StoredLine, line_columns};
+use super::{
+    line::{StoredLine, line_columns},
+    seal::SignedHead,
+};
 use crate::{
-    domain::OrgId,
+    domain::{OrgId, Timestamp},
     store::{Doing as _, Result, Store, Tx},
 };
 
@@ -27,6 +30,12 @@ pub enum ChainFault {
     /// There is nothing that says where it ends.
     #[error("the ledger's end is gone: nothing says how many lines there are")]
     NoHead,
+    /// The chain is sound, and not the one that was signed.
+    #[error("the ledger was written anew: line {0} is not the one whose hash was signed")]
+    Rewritten(i64),
+    /// A signature about it was not made by our key.
+    #[error("the signed head at line {0} is forged: our key did not sign it")]
+    ForgedHead(i64),
 }
 
 impl ChainFault {
@@ -38,9 +47,34 @@ impl ChainFault {
             | Self::Removed(place)
             | Self::Inserted(place)
             | Self::Moved(place, _)
-            | Self::TailCut(place, _) => place,
+            | Self::TailCut(place, _)
+            | Self::Rewritten(place)
+            | Self::ForgedHead(place) => place,
             Self::NoHead => 1,
         }
+    }
+}
+
+/// What was found about a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// How many lines it has; `Err` of what was done to its chain.
+    pub chain: std::result::Result<i64, ChainFault>,
+    /// What was done to it that only its signed heads show.
+    pub against_heads: Vec<ChainFault>,
+    /// How many signed heads it was held against.
+    pub heads: usize,
+    /// When the first line was written that no signed head covers.
+    pub unsigned_since: Option<Timestamp>,
+}
+
+impl Audit {
+    /// Everything that was done to it.
+    #[must_use]
+    pub fn faults(&self) -> Vec<ChainFault> {
+        let mut faults: Vec<ChainFault> = self.chain.err().into_iter().collect();
+        faults.extend(self.against_heads.iter().filter(|fault| Some(**fault) != self.chain.err()));
+        faults
     }
 }
 
@@ -90,7 +124,11 @@ impl Walk {
 }
 
 /// Reads every line in its order, a page at a time.
-async fn walk(tx: &mut Tx, org: &str, mut each: impl FnMut(StoredLine) -> std::result::Result<(), ChainFault>) -> Result<std::result::Result<(), ChainFault>> {
+async fn walk(
+    tx: &mut Tx,
+    org: &str,
+    mut each: impl FnMut(StoredLine) -> std::result::Result<(), ChainFault>,
+) -> Result<std::result::Result<(), ChainFault>> {
     let mut after = i64::MIN;
     loop {
         let lines: Vec<StoredLine> = within!(tx, c => sqlx::query_as(concat!(
@@ -117,7 +155,46 @@ impl Store {
         Ok(self.audit_chain(org).await?.map_err(ChainFault::place))
     }
 
-    /// The same, and what was done to it.
+    /// Holds a ledger against itself and against its signed heads: those on record, and `kept` ones that somebody saved
+    /// elsewhere. `key` is the public key to believe; without it, those of the private keys sealed under the master key.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn audit_ledger(&self, org: OrgId, key: Option<&[u8]>, kept: &[SignedHead]) -> Result<Audit> {
+        let chain = self.audit_chain(org).await?;
+        // What was put into the database in place of a key does not open, and signs nothing.
+        let keys = match key {
+            Some(_) => Vec::new(),
+            None => self.head_keys().await.unwrap_or_default(),
+        };
+        let mut heads = self.signed_heads(org).await?;
+        heads.extend(kept.iter().filter(|head| head.organization == org).cloned());
+        let lines: i64 = on!(&self.db, pool =>
+            sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM ledger_line WHERE org_id = $1").bind(org.to_string()).fetch_one(pool).await)
+        .doing("find the ledger's last line")?;
+        let mut against_heads = Vec::new();
+        for head in &heads {
+            let public = key.or_else(|| keys.iter().find(|(id, _)| *id == head.key).map(|(_, public)| public.as_slice()));
+            if !public.is_some_and(|public| head.is_signed_by(public)) {
+                against_heads.push(ChainFault::ForgedHead(head.line));
+                continue;
+            }
+            let hash: Option<String> = on!(&self.db, pool =>
+                sqlx::query_scalar("SELECT hash FROM ledger_line WHERE org_id = $1 AND seq = $2").bind(org.to_string()).bind(head.line)
+                .fetch_optional(pool).await)
+            .doing("read a signed line")?;
+            match hash {
+                Some(hash) if hash == head.hash => {}
+                Some(_) => against_heads.push(ChainFault::Rewritten(head.line)),
+                None if head.line > lines => against_heads.push(ChainFault::TailCut(lines + 1, head.line)),
+                None => against_heads.push(ChainFault::Removed(head.line)),
+            }
+        }
+        let unsigned_since = self.unsigned_since(org).await?;
+        Ok(Audit { chain, against_heads, heads: heads.len(), unsigned_since })
+    }
+
+    /// The same about the chain alone, and what was done to it.
     ///
     /// # Errors
     /// When the database does not answer.

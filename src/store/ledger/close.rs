@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Chains, EntryType, StoredLine, read::{LineQuery, sums}};
+use super::{
+    Chains, EntryType, StoredLine,
+    read::{LineQuery, sums},
+};
 use crate::{
     domain::{
         Delivery, Month, OrgId, OrgScope, Timestamp,
@@ -151,13 +154,23 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn close_period(&self, organization: &Organization, month: Month, close: &Close) -> Result<std::result::Result<Closing, Refusal>> {
+    pub async fn close_period(
+        &self,
+        organization: &Organization,
+        month: Month,
+        close: &Close,
+    ) -> Result<std::result::Result<Closing, Refusal>> {
         // A month in which nothing was sent has its minimum too.
         self.begin_periods(organization.id).await?;
         insist!(self.close_once(organization, month, close))
     }
 
-    async fn close_once(&self, organization: &Organization, month: Month, close: &Close) -> Result<std::result::Result<Closing, Refusal>> {
+    async fn close_once(
+        &self,
+        organization: &Organization,
+        month: Month,
+        close: &Close,
+    ) -> Result<std::result::Result<Closing, Refusal>> {
         let org = organization.id;
         let periods = self.periods(OrgScope::One(org)).await?;
         let Some(first) = periods.first() else { return Err(StoreError::NoOrganization) };
@@ -313,7 +326,7 @@ async fn addresses_used(tx: &mut Tx, period: &BillingPeriod) -> Result<i64> {
 type CountRow = (String, String, Option<String>, bool, i64);
 
 /// Counts the deliveries of the month against their charges.
-pub(super) async fn controls(tx: &mut Tx, period: &BillingPeriod, rows: &[Row]) -> Result<Controls> {
+pub(in crate::store) async fn controls(tx: &mut Tx, period: &BillingPeriod, rows: &[Row]) -> Result<Controls> {
     let (org, month) = (period.org.to_string(), period.bounds.month.to_string());
     let counts: Vec<CountRow> = within!(tx, c => sqlx::query_as(
         "SELECT d.state, d.fee, l.period, d.notice_at IS NOT NULL AND d.fee = 'none', COUNT(*) FROM delivery d

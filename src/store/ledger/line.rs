@@ -2,9 +2,7 @@
 
 use crate::{
     crypto::{self, Hex},
-    domain::{
-        Currency, DeliveryId, Money, Month, OrgId, Timestamp, id::LedgerLineId, prices::EntryType,
-    },
+    domain::{Currency, DeliveryId, Money, Month, OrgId, Timestamp, id::LedgerLineId, prices::EntryType},
     store::{Result, read, rows::Cell},
 };
 

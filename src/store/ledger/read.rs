@@ -10,8 +10,7 @@ use crate::{
         prices::closing::{Group, Row},
     },
     store::{
-        Doing as _, Result, Store, Tx,
-        read,
+        Doing as _, Result, Store, Tx, read,
         rows::{self, Cell},
     },
 };
@@ -134,13 +133,17 @@ impl SumRow {
             price: self.price_id,
         };
         let amount = Money::from_micros(self.amount);
-        Ok(PaidRow { payer: self.payer, row: Row { group, quantity: self.quantity, amount, lines: self.lines, first: self.first } })
+        Ok(PaidRow {
+            payer: self.payer,
+            row: Row { group, quantity: self.quantity, amount, lines: self.lines, first: self.first },
+        })
     }
 }
 
 /// Adds lines up inside a transaction.
 pub(super) async fn sums(tx: &mut Tx, scope: OrgScope, query: &LineQuery<'_>) -> Result<Vec<PaidRow>> {
-    const GROUP: &str = "l.bill_to_org, l.currency, l.site, l.cost_center, l.payer, l.channel, l.status, l.entry_type, l.fee_code, l.note,
+    const GROUP: &str =
+        "l.bill_to_org, l.currency, l.site, l.cost_center, l.payer, l.channel, l.status, l.entry_type, l.fee_code, l.note,
         l.relates_to, l.unit_price, l.price_id";
     let (conditions, arguments) = query.conditions(scope);
     // PostgreSQL adds BIGINTs up as NUMERIC. A sum that does not fit is an error on both.
@@ -214,8 +217,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn ledger_lines(&self, scope: OrgScope, filter: LineFilter<'_>) -> Result<Vec<LedgerLine>> {
-        let query =
-            LineQuery { site: filter.site, from: Some(filter.from), to: Some(filter.to), ..LineQuery::of(filter.org) };
+        let query = LineQuery { site: filter.site, from: Some(filter.from), to: Some(filter.to), ..LineQuery::of(filter.org) };
         let (mut lines, mut after) = (Vec::new(), 0);
         loop {
             let page = self.ledger_page(scope, &query, after, PAGE).await?;

@@ -4,7 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    crypto::{Hex, signing::{SigningKey, signed}},
+    crypto::{
+        Hex,
+        signing::{SigningKey, signed},
+    },
     domain::{OrgId, OrgScope, Timestamp},
     store::{Doing as _, Result, Store, at_rest, read},
 };
@@ -39,8 +42,7 @@ impl SignedHead {
     /// Whether the holder of `public` signed it.
     #[must_use]
     pub fn is_signed_by(&self, public: &[u8]) -> bool {
-        crate::crypto::hash::from_hex(&self.signature)
-            .is_some_and(|signature| signed(public, self.text().as_bytes(), &signature))
+        crate::crypto::hash::from_hex(&self.signature).is_some_and(|signature| signed(public, self.text().as_bytes(), &signature))
     }
 }
 
