@@ -220,6 +220,10 @@ impl Statement {
         let billed_to_others = others.map(|row| u64::try_from(row.lines).unwrap_or(0)).sum();
         let controls = own.then(|| StatementControls { ties: controls.tie(), billed_to_others, counts: controls });
         let record = period.record.as_ref();
+        let of_rows = merged.iter().filter(|row| row.group.entry_type != EntryType::Rounding);
+        let mut rows: Vec<StatementRow> = of_rows.map(StatementRow::of).collect();
+        // Sites first, then what is about the whole month.
+        rows.sort_by_key(|row| row.site.is_empty());
         Ok(Self {
             number,
             state,
@@ -231,7 +235,7 @@ impl Statement {
             to: period.bounds.ends_at.in_zone(&period.zone),
             closed_at: period.closed_at.map(|at| at.in_zone(&period.zone)),
             forced: period.forced,
-            rows: merged.iter().filter(|row| row.group.entry_type != EntryType::Rounding).map(StatementRow::of).collect(),
+            rows,
             totals,
             controls,
             last_line: period.last_seq,

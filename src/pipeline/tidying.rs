@@ -73,7 +73,7 @@ impl Gateway {
                 LedgerSigned { org: head.organization, line, hash, signature }.emit();
             }),
             Err(error) => {
-                tracing::warn!(error = chain(&error), "the ends of ledgers are not signed; it is tried again in an hour")
+                tracing::warn!(error = chain(&error), "the ends of ledgers are not signed; it is tried again in an hour");
             }
         }
     }

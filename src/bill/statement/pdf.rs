@@ -139,12 +139,12 @@ fn head(paper: &mut Paper, statement: &Statement) {
     let mut facts = vec![
         ("Bill to", party(&statement.bill_to)),
         ("Deliveries of", party(&statement.organization)),
-        ("Period", format!("{} until before {}", statement.from, statement.to)),
+        ("Period", format!("{} until before {}", statement.from.plain(), statement.to.plain())),
         ("Time zone", statement.time_zone.to_string()),
     ];
     if let Some(at) = statement.closed_at {
         let forced = if statement.forced { ", by force" } else { "" };
-        facts.push(("Closed", format!("{at}{forced}")));
+        facts.push(("Closed", format!("{}{forced}", at.plain())));
     }
     for (name, value) in facts {
         paper.page.text(PLAIN, 10, (MARGIN, paper.y), name);
@@ -216,6 +216,8 @@ fn sums(paper: &mut Paper, statement: &Statement) {
 fn controls(paper: &mut Paper, statement: &Statement) {
     let Some(controls) = &statement.controls else { return };
     let counts = &controls.counts;
+    // What ties stands together.
+    paper.room((13 + i64::try_from(counts.not_charged.len()).unwrap_or(0)) * LINE);
     paper.title("Control totals");
     paper.pair(false, "Deliveries made in this month", &counts.deliveries.to_string());
     paper.pair(false, "    charged in it", &counts.charged.to_string());

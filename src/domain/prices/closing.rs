@@ -238,7 +238,9 @@ fn counted<'a>(period: &Period<'a>) -> Option<Vec<Counted<'a>>> {
             one.before = all;
             all = all.checked_add(one.quantity)?;
         }
-        chain.iter_mut().for_each(|one| one.all = all);
+        for one in chain {
+            one.all = all;
+        }
     }
     Some(counted)
 }

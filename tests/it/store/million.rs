@@ -43,7 +43,6 @@ async fn charged(world: &World, count: usize) -> OrgId {
 }
 
 on_both_engines! {
-    #[expect(clippy::print_stdout, reason = "the figures are what one runs it for")]
     async fn a_month_with_many_lines_closes_in_seconds(world: &World) {
         let count = many();
         let org = charged(world, count).await;
