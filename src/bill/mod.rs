@@ -2,12 +2,20 @@
 
 /// A report as CSV.
 pub mod csv;
+/// Pages of a PDF: text, lines and boxes.
+pub(crate) mod drawing;
 /// Ledger lines, grouped and added up.
 pub mod report;
+/// What a month costs, for whoever pays it.
+pub mod statement;
 
 pub use report::{Report, report};
+pub use statement::Statement;
 
-use crate::domain::Class;
+use crate::{
+    domain::{Class, Month},
+    store::StoreError,
+};
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -21,12 +29,41 @@ pub enum BillError {
     /// It cannot be written.
     #[error("cannot write the report")]
     Write(#[source] ::csv::Error),
+    /// It cannot be written as a page.
+    #[error("cannot write the statement as a page")]
+    Page(#[source] askama::Error),
+    /// It cannot be written as JSON.
+    #[error("cannot write the statement as JSON")]
+    Json(#[source] serde_json::Error),
+    /// It cannot be written as a PDF.
+    #[error("cannot write the statement as a PDF")]
+    Pdf(#[source] std::io::Error),
+    /// The month is not known.
+    #[error("{organization} has no month {month}")]
+    NoPeriod {
+        /// Whose.
+        organization: String,
+        /// Which.
+        month: Month,
+    },
+    /// The ledger of a closed month does not come in whole coins: something is missing in it.
+    #[error("the lines of {number} do not add up to what was closed; run postern verify")]
+    Untied {
+        /// Which statement.
+        number: String,
+    },
+    /// The store failed.
+    #[error("cannot read the ledger")]
+    Store(#[from] StoreError),
 }
 
 impl BillError {
     /// Whether trying again can help.
     #[must_use]
     pub const fn class(&self) -> Class {
-        Class::Permanent
+        match self {
+            Self::Store(error) => error.class(),
+            _ => Class::Permanent,
+        }
     }
 }

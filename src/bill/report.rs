@@ -126,7 +126,8 @@ impl Total {
 
     fn add(&mut self, line: &LedgerLine) -> Option<()> {
         self.amount = self.amount.plus(line.amount)?;
-        if line.entry_type == EntryType::Charge {
+        // What an address costs in a month is no delivery.
+        if line.entry_type == EntryType::Charge && line.delivery.is_some() {
             self.charges = self.charges.checked_add(line.quantity)?;
             match line.note.as_str() {
                 "unpriced" => self.unpriced = self.unpriced.checked_add(line.quantity)?,
@@ -141,23 +142,37 @@ impl Total {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::domain::{DeliveryId, OrgId, Timestamp};
+    use crate::domain::{DeliveryId, OrgId, Timestamp, id::LedgerLineId};
 
     pub(in crate::bill) fn line(site: &str, entry_type: EntryType, price: &str, note: &str) -> LedgerLine {
         let amount: Money = price.parse().unwrap();
+        let org = OrgId::new();
         LedgerLine {
             seq: 1,
-            org: OrgId::new(),
-            delivery: DeliveryId::new(),
+            id: LedgerLineId::new(),
+            org,
+            bill_to: org,
+            cost_center: String::new(),
+            delivery: Some(DeliveryId::new()),
             site: site.into(),
+            payer: String::new(),
+            channel: "direct".into(),
+            status: "final".into(),
             entry_type,
             fee_code: "direct".into(),
             quantity: 1,
             unit_price: amount,
             amount,
             currency: Currency::default(),
+            price: None,
             note: note.into(),
+            period: "2026-01".parse().unwrap(),
+            relates_to: None,
+            reverses: None,
+            reason: String::new(),
+            entered_by: String::new(),
             occurred_at: Timestamp(0),
+            recorded_at: Timestamp(0),
         }
     }
 

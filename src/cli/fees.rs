@@ -1,5 +1,12 @@
 //! `postern fees`: what is owed, without a patient in sight.
 
+/// Corrections by hand.
+mod adjust;
+/// Months from open to closed.
+mod close;
+/// What a month costs.
+mod statement;
+
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
@@ -25,7 +32,7 @@ enum Format {
     Json,
 }
 
-/// Fees: report what the ledger adds up to
+/// Fees: report what the ledger adds up to, close months, write statements
 #[derive(Debug, Args)]
 pub(crate) struct Fees {
     #[command(subcommand)]
@@ -35,6 +42,16 @@ pub(crate) struct Fees {
 #[derive(Debug, Subcommand)]
 enum Command {
     Report(ReportArgs),
+    Periods(close::PeriodsArgs),
+    Close(close::CloseArgs),
+    Statement(statement::StatementArgs),
+    Adjust(adjust::AdjustArgs),
+}
+
+/// Who does it: the name given, else the user of this shell.
+fn who(named: Option<&str>) -> String {
+    let user = || ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    named.map(str::to_owned).or_else(user).filter(|name| !name.trim().is_empty()).unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// Add up the fees of a period
@@ -68,7 +85,16 @@ struct ReportArgs {
 }
 
 pub(crate) fn run(fees: &Fees, global: &Global) -> anyhow::Result<Exit> {
-    let Command::Report(args) = &fees.command;
+    match &fees.command {
+        Command::Report(args) => report(args, global),
+        Command::Periods(args) => close::periods(args, global),
+        Command::Close(args) => close::run(args, global),
+        Command::Statement(args) => statement::run(args, global),
+        Command::Adjust(args) => adjust::run(args, global),
+    }
+}
+
+fn report(args: &ReportArgs, global: &Global) -> anyhow::Result<Exit> {
     anyhow::ensure!(args.from < args.to, "--to is the first day after the period: it must be later than --from");
     let report = with_store(global, async |_, store| {
         let organizations = match &args.organization {

@@ -18,7 +18,11 @@ use super::{
 use crate::{
     crypto::Hex,
     domain::OrgScope,
-    store::organization::{Identity, ListedPrice, Organization},
+    store::{
+        changes,
+        organization::{Identity, Organization},
+        price::{ListedTerms, Price},
+    },
     trust::Certificate,
 };
 
@@ -89,10 +93,11 @@ fn list(list: &List, global: &Global) -> anyhow::Result<Exit> {
 }
 
 fn show(show: &Show, global: &Global) -> anyhow::Result<Exit> {
-    let (organization, prices) = with_store(global, async |_, store| {
+    let (organization, prices, terms) = with_store(global, async |_, store| {
         let organization = context::organization(store, &show.slug).await?;
         let prices = store.prices(organization.id).await?;
-        Ok((organization, prices))
+        let terms = store.terms(organization.id).await?;
+        Ok((organization, prices, terms))
     })?;
     if show.output.json {
         let identities: Vec<_> = organization
@@ -108,11 +113,23 @@ fn show(show: &Show, global: &Global) -> anyhow::Result<Exit> {
             .collect();
         let prices: Vec<_> = prices
             .iter()
-            .map(|ListedPrice { fee_code, from, price }| {
-                json!({ "fee_code": fee_code, "from": from, "amount": price.amount, "currency": price.currency, "billable": price.billable })
+            .map(|Price { currency, rate, .. }| {
+                let mut shown = json!(rate);
+                shown["currency"] = json!(currency);
+                shown
             })
             .collect();
-        print_json(&json!({ "id": organization.id, "file": organization.file, "identities": identities, "prices": prices }))?;
+        let terms: Vec<_> = terms
+            .iter()
+            .map(|ListedTerms { currency, terms }| {
+                let mut shown = json!(terms);
+                shown["currency"] = json!(currency);
+                shown
+            })
+            .collect();
+        print_json(
+            &json!({ "id": organization.id, "file": organization.file, "identities": identities, "prices": prices, "terms": terms }),
+        )?;
         return Ok(Exit::Good);
     }
     print(&toml::to_string(&organization.file)?)?;
@@ -120,8 +137,11 @@ fn show(show: &Show, global: &Global) -> anyhow::Result<Exit> {
     for identity in &organization.identities {
         print(&format!("#   {}\n", describe(identity)))?;
     }
-    for ListedPrice { fee_code, from, price } in &prices {
-        print(&format!("#   price of {fee_code} from {from}: {} {}, at {}\n", price.amount, price.currency, price.billable))?;
+    for Price { currency, rate, .. } in &prices {
+        print(&format!("#   {}: {}\n", changes::name_of(rate), changes::word_of(rate, currency)))?;
+    }
+    for ListedTerms { currency, terms } in &terms {
+        print(&format!("#   terms from {}: {}\n", terms.from, changes::words_of(terms, currency)))?;
     }
     Ok(Exit::Good)
 }

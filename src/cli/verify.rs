@@ -1,5 +1,11 @@
 //! `postern verify`: whether the ledger is what was written, the totals tie, and each result has its document.
 
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
@@ -11,8 +17,17 @@ use super::{
     table::{Rows, print_json},
 };
 use crate::{
-    domain::OrgScope,
-    store::{blobs::Blobs, leftover::Documents, survey::Counts},
+    crypto::signing,
+    domain::{OrgScope, Timestamp},
+    store::{
+        blobs::Blobs,
+        ledger::{
+            audit::{Audit, ChainFault},
+            seal::SignedHead,
+        },
+        leftover::Documents,
+        survey::Counts,
+    },
 };
 
 /// How to show it.
@@ -20,6 +35,19 @@ use crate::{
 pub(crate) struct Verify {
     #[command(flatten)]
     whose: Whose,
+    /// Believe only heads signed by this public key (PEM), as --save-head-key wrote it
+    #[arg(long, value_name = "FILE")]
+    head_key: Option<PathBuf>,
+    /// Hold the ledgers against these heads too: a file that --save-heads wrote, kept where nobody who can change the database
+    /// can reach it
+    #[arg(long, value_name = "FILE")]
+    heads: Option<PathBuf>,
+    /// Write the signed heads to a file, one JSON object in a line
+    #[arg(long, value_name = "FILE")]
+    save_heads: Option<PathBuf>,
+    /// Write the public key to a file: give it to your auditor, and keep a copy apart
+    #[arg(long, value_name = "FILE")]
+    save_head_key: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
 }
@@ -27,10 +55,12 @@ pub(crate) struct Verify {
 /// What was found about one organization.
 struct Finding {
     organization: String,
-    /// Lines of the ledger; `Err` of the first that does not fit.
-    chain: Result<i64, i64>,
     /// Lines of the audit trail; `Err` of the first that does not fit.
     audit: Result<i64, i64>,
+    /// What was found about its ledger.
+    ledger: Audit,
+    /// Whether lines are older than two days and nobody signed them.
+    unsigned: Option<Timestamp>,
     counts: Counts,
     documents: Documents,
 }
@@ -39,8 +69,11 @@ impl Finding {
     /// What makes the ledger doubtful.
     fn in_the_ledger(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if let Err(line) = self.chain {
-            problems.push(format!("the ledger was changed: its chain breaks at line {line}"));
+        for fault in self.ledger.faults() {
+            problems.push(match fault {
+                ChainFault::Rewritten(_) | ChainFault::ForgedHead(_) => fault.to_string(),
+                _ => format!("the ledger was changed: its chain breaks at line {}: {fault}", fault.place()),
+            });
         }
         if self.counts.untied > 0 {
             problems.push(format!("{} deliveries do not tie with their charge", self.counts.untied));
@@ -72,20 +105,57 @@ impl Finding {
     }
 }
 
+/// The public key in a file.
+fn head_key(file: &Path) -> anyhow::Result<Vec<u8>> {
+    signing::from_pem(&super::read(file)?).with_context(|| format!("{} holds no public Ed25519 key in PEM", file.display()))
+}
+
+/// The heads somebody saved.
+fn heads(file: &Path) -> anyhow::Result<Vec<SignedHead>> {
+    let text = super::read(file)?;
+    let lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+    lines
+        .map(|line| serde_json::from_slice(line).with_context(|| format!("{} is no file of signed heads", file.display())))
+        .collect()
+}
+
 pub(crate) fn run(verify: &Verify, global: &Global) -> anyhow::Result<Exit> {
     let (findings, own) = with_store(global, async |context, store| {
         let blobs = Blobs::in_folder(&context.config().blobs.folder)?;
         let scope = scope(store, verify.whose.organization.as_deref()).await?;
+        if let Some(file) = &verify.save_head_key {
+            // A key is made when the first head is signed.
+            let (_, public) = store
+                .head_keys()
+                .await?
+                .pop()
+                .context("no head has been signed yet: a running gateway does it daily, closing a month at once")?;
+            std::fs::write(file, signing::to_pem(&public)?).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        let key = verify.head_key.as_deref().map(head_key).transpose()?;
+        let kept = verify.heads.as_deref().map(heads).transpose()?.unwrap_or_default();
+        let stale = store.now().await?.minus(Duration::from_hours(48));
+        let mut saved = String::new();
         let mut findings = Vec::new();
         let own = if scope == OrgScope::All { store.verify_audit(None).await? } else { Ok(0) };
         for organization in store.organizations(scope).await? {
+            let ledger = store.audit_ledger(organization.id, key.as_deref(), &kept).await?;
+            if verify.save_heads.is_some() {
+                for head in store.signed_heads(organization.id).await? {
+                    saved.push_str(&(serde_json::to_string(&head)? + "\n"));
+                }
+            }
             findings.push(Finding {
-                chain: store.verify_ledger(organization.id).await?,
                 audit: store.verify_audit(Some(organization.id)).await?,
+                unsigned: ledger.unsigned_since.filter(|since| *since < stale),
+                ledger,
                 counts: store.counts(OrgScope::One(organization.id)).await?,
                 documents: store.documents(&blobs, organization.id).await?,
                 organization: organization.file.slug,
             });
+        }
+        if let Some(file) = &verify.save_heads {
+            std::fs::write(file, saved).with_context(|| format!("cannot write {}", file.display()))?;
         }
         Ok((findings, own))
     })?;
@@ -94,7 +164,9 @@ pub(crate) fn run(verify: &Verify, global: &Global) -> anyhow::Result<Exit> {
         let organizations: Vec<_> = findings
             .iter()
             .map(|finding| {
-                json!({ "organization": finding.organization, "ledger_lines": finding.chain.ok(),
+                json!({ "organization": finding.organization, "ledger_lines": finding.ledger.chain.ok(),
+                        "signed_heads": finding.ledger.heads,
+                        "unsigned_since": finding.ledger.unsigned_since.map(|at| at.to_string()),
                         "audit_lines": finding.audit.ok(), "results": finding.counts.results,
                         "deliveries": finding.counts.deliveries, "charges": finding.counts.charge_lines,
                         "documents": { "stored": finding.documents.stored, "orphans": finding.documents.orphans,
@@ -111,7 +183,7 @@ pub(crate) fn run(verify: &Verify, global: &Global) -> anyhow::Result<Exit> {
         for finding in &findings {
             let problems = finding.problems();
             let verdict = if problems.is_empty() { "good".to_owned() } else { problems.join("; ") };
-            let lines = finding.chain.map_or_else(|_| String::new(), |lines| lines.to_string());
+            let lines = finding.ledger.chain.map_or_else(|_| String::new(), |lines| lines.to_string());
             let counts = [finding.results(), finding.deliveries(), finding.counts.charge_lines].map(|count| count.to_string());
             let [results, deliveries, charges] = counts;
             rows.push([finding.organization.clone(), lines, results, deliveries, charges, verdict]);
@@ -129,6 +201,14 @@ pub(crate) fn run(verify: &Verify, global: &Global) -> anyhow::Result<Exit> {
         say(
             "bring the file store back from where it is saved; deliveries of these results are held (document_unavailable) meanwhile",
         );
+    }
+    for finding in &findings {
+        if let Some(since) = finding.unsigned {
+            say(&format!(
+                "{}: lines since {since} are covered by no signed head; a running gateway signs daily, so find out why it did not",
+                finding.organization
+            ));
+        }
     }
     if findings.iter().any(|finding| !finding.in_the_ledger().is_empty()) {
         say("do not bill from this ledger before somebody has found out what happened");

@@ -20,6 +20,8 @@ pub mod password;
 pub mod sha1;
 /// SHA-256, at once and piece by piece.
 pub mod sha256;
+/// Ed25519 signatures.
+pub mod signing;
 /// Keys on a PKCS#11 token.
 pub mod token;
 /// Codes of six digits that change every half minute.

@@ -43,8 +43,12 @@ pub mod order;
 pub mod organization;
 /// Which passwords are refused, and how long one waits after wrong ones.
 pub mod password;
+/// Months that are billed.
+pub mod period;
 /// People and programs: roles, rights and whose rows they see.
 pub mod person;
+/// Price lists: what a delivery and a period cost, and who pays.
+pub mod prices;
 /// With which algorithms a message is sealed.
 pub mod profile;
 /// Completed results.
@@ -76,6 +80,7 @@ pub use money::{Currency, Money};
 pub use network::Network;
 pub use npi::Npi;
 pub use order::{Order, Patient};
+pub use period::Month;
 pub use report::Report;
 pub use time::{BirthDate, Clock, OffsetTime, Timestamp};
 

@@ -29,6 +29,39 @@ impl Money {
     pub fn plus(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }
+
+    /// What is left, or `None` when it does not fit.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Option<Self> {
+        self.0.checked_sub(other.0).map(Self)
+    }
+
+    /// So many times this, or `None` when it does not fit.
+    #[must_use]
+    pub fn times(self, quantity: i64) -> Option<Self> {
+        self.0.checked_mul(quantity).map(Self)
+    }
+
+    /// This in so many decimals (at most six), half away from zero: what is given back is as much as was taken.
+    #[must_use]
+    pub const fn rounded(self, decimals: u32) -> Self {
+        let step = match 6_u32.checked_sub(decimals) {
+            Some(places) => 10_i64.pow(places),
+            None => 1,
+        };
+        let rest = self.0 % step;
+        let cut = self.0 - rest;
+        Self(if rest.saturating_abs() * 2 >= step { cut.saturating_add(step * rest.signum()) } else { cut })
+    }
+}
+
+impl std::ops::Neg for Money {
+    type Output = Self;
+
+    /// As much the other way.
+    fn neg(self) -> Self {
+        Self(self.0.saturating_neg())
+    }
 }
 
 /// Prints at least two and at most six decimals: `0.25`, `-12.50`, `0.0125`.
@@ -94,6 +127,17 @@ impl Currency {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// How many decimals its smallest coin has (ISO 4217).
+    #[must_use]
+    pub fn decimals(&self) -> u32 {
+        match self.0.as_str() {
+            "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND" | "VUV"
+            | "XAF" | "XOF" | "XPF" => 0,
+            "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+            _ => 2,
+        }
+    }
 }
 
 impl Default for Currency {
@@ -145,6 +189,15 @@ mod tests {
             ("99999999999999999999", BadMoney::TooLarge),
         ] {
             assert_eq!(text.parse::<Money>(), Err(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn rounding_is_half_away_from_zero_so_that_a_credit_takes_back_what_was_charged() {
+        for (micros, decimals, rounded) in
+            [(5_000, 2, 10_000), (4_999, 2, 0), (-5_000, 2, -10_000), (37_500, 2, 40_000), (1_500_000, 0, 2_000_000), (7, 6, 7)]
+        {
+            assert_eq!(Money(micros).rounded(decimals), Money(rounded), "{micros}");
         }
     }
 

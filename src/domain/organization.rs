@@ -5,22 +5,24 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Currency, DirectAddress, Money, Npi,
+    DirectAddress, Npi,
     alert::AlertRules,
     choice::ChoiceRules,
     message::MessageRules,
-    money,
     order::PostalAddress,
     profile::{self, Cipher, KeyTransport, Profile, Shown, Standard},
     roster::RosterRules,
     strictness::TrustRules,
-    time::{Date, Span, TimeZone},
+    time::{Span, TimeZone},
     tracking::{AskDispatched, TrackingRules},
     webhook::{self, WebhookFile},
     words,
 };
 
-pub use super::codes::{is_loinc, is_oid};
+pub use super::{
+    codes::{is_loinc, is_oid},
+    prices::{PriceList, Rate},
+};
 
 words! {
     /// Whether an organization or site sends for real.
@@ -348,53 +350,6 @@ pub struct IdentityFile {
     pub password_file: Option<String>,
 }
 
-/// A versioned price list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PriceList {
-    /// ISO 4217.
-    #[serde(default)]
-    pub currency: Currency,
-    /// Rates; for one fee code the latest `from` that has begun is in force.
-    #[serde(rename = "rate", default)]
-    pub rates: Vec<Rate>,
-    /// Whether a charge is given back when it is proven afterwards that the message was not delivered for reasons of trust or
-    /// certificates.
-    #[serde(default = "yes")]
-    pub credit_trust_failures: bool,
-}
-
-const fn yes() -> bool {
-    true
-}
-
-/// One price from one day on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rate {
-    /// First day it is in force, in the organization's time zone.
-    pub from: Date,
-    /// What is charged for: `direct`, `direct_resend`.
-    pub fee_code: String,
-    /// Price of one delivery.
-    pub amount: Money,
-    /// When a delivery becomes billable.
-    #[serde(default = "accepted")]
-    pub billable: Billable,
-}
-
-const fn accepted() -> Billable {
-    Billable::Accepted
-}
-
-impl PriceList {
-    /// The rate of `fee_code` in force on `day`.
-    #[must_use]
-    pub fn rate(&self, fee_code: &str, day: Date) -> Option<&Rate> {
-        self.rates.iter().filter(|rate| rate.fee_code == fee_code && rate.from <= day).max_by_key(|rate| rate.from)
-    }
-}
-
 /// What is wrong with an organization file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {problem}")]
@@ -503,15 +458,7 @@ impl OrganizationFile {
         if !is_loinc(&self.document.document_code) {
             bad("document.document_code".into(), "is not a LOINC code (its check digit does not match)");
         }
-        let rates: Vec<&Rate> = self.price.iter().flat_map(|p| &p.rates).collect();
-        for (i, rate) in rates.iter().enumerate() {
-            if rates[..i].iter().any(|earlier| earlier.fee_code == rate.fee_code && earlier.from == rate.from) {
-                bad(format!("price.rate[{i}].from"), "is the first day of an earlier rate of this fee code too");
-            }
-            if rate.amount < money::Money::ZERO {
-                bad(format!("price.rate[{i}].amount"), "cannot be negative");
-            }
-        }
+        problems.extend(self.price.iter().flat_map(PriceList::problems));
         problems.extend(self.message.problems());
         problems.extend(webhook::problems(&self.webhooks));
         problems.extend(self.choice.problems());
@@ -574,25 +521,5 @@ mod tests {
         let problems = file.check().unwrap_err();
         let fields: Vec<&str> = problems.iter().map(|p| p.field.as_str()).collect();
         assert_eq!(fields, ["slug", "name", "document.assigning_authority", "document.document_code"]);
-    }
-
-    #[test]
-    fn the_latest_rate_that_has_begun_is_in_force() {
-        let rate = |from: &str, amount: &str| Rate {
-            from: from.parse().unwrap(),
-            fee_code: "direct".into(),
-            amount: amount.parse().unwrap(),
-            billable: Billable::Accepted,
-        };
-        let prices = PriceList {
-            currency: Currency::default(),
-            rates: vec![rate("2026-11-01", "0.30"), rate("2026-01-01", "0.25")],
-            credit_trust_failures: true,
-        };
-        let on = |day: &str| prices.rate("direct", day.parse().unwrap()).map(|r| r.amount.to_string());
-        assert_eq!(on("2025-12-31"), None);
-        assert_eq!(on("2026-10-31").as_deref(), Some("0.25"));
-        assert_eq!(on("2026-11-01").as_deref(), Some("0.30"));
-        assert_eq!(prices.rate("direct_resend", "2026-11-01".parse().unwrap()), None);
     }
 }

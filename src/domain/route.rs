@@ -54,6 +54,17 @@ pub struct Target {
     pub own_site: bool,
 }
 
+impl Target {
+    /// Whom it goes to, as `[price]` names it: the recipient's role, or the rule of a configured address.
+    #[must_use]
+    pub fn billed_role(&self) -> &'static str {
+        match self.rule {
+            Rule::Site | Rule::Organization => self.rule.as_str(),
+            _ => self.recipient.as_ref().and_then(|recipient| recipient.role).map_or("", Role::as_str),
+        }
+    }
+}
+
 /// The clinician a message is meant for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct IntendedRecipient {

@@ -120,6 +120,12 @@ impl Date {
     pub fn days_after_monday(self) -> usize {
         usize::try_from(self.0.weekday().to_monday_zero_offset()).unwrap_or(0)
     }
+
+    /// The first day of the month after this date's.
+    #[must_use]
+    pub fn first_of_next_month(self) -> Self {
+        Self(self.0.last_of_month()).next()
+    }
 }
 
 impl FromStr for Date {

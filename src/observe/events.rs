@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::facts::{Configured, Door, Fact, Factor, Host, Lookup, Named, OrgOf, Turned, Word};
+use super::facts::{Configured, Digest, Door, Fact, Factor, Host, Lookup, Named, OrgOf, Turned, Word};
 use crate::domain::{
     Reason,
     alert::{AlertKind, Channel, Happened},
@@ -222,6 +222,8 @@ events! {
     WARN ParkedItemDiscarded = "parked_item_discarded" { org: OrgId, item: ParkedId }
     /// Documents that belong to nothing were removed.
     INFO LeftoversRemoved = "leftovers_removed" { org: OrgId, documents: usize }
+    /// The end of a ledger was signed. In the log it is out of reach of whoever can change the database.
+    INFO LedgerSigned<'a> = "ledger_signed" { org: OrgId, line: u64, hash: Digest<'a>, signature: Digest<'a> }
     /// One of our own certificates ends soon, and no other takes its place.
     WARN IdentityExpires = "identity_expires" { org: OrgId, certificate: CertificateId, days: u64 } by { nearness: Nearness }
     /// A bundle of trust anchors has changed and is in force.

@@ -319,3 +319,28 @@ impl Fact for Named<'_> {
         self.plain()
     }
 }
+
+/// A digest in hexadecimal digits; anything else is nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Digest<'a>(&'a str);
+
+impl<'a> Digest<'a> {
+    /// The digits, when there is nothing else.
+    #[must_use]
+    pub fn new(text: &'a str) -> Self {
+        Self(if text.bytes().all(|b| b.is_ascii_hexdigit()) { text } else { "" })
+    }
+}
+
+impl Fact for Digest<'_> {
+    type Shown<'a>
+        = &'a str
+    where
+        Self: 'a;
+    fn shown(&self) -> &str {
+        self.0
+    }
+    fn told(&self) -> String {
+        self.0.to_owned()
+    }
+}

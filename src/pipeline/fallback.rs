@@ -7,6 +7,7 @@ use crate::{
     domain::{
         OrgId, Reason, Timestamp,
         organization::{Billable, ConfiguredTarget, Fallback},
+        prices::Billed,
         route::{Candidate, Rule, Target, Verdict},
     },
     observe::{chain, events},
@@ -28,7 +29,7 @@ impl Gateway {
             let (org, delivery): (OrgId, _) = (failed.org, failed.id);
             let organization = self.organization(org).await?;
             let now = self.store.now().await?;
-            let billable = self.billable(&organization, &failed.fee_code, now).await?;
+            let billable = self.billable(&organization, &failed.fee_code, &Billed::default(), now).await?;
             let following = follow(&organization, &failed, billable, now);
             match self.store.fall_back(&failed, &following).await {
                 Ok(made) => {

@@ -362,8 +362,10 @@ impl Gateway {
                         });
                         change
                     });
-                    let credits = organization.file.price.as_ref().is_none_or(|price| price.credit_trust_failures);
-                    statement.credit = credits && about.trust_failure().is_some();
+                    // Without a price list the rule is the usual one; only a failure is ever given back.
+                    let trust = about.trust_failure().is_some();
+                    let failed = about.kind == Some(NoticeKind::Failed);
+                    statement.credit = organization.file.price.as_ref().map_or(trust, |price| failed && price.credits(trust));
                     return Ok((statement, Some(message)));
                 }
                 Err(doubt) => {

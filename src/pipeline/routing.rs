@@ -11,6 +11,7 @@ use crate::{
         Order, OrderKey, Reason, Report, Timestamp,
         order::Priority,
         organization::{Billable, Mode},
+        prices::{Billed, Channel, payer_key},
         report::ResultStatus,
         route::{Candidate, Decision, Route, Rule, Target, Verdict},
     },
@@ -96,6 +97,11 @@ impl Gateway {
         let rules = &organization.file.routing;
         let fee_code = if resend { "direct_resend" } else { "direct" };
         let identity = organization.identity(&order.site);
+        let billed = Billed {
+            channel: Channel::Direct,
+            status: work.report.status,
+            payer: payer_key(order.health_plan.as_ref().and_then(|plan| plan.id.as_deref())),
+        };
         Ok(Routing {
             org: work.org,
             result: work.id,
@@ -104,7 +110,8 @@ impl Gateway {
                 from_domain: identity.map_or_else(|| "postern.invalid".to_owned(), |own| own.address.domain_key()),
                 fee_code: fee_code.to_owned(),
                 test: organization.mode(&order.site) == Mode::Test,
-                billable: self.billable(organization, fee_code, now).await?,
+                billable: self.billable(organization, fee_code, &billed, now).await?,
+                billed,
                 when_unknown: rules.unknown,
                 lane: identity.map(super::PostOffice::way).unwrap_or_default(),
                 retry_until: now.plus(patience(organization, work.priority)),
@@ -121,11 +128,12 @@ impl Gateway {
         &self,
         organization: &Organization,
         fee_code: &str,
+        billed: &Billed,
         now: Timestamp,
     ) -> Result<Billable, StoreError> {
         let day = organization.file.time_zone.date_at(now);
-        let price = self.store.price_on(organization.id, fee_code, day).await?;
-        Ok(price.map_or(Billable::Accepted, |price| price.billable))
+        let price = self.store.price_on(organization.id, fee_code, billed, day).await?;
+        Ok(price.map_or(Billable::Accepted, |price| price.rate.billable))
     }
 }
 
@@ -177,6 +185,7 @@ fn still_waiting(work: &ResultWork, organization: &Organization, now: Timestamp)
         terms: Terms {
             from_domain: String::new(),
             fee_code: String::new(),
+            billed: Billed::default(),
             test: false,
             billable: Billable::Accepted,
             when_unknown: organization.file.routing.unknown,

@@ -7,8 +7,12 @@ use tokio_util::sync::CancellationToken;
 use super::Gateway;
 use crate::{
     domain::OrgScope,
-    observe::{chain, events::LeftoversRemoved},
-    store::leftover::LeftoverError,
+    observe::{
+        chain,
+        events::{LedgerSigned, LeftoversRemoved},
+        facts::Digest,
+    },
+    store::{StoreError, leftover::LeftoverError},
 };
 
 /// How often it is looked.
@@ -47,7 +51,35 @@ impl Gateway {
         }
     }
 
+    /// Signs the ends of ledgers, once a day: more often says nothing more to an auditor.
+    async fn sign_ledgers(&self) {
+        const DAILY: Duration = Duration::from_hours(24);
+        let due = async {
+            let now = self.store.now().await?;
+            let mut signed = Vec::new();
+            for organization in self.store.organizations(OrgScope::All).await? {
+                // Not yet signed for a day, or never.
+                if self.store.signed_heads(organization.id).await?.last().is_none_or(|last| last.signed_at.plus(DAILY) <= now) {
+                    signed.extend(self.store.sign_heads(OrgScope::One(organization.id)).await?);
+                }
+            }
+            Ok::<_, StoreError>(signed)
+        };
+        match due.await {
+            // In the log it is out of reach of whoever can change the database.
+            Ok(heads) => heads.into_iter().for_each(|head| {
+                let line = u64::try_from(head.line).unwrap_or(0);
+                let (hash, signature) = (Digest::new(&head.hash), Digest::new(&head.signature));
+                LedgerSigned { org: head.organization, line, hash, signature }.emit();
+            }),
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "the ends of ledgers are not signed; it is tried again in an hour");
+            }
+        }
+    }
+
     async fn tidy(&self) -> Result<(), LeftoverError> {
+        self.sign_ledgers().await;
         self.store.remove_unloaded().await?;
         for organization in self.store.organizations(OrgScope::All).await? {
             // One organization's documents do not stand in the way of another's.

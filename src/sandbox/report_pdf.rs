@@ -2,11 +2,10 @@
 //! follows from the seed, so that a report can be made again; nobody in it exists.
 
 mod fundus;
-mod page;
 
 use lopdf::{Dictionary, Document, Object, ObjectId, SaveOptions, Stream, dictionary, xref::XrefType};
 
-use page::{BOLD, HEIGHT, MARGIN, PLAIN, Page, WIDTH};
+use crate::bill::drawing::{BOLD, HEIGHT, MARGIN, PLAIN, Page, WIDTH};
 
 /// What a report says.
 #[derive(Debug, Clone, PartialEq, Eq)]

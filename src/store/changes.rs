@@ -5,9 +5,11 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::organization::ListedPrice;
+use super::price::{ListedTerms, Price};
 use crate::domain::{
+    Currency,
     organization::{OrganizationFile, PriceList},
+    prices::{Rate, Terms, Tiering},
     text::is_forbidden,
 };
 
@@ -95,30 +97,80 @@ fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// Prices that are new or corrected, and sentences about those the file no longer names.
+/// What a price is for.
 #[must_use]
-pub fn of_prices(known: &[ListedPrice], list: Option<&PriceList>) -> (Vec<Change>, Vec<String>) {
-    let field = |fee_code: &str, from: &dyn fmt::Display| format!("price of {fee_code} from {from}");
+pub fn name_of(rate: &Rate) -> String {
+    let only = [rate.channel.map(|channel| channel.to_string()), rate.status.map(|status| status.to_string())];
+    let only: Vec<String> = only.into_iter().flatten().collect();
+    let only = if only.is_empty() { String::new() } else { format!(" ({})", only.join(", ")) };
+    format!("price of {}{only} from {}", rate.fee_code, rate.from)
+}
+
+/// What it says.
+#[must_use]
+pub fn word_of(rate: &Rate, currency: &Currency) -> String {
+    let mut word = format!("{} {currency}, at {}", rate.amount, rate.billable);
+    if rate.included > 0 {
+        word.push_str(&format!(", {} included", rate.included));
+    }
+    for tier in &rate.tiers {
+        word.push_str(&format!(", above {} {}", tier.above, tier.amount));
+    }
+    if rate.tiering == Tiering::Volume && !rate.tiers.is_empty() {
+        word.push_str(" for all");
+    }
+    word
+}
+
+/// What a period costs beside its deliveries, and who pays.
+#[must_use]
+pub fn words_of(terms: &Terms, currency: &Currency) -> String {
+    let amounts = [("minimum", terms.minimum), ("cap", terms.cap), ("for each address", terms.address_month)];
+    let amounts = amounts.into_iter().filter_map(|(name, amount)| Some(format!("{name} {} {currency}", amount?)));
+    let sponsors = terms.sponsor.iter().map(|sponsor| {
+        let only = [("to", &sponsor.role), ("of", &sponsor.payer), ("at", &sponsor.site)];
+        let only: Vec<String> = only.into_iter().filter_map(|(word, only)| Some(format!(" {word} {}", only.as_ref()?))).collect();
+        format!("{} pays for deliveries{}", sponsor.organization, only.concat())
+    });
+    let centers = terms.cost_center.iter().map(|(site, center)| format!("{site} is cost centre {center}"));
+    let words: Vec<String> = amounts.chain(sponsors).chain(centers).collect();
+    if words.is_empty() { "nothing beside the deliveries".to_owned() } else { words.join(", ") }
+}
+
+/// Prices and terms that are new or corrected, and sentences about those the file no longer names.
+#[must_use]
+pub fn of_prices(known: &[Price], known_terms: &[ListedTerms], list: Option<&PriceList>) -> (Vec<Change>, Vec<String>) {
     let mut changes = Vec::new();
     for (list, rate) in list.iter().flat_map(|list| list.rates.iter().map(move |rate| (list, rate))) {
-        let old = known.iter().find(|known| known.fee_code == rate.fee_code && known.from == rate.from);
-        let old = old.map(|known| format!("{} {}, at {}", known.price.amount, known.price.currency, known.price.billable));
-        let new = format!("{} {}, at {}", rate.amount, list.currency, rate.billable);
+        let old = known.iter().find(|known| name_of(&known.rate) == name_of(rate));
+        let old = old.map(|known| word_of(&known.rate, &known.currency));
+        let new = word_of(rate, &list.currency);
         if old.as_ref() != Some(&new) {
-            changes.push(Change::new(field(&rate.fee_code, &rate.from), old, Some(new)));
+            changes.push(Change::new(name_of(rate), old, Some(new)));
         }
     }
-    let named = |known: &ListedPrice| {
-        list.is_some_and(|list| list.rates.iter().any(|rate| rate.fee_code == known.fee_code && rate.from == known.from))
-    };
+    for (list, terms) in list.iter().flat_map(|list| list.terms.iter().map(move |terms| (list, terms))) {
+        let old = known_terms.iter().find(|known| known.terms.from == terms.from);
+        let old = old.map(|known| words_of(&known.terms, &known.currency));
+        let new = words_of(terms, &list.currency);
+        if old.as_ref() != Some(&new) {
+            changes.push(Change::new(format!("terms from {}", terms.from), old, Some(new)));
+        }
+    }
+    let named = |known: &Price| list.is_some_and(|list| list.rates.iter().any(|rate| name_of(rate) == name_of(&known.rate)));
     let kept = known.iter().filter(|known| !named(known)).map(|known| {
-        let (amount, currency) = (known.price.amount, &known.price.currency);
         format!(
-            "{} is {amount} {currency}, is not in the file, and stays: prices cannot be removed, only followed by others",
-            field(&known.fee_code, &known.from)
+            "{} is {} {}, is not in the file, and stays: prices cannot be removed, only followed by others",
+            name_of(&known.rate),
+            known.rate.amount,
+            known.currency
         )
     });
-    (changes, kept.collect())
+    let named = |known: &ListedTerms| list.is_some_and(|list| list.terms.iter().any(|terms| terms.from == known.terms.from));
+    let kept_terms = known_terms.iter().filter(|known| !named(known)).map(|known| {
+        format!("terms from {} are not in the file, and stay: terms cannot be removed, only followed by others", known.terms.from)
+    });
+    (changes, kept.chain(kept_terms).collect())
 }
 
 #[cfg(test)]

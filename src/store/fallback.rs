@@ -216,15 +216,17 @@ async fn make(
     let made = within!(tx, c => sqlx::query(
         "INSERT INTO delivery (org_id, id, result_id, order_key, version, site, address, address_key, target, message_id, document_id,
             fee_code, test, priority, state, fee, unknown_attempts, stopped, billable, when_unknown, wants_dispatched, attempts,
-            next_attempt_at, retry_until, rechecks, created_at, updated_at, fallback_of, lane)
+            next_attempt_at, retry_until, rechecks, created_at, updated_at, fallback_of, lane, channel,
+            status, payer, role)
          SELECT d.org_id, $1, d.result_id, d.order_key, d.version, d.site, $2, $3, $4, $5, $6, d.fee_code, d.test, d.priority, 'queued', 'none',
-            0, FALSE, $7, $8, FALSE, 0, CAST($9 AS BIGINT), CAST($10 AS BIGINT), 0, CAST($9 AS BIGINT), CAST($9 AS BIGINT), d.id, $13
+            0, FALSE, $7, $8, FALSE, 0, CAST($9 AS BIGINT), CAST($10 AS BIGINT), 0, CAST($9 AS BIGINT), CAST($9 AS BIGINT), d.id, $13, d.channel,
+            d.status, d.payer, $14
          FROM delivery d WHERE d.org_id = $11 AND d.id = $12
             AND NOT EXISTS (SELECT 1 FROM delivery e WHERE e.org_id = d.org_id AND e.result_id = d.result_id AND e.address_key = $3)")
         .bind(id.to_string()).bind(target.address.as_str()).bind(target.address.key()).bind(json)
         .bind(MessageId::of(id, &terms.from_domain).as_str()).bind(uuid::Uuid::now_v7().to_string()).bind(terms.billable.as_str())
         .bind(terms.when_unknown.as_str()).bind(now.micros()).bind(terms.retry_until.micros()).bind(&org).bind(failed.id.to_string())
-        .bind(&terms.lane).execute(c).await.map(|done| done.rows_affected()))
+        .bind(&terms.lane).bind(target.billed_role()).execute(c).await.map(|done| done.rows_affected()))
     .doing("make a delivery in the place of a failed one")?;
     let json = String::from_utf8(super::write_json("candidate", candidate)?).unwrap_or_default();
     within!(tx, c => sqlx::query(

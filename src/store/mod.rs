@@ -73,6 +73,8 @@ pub mod alert;
 pub mod at_rest;
 /// Who did what.
 pub mod audit;
+/// Statements that were handed out.
+pub mod billing_statement;
 /// PDFs.
 pub mod blobs;
 /// Bundles of trust anchors.
@@ -125,14 +127,18 @@ mod migrations;
 mod moves;
 /// Notices: what they said, what counted, and whose clock has run out.
 pub mod notice;
-/// Organizations, sites, identities and prices.
+/// Organizations, sites and identities.
 pub mod organization;
 /// What became of the results of a period: what payers are told.
 pub mod outcome;
 /// What recipient domains have shown they understand.
 pub mod peer;
+/// Months that are billed.
+pub mod period;
 /// People who sign in.
 pub mod person;
+/// Prices and terms.
+pub mod price;
 /// What is due: claimed under leases, urgent first and fair across organizations.
 pub mod queue;
 /// Whether a database answers, without changing anything in it.

@@ -41,6 +41,10 @@ struct AxesRow {
     test: bool,
     address: String,
     notice_at: Option<i64>,
+    channel: String,
+    status: String,
+    payer: String,
+    role: String,
 }
 
 impl AxesRow {
@@ -152,8 +156,19 @@ fn decide<'a>(change: &'a Move, row: Option<AxesRow>, charges: &mut Charges, now
     }
     for (effect, entry_type) in [(Effect::Charge, EntryType::Charge), (Effect::Credit, EntryType::Credit)] {
         if effects.contains(&effect) {
-            let (site, fee_code, zone) = (row.site.clone(), row.fee_code.clone(), change.zone.clone());
-            charges.add(change.org, Charge { delivery: change.id, entry_type, site, fee_code, test: row.test, zone });
+            let charge = Charge {
+                delivery: change.id,
+                entry_type,
+                site: row.site.clone(),
+                fee_code: row.fee_code.clone(),
+                channel: row.channel.clone(),
+                status: row.status.clone(),
+                payer: row.payer.clone(),
+                role: row.role.clone(),
+                test: row.test,
+                zone: change.zone.clone(),
+            };
+            charges.add(change.org, charge);
         }
     }
     for kind in EventKind::of_move(&before, &after) {
@@ -186,7 +201,7 @@ const KEYS: &str = "WITH k (org_id, id) AS (";
 const AXES: &str =
     ") SELECT d.org_id, d.id, d.state, d.reason, d.disposition, d.fee, d.unknown_attempts, d.stopped, d.early_notice,
         d.billable, d.when_unknown, d.wants_dispatched, d.lease_owner, d.lease_until, d.result_id, d.site, d.fee_code, d.test,
-        d.address, d.notice_at
+        d.address, d.notice_at, d.channel, d.status, d.payer, d.role
     FROM k JOIN delivery d ON d.org_id = k.org_id AND d.id = k.id";
 /// Everybody locks in one order, so that nobody waits in a circle. What is read is the row once its lock is had.
 const LOCKED: &str = " ORDER BY d.org_id, d.id FOR UPDATE OF d";

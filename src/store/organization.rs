@@ -3,13 +3,13 @@
 use super::{
     Doing as _, Result, Store, Tx, at_rest,
     identity_key::{self, NewKey},
+    price::insert_prices,
     read, read_json, webhook, write_json,
 };
 use crate::crypto::DataKey;
 use crate::domain::{
-    Currency, DirectAddress, IdentityId, Money, OrgId, OrgScope, Timestamp,
-    organization::{Billable, Mode, OrganizationFile, SendMode, SiteFile},
-    time::Date,
+    DirectAddress, IdentityId, OrgId, OrgScope, Timestamp,
+    organization::{Mode, OrganizationFile, SendMode, SiteFile},
 };
 
 /// A customer and its rules.
@@ -84,30 +84,6 @@ impl Organization {
 
 type OrganizationRow = (String, String);
 type IdentityRow = (String, String, String, Option<String>, Option<String>, bool);
-
-/// A price in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Price {
-    /// The row it came from: stands on the ledger line.
-    pub id: String,
-    /// The price of one delivery.
-    pub amount: Money,
-    /// In what.
-    pub currency: Currency,
-    /// When a delivery becomes billable.
-    pub billable: Billable,
-}
-
-/// A price as it was entered: the latest word on its day.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedPrice {
-    /// What is charged for.
-    pub fee_code: String,
-    /// First day it is in force.
-    pub from: Date,
-    /// The price itself.
-    pub price: Price,
-}
 
 impl Store {
     /// The organization with this slug, if the scope may see it.
@@ -240,39 +216,6 @@ impl Store {
         Ok(id)
     }
 
-    /// Every price on record, by fee code and day.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn prices(&self, org: OrgId) -> Result<Vec<ListedPrice>> {
-        type Row = (String, String, String, i64, String, String);
-        let rows: Vec<Row> = on!(&self.db, pool => sqlx::query_as(
-            "SELECT fee_code, from_day, id, amount, currency, billable FROM price WHERE org_id = $1
-             ORDER BY fee_code, from_day, created_at DESC, id DESC")
-            .bind(org.to_string()).fetch_all(pool).await)
-        .doing("list prices")?;
-        let mut prices: Vec<ListedPrice> = Vec::new();
-        for (fee_code, from, id, amount, currency, billable) in rows {
-            let from: Date = read("price's first day", &from)?;
-            if prices.last().is_some_and(|last| last.fee_code == fee_code && last.from == from) {
-                continue;
-            }
-            prices.push(ListedPrice { fee_code, from, price: price((id, amount, currency, billable))? });
-        }
-        Ok(prices)
-    }
-
-    /// The price of one delivery in force on `day`; `None` when nobody has set one.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn price_on(&self, org: OrgId, fee_code: &str, day: Date) -> Result<Option<Price>> {
-        let row: Option<PriceRow> = on!(&self.db, pool => sqlx::query_as(PRICE_IN_FORCE)
-            .bind(org.to_string()).bind(fee_code).bind(day.to_string()).fetch_optional(pool).await)
-        .doing("read the price in force")?;
-        row.map(price).transpose()
-    }
-
     /// The private key or password of an identity.
     ///
     /// # Errors
@@ -323,56 +266,4 @@ async fn apply_identities(tx: &mut Tx, key: &DataKey, org: OrgId, identities: &[
         .bind(org.to_string()).execute(c).await.map(drop))
     .doing("remove identities that are no longer named")?;
     Ok(())
-}
-
-pub(super) async fn insert_prices(tx: &mut Tx, org: OrgId, file: &OrganizationFile, now: i64) -> Result<()> {
-    let Some(list) = &file.price else { return Ok(()) };
-    for rate in &list.rates {
-        let latest = price_from(tx, org, &rate.fee_code, &rate.from.to_string()).await?;
-        let same = latest.is_some_and(|price| {
-            price.amount == rate.amount && price.currency == list.currency && price.billable == rate.billable
-        });
-        if same {
-            continue;
-        }
-        within!(tx, c => sqlx::query(
-            "INSERT INTO price (org_id, id, fee_code, from_day, currency, amount, billable, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
-            .bind(org.to_string()).bind(uuid::Uuid::now_v7().to_string()).bind(&rate.fee_code).bind(rate.from.to_string())
-            .bind(list.currency.as_str()).bind(rate.amount.micros()).bind(rate.billable.as_str()).bind(now)
-            .execute(c).await.map(drop))
-        .doing("store a price")?;
-    }
-    Ok(())
-}
-
-type PriceRow = (String, i64, String, String);
-
-fn price((id, amount, currency, billable): PriceRow) -> Result<Price> {
-    Ok(Price {
-        id,
-        amount: Money::from_micros(amount),
-        currency: read("currency", &currency)?,
-        billable: read("billable moment", &billable)?,
-    })
-}
-
-/// The price of exactly this day's list; the latest word on a day counts.
-async fn price_from(tx: &mut Tx, org: OrgId, fee_code: &str, day: &str) -> Result<Option<Price>> {
-    let row: Option<PriceRow> = within!(tx, c => sqlx::query_as(
-        "SELECT id, amount, currency, billable FROM price WHERE org_id = $1 AND fee_code = $2 AND from_day = $3 ORDER BY created_at DESC, id DESC LIMIT 1")
-        .bind(org.to_string()).bind(fee_code).bind(day).fetch_optional(c).await)
-    .doing("read a price")?;
-    row.map(price).transpose()
-}
-
-const PRICE_IN_FORCE: &str =
-    "SELECT id, amount, currency, billable FROM price WHERE org_id = $1 AND fee_code = $2 AND from_day <= $3
-    ORDER BY from_day DESC, created_at DESC, id DESC LIMIT 1";
-
-/// The price in force on `day`: the latest list that has begun, and of that the latest word.
-pub(super) async fn price_in_force(tx: &mut Tx, org: OrgId, fee_code: &str, day: &str) -> Result<Option<Price>> {
-    let row: Option<PriceRow> = within!(tx, c => sqlx::query_as(PRICE_IN_FORCE)
-        .bind(org.to_string()).bind(fee_code).bind(day).fetch_optional(c).await)
-    .doing("read the price in force")?;
-    row.map(price).transpose()
 }

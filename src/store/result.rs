@@ -20,6 +20,7 @@ use crate::domain::{
     id::ProcessId,
     order::Priority,
     organization::{Billable, WhenUnknown},
+    prices::Billed,
     report::{ResultState, ResultStatus},
     route::{Decision, Route, Target},
 };
@@ -78,6 +79,8 @@ pub struct Terms {
     pub from_domain: String,
     /// What is charged for.
     pub fee_code: String,
+    /// What their price and their payer are found by.
+    pub billed: Billed,
     /// Whether it is test traffic.
     pub test: bool,
     /// When a delivery becomes billable.
@@ -420,14 +423,15 @@ async fn make(
         within!(tx, c => sqlx::query(
             "INSERT INTO delivery (org_id, id, result_id, order_key, version, site, address, address_key, target, message_id, document_id,
                 resend_of, fee_code, test, priority, state, fee, unknown_attempts, stopped, billable, when_unknown, wants_dispatched,
-                attempts, next_attempt_at, retry_until, rechecks, created_at, updated_at, lane)
+                attempts, next_attempt_at, retry_until, rechecks, created_at, updated_at, lane, channel, status, payer, role)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'queued', 'none', 0, FALSE, $16, $17, FALSE,
-                0, $18, $19, 0, $18, $18, $20)")
+                0, $18, $19, 0, $18, $18, $20, $21, $22, $23, $24)")
             .bind(&org).bind(id.to_string()).bind(about.result).bind(about.order_key).bind(about.version).bind(about.site)
             .bind(target.address.as_str()).bind(target.address.key()).bind(json)
             .bind(MessageId::of(id, &terms.from_domain).as_str()).bind(uuid::Uuid::now_v7().to_string()).bind(resend_of)
             .bind(&terms.fee_code).bind(terms.test).bind(about.priority).bind(terms.billable.as_str()).bind(terms.when_unknown.as_str())
-            .bind(now.micros()).bind(terms.retry_until.micros()).bind(&terms.lane).execute(c).await.map(drop))
+            .bind(now.micros()).bind(terms.retry_until.micros()).bind(&terms.lane).bind(terms.billed.channel.as_str())
+            .bind(terms.billed.status.as_str()).bind(&terms.billed.payer).bind(target.billed_role()).execute(c).await.map(drop))
         .doing("make a delivery")?;
         record_event(tx, &org, &id.to_string(), now, "routed", State::Queued, Some(target.rule.as_str())).await?;
         tell_made(charges, &org, &id.to_string(), about.result);

@@ -67,6 +67,31 @@ where
     }
 }
 
+/// A statement put together from fixed parts, with its arguments in their order.
+pub(super) async fn ask<T>(tx: &mut Tx, sql: String, arguments: Vec<Cell>) -> Result<Vec<T>, sqlx::Error>
+where
+    T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    macro_rules! asked {
+        ($tx:expr) => {{
+            let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql));
+            for cell in arguments {
+                query = match cell {
+                    Cell::Text(text) => query.bind(text),
+                    Cell::Number(number) => query.bind(number),
+                    Cell::Flag(flag) => query.bind(flag),
+                    Cell::Octets(octets) => query.bind(octets),
+                };
+            }
+            query.fetch_all(&mut **$tx).await
+        }};
+    }
+    match tx {
+        Tx::Sqlite(tx) => asked!(tx),
+        Tx::Postgres(tx) => asked!(tx),
+    }
+}
+
 /// The same outside a transaction.
 pub(super) async fn read<const N: usize, T>(
     db: &Db,

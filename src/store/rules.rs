@@ -3,7 +3,7 @@
 use super::{
     Doing as _, Result, Store, StoreError,
     decision::{Whom, record},
-    organization::insert_prices,
+    price::insert_prices,
     read_json, write_json,
 };
 use crate::{

@@ -294,7 +294,7 @@ impl Store {
             }
         }
         let lines: i64 = within!(&mut tx, c => sqlx::query_scalar(
-            "SELECT COUNT(*) FROM ledger_line WHERE entry_type = 'charge' AND ($1 IS NULL OR org_id = $1)").bind(&org).fetch_one(c).await)
+            "SELECT COUNT(*) FROM ledger_line WHERE entry_type = 'charge' AND delivery_id IS NOT NULL AND ($1 IS NULL OR org_id = $1)").bind(&org).fetch_one(c).await)
         .doing("count charges")?;
         let untied: i64 = within!(&mut tx, c => sqlx::query_scalar(
             "SELECT COUNT(*) FROM delivery d LEFT JOIN ledger_line l ON l.org_id = d.org_id AND l.delivery_id = d.id AND l.entry_type = 'charge'

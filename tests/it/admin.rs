@@ -1,5 +1,6 @@
 //! The operator's shell: organizations, tokens, the directory, trust, deliveries and fees.
 
+mod billing;
 mod decisions;
 mod directory;
 mod explain;

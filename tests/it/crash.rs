@@ -161,8 +161,9 @@ async fn death_between_keeping_a_message_and_deleting_it_in_the_mailbox_fetches_
 const NOTICES: &[&str] = &["inbound_claimed", "notice_before_commit", "notice_after_commit"];
 
 /// Dies while it deals with the second of six notices, starts again, and has done each once.
-async fn dies_with_a_notice_at(point: &str) {
+async fn dies_with_a_notice_at(point: &str, billable: &str) {
     let installation = Installation::open(WORKER, None).await;
+    installation.bill_at(billable);
     let mut serving = installation.serve(None, None);
     let (mut results, mut died) = (BTreeSet::new(), true);
     for number in 0..3 {
@@ -205,17 +206,32 @@ async fn dies_with_a_notice_at(point: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn death_with_a_notice_claimed_does_it_later() {
-    dies_with_a_notice_at(NOTICES[0]).await;
+    dies_with_a_notice_at(NOTICES[0], "accepted").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn death_before_a_notice_is_committed_does_it_later_and_once() {
-    dies_with_a_notice_at(NOTICES[1]).await;
+    dies_with_a_notice_at(NOTICES[1], "accepted").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn death_after_a_notice_is_committed_does_it_no_second_time() {
-    dies_with_a_notice_at(NOTICES[2]).await;
+    dies_with_a_notice_at(NOTICES[2], "accepted").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bl_25_death_with_the_notice_claimed_that_makes_a_delivery_billable_charges_once() {
+    dies_with_a_notice_at(NOTICES[0], "dispatched").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bl_25_death_before_the_notice_is_committed_that_makes_a_delivery_billable_charges_once() {
+    dies_with_a_notice_at(NOTICES[1], "dispatched").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bl_25_death_after_the_notice_is_committed_that_makes_a_delivery_billable_charges_once() {
+    dies_with_a_notice_at(NOTICES[2], "dispatched").await;
 }
 
 /// Twice: a gateway under load is killed at a moment nobody chose.

@@ -62,14 +62,14 @@ pub(crate) fn run(apply: &Apply, global: &Global) -> anyhow::Result<Exit> {
             return Ok(Exit::Bad);
         }
         let before = store.organization_by_slug(OrgScope::All, &file.slug).await?;
-        let prices = match &before {
-            Some(before) => store.prices(before.id).await?,
-            None => Vec::new(),
+        let (prices, terms) = match &before {
+            Some(before) => (store.prices(before.id).await?, store.terms(before.id).await?),
+            None => (Vec::new(), Vec::new()),
         };
         let mut changes = changes::of_files(before.as_ref().map(|before| &before.file), &file);
         changes.extend(credentials::changes(store, before.as_ref(), &identities, &keys).await?);
         changes.extend(credentials::secret_changes(store, before.as_ref(), &file, &secrets).await?);
-        let (priced, kept) = changes::of_prices(&prices, file.price.as_ref());
+        let (priced, kept) = changes::of_prices(&prices, &terms, file.price.as_ref());
         changes.extend(priced);
 
         let applied = !apply.dry_run && !changes.is_empty();

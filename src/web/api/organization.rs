@@ -66,7 +66,8 @@ pub async fn change(
         return Err(overtaken());
     }
     let mut changes = changes::of_files(Some(&before), &after);
-    let (priced, kept) = changes::of_prices(&store.prices(steward.org).await?, after.price.as_ref());
+    let (prices, terms) = (store.prices(steward.org).await?, store.terms(steward.org).await?);
+    let (priced, kept) = changes::of_prices(&prices, &terms, after.price.as_ref());
     changes.extend(priced);
     let applied = !how.dry_run && !changes.is_empty();
     let mark = if applied {

@@ -104,7 +104,7 @@ async fn a_ledger_somebody_changed_does_not_verify() {
     assert!(ran.out.contains("2 deliveries do not tie with their charge"), "{}", ran.out);
 }
 
-async fn tamper(world: &World, sql: &'static str) {
+pub(super) async fn tamper(world: &World, sql: &'static str) {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.path("postern.db"));
     let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
     assert!(sqlx::query(sql).execute(&pool).await.unwrap().rows_affected() > 0);

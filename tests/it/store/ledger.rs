@@ -42,6 +42,13 @@ on_both_engines! {
             ("recorded_at", "recorded_at + 1", "recorded_at - 1"),
             ("price_id", "price_id || 'x'", "substr(price_id, 1, 36)"),
             ("bill_to_org", &format!("'{other}'"), "org_id"),
+            ("period", "'2026-04'", "'2026-03'"),
+            ("relates_to", "'2026-02'", "NULL"),
+            ("reverses", "id", "NULL"),
+            ("reason", "'as agreed'", "''"),
+            ("entered_by", "'x'", "''"),
+            ("payer", "'PLAN'", "''"),
+            ("cost_center", "'4711'", "''"),
             ("hash", "previous", "hash"),
         ] {
             world.run(&format!("UPDATE ledger_line SET {column} = {changed} WHERE org_id = '{org}' AND seq = 2")).await;
@@ -64,10 +71,11 @@ on_both_engines! {
     async fn an_inserted_line_is_found(world: &World) {
         let org = charged(world, "north", 3).await;
         world.run(&format!(
-            "INSERT INTO ledger_line (org_id, seq, id, bill_to_org, delivery_id, site, entry_type, fee_code, quantity, unit_price, amount,
-                currency, price_id, note, occurred_at, recorded_at, previous, hash)
-             SELECT org_id, seq + 1, 'x' || id, bill_to_org, delivery_id, site, 'adjustment', fee_code, quantity, unit_price, amount, currency,
-                price_id, note, occurred_at, recorded_at, hash, hash FROM ledger_line WHERE org_id = '{org}' AND seq = 3")).await;
+            "INSERT INTO ledger_line (org_id, seq, id, bill_to_org, cost_center, delivery_id, site, payer, channel, status, entry_type,
+                fee_code, quantity, unit_price, amount, currency, price_id, note, period, reason, entered_by, occurred_at, recorded_at,
+                previous, hash)
+             SELECT org_id, seq + 1, 'x' || id, bill_to_org, cost_center, delivery_id, site, payer, channel, status, 'adjustment', fee_code,
+                quantity, unit_price, amount, currency, price_id, note, period, reason, entered_by, occurred_at, recorded_at, hash, hash FROM ledger_line WHERE org_id = '{org}' AND seq = 3")).await;
         assert_eq!(world.store.verify_ledger(org).await.unwrap(), Err(4));
     }
 
@@ -97,9 +105,10 @@ on_both_engines! {
     async fn the_database_itself_refuses_a_second_charge(world: &World) {
         let org = charged(world, "north", 1).await;
         let forged = format!(
-            "INSERT INTO ledger_line (org_id, seq, id, bill_to_org, delivery_id, site, entry_type, fee_code, quantity, unit_price, amount,
-                currency, note, occurred_at, recorded_at, previous, hash)
-             SELECT org_id, 2, 'x', bill_to_org, delivery_id, site, entry_type, fee_code, 1, 1, 1, currency, note, 1, 1, hash, hash
+            "INSERT INTO ledger_line (org_id, seq, id, bill_to_org, cost_center, delivery_id, site, payer, channel, status, entry_type,
+                fee_code, quantity, unit_price, amount, currency, note, period, reason, entered_by, occurred_at, recorded_at, previous, hash)
+             SELECT org_id, 2, 'x', bill_to_org, '', delivery_id, site, '', 'direct', 'final', entry_type, fee_code, 1, 1, 1, currency, note,
+                period, '', '', 1, 1, hash, hash
              FROM ledger_line WHERE org_id = '{org}' ON CONFLICT DO NOTHING");
         assert_eq!(world.run(&forged).await, 0);
     }

@@ -135,6 +135,7 @@ pub(crate) fn routing(org: OrgId, result: ResultId, lease: &Lease, addresses: &[
         terms: Terms {
             from_domain: "direct.lab.example".to_owned(),
             fee_code: "direct".to_owned(),
+            billed: postern::domain::prices::Billed::default(),
             test: false,
             billable: Billable::Accepted,
             when_unknown: WhenUnknown::Resend,

@@ -175,6 +175,14 @@ impl Installation {
         }
     }
 
+    /// From now on deliveries are billable at this moment.
+    pub(crate) fn bill_at(&self, moment: &str) {
+        let file = self.dir.path().join("north.toml");
+        let toml = fs::read_to_string(&file).unwrap();
+        fs::write(&file, toml.replace("amount = \"0.25\" }", &format!("amount = \"0.25\", billable = \"{moment}\" }}"))).unwrap();
+        self.postern(&["org", "apply", "north.toml"]);
+    }
+
     /// Runs a command here, which must end well; gives its data.
     pub(crate) fn postern(&self, args: &[&str]) -> String {
         let ran = run(command(self.dir.path()).args(args).envs(self.variables.clone()));

@@ -156,6 +156,11 @@ CREATE TABLE delivery (
     sent_from        TEXT,                  -- from which of our addresses
     sent_mode        TEXT CHECK (sent_mode IN ('sta_relay', 'sta_mx', 'edge')),
     reply            TEXT,                  -- the server's answer, verbatim
+    -- What its price and its payer are found by.
+    channel          TEXT NOT NULL DEFAULT 'direct',
+    status           TEXT NOT NULL DEFAULT 'final', -- of its result
+    payer            TEXT NOT NULL DEFAULT '',      -- the order's health plan, by the sender's key of it
+    role             TEXT NOT NULL DEFAULT '',      -- of the recipient
     PRIMARY KEY (org_id, id),
     FOREIGN KEY (org_id, result_id) REFERENCES result (org_id, id),
     FOREIGN KEY (org_id, order_key) REFERENCES order_ (org_id, id)
@@ -248,6 +253,9 @@ CREATE TABLE price (
     currency    TEXT NOT NULL,
     amount      BIGINT NOT NULL,
     billable    TEXT NOT NULL CHECK (billable IN ('accepted', 'processed', 'dispatched')),
+    channel     TEXT NOT NULL DEFAULT '',   -- for this channel only
+    status      TEXT NOT NULL DEFAULT '',   -- for results of this status only
+    terms       TEXT NOT NULL DEFAULT '{}', -- JSON: tiers, included units
     created_at  BIGINT NOT NULL,
     PRIMARY KEY (org_id, id)
 );
@@ -259,25 +267,40 @@ CREATE TABLE ledger_line (
     seq         BIGINT NOT NULL,
     id          TEXT NOT NULL UNIQUE,
     bill_to_org TEXT NOT NULL REFERENCES organization (id),
-    delivery_id TEXT NOT NULL,
+    cost_center TEXT NOT NULL,
+    delivery_id TEXT,                       -- NULL: about a period, not a delivery
     site        TEXT NOT NULL,
-    entry_type  TEXT NOT NULL CHECK (entry_type IN ('charge', 'credit', 'adjustment')),
+    payer       TEXT NOT NULL,              -- the health plan, by the sender's key of it
+    channel     TEXT NOT NULL,
+    status      TEXT NOT NULL,              -- of the result
+    entry_type  TEXT NOT NULL CHECK (entry_type IN ('charge', 'credit', 'adjustment', 'minimum', 'rounding')),
     fee_code    TEXT NOT NULL,
     quantity    BIGINT NOT NULL,
     unit_price  BIGINT NOT NULL,
     amount      BIGINT NOT NULL,
     currency    TEXT NOT NULL,
     price_id    TEXT,                       -- NULL: no price was in force
-    note        TEXT NOT NULL CHECK (note IN ('', 'unpriced', 'test')),
+    note        TEXT NOT NULL CHECK (note IN ('', 'unpriced', 'test', 'tier', 'cap')),
+    period      TEXT NOT NULL,              -- the month it is billed in
+    relates_to  TEXT,                       -- the closed month it belongs to
+    reverses    TEXT,                       -- the line it takes back
+    reason      TEXT NOT NULL,              -- of what a person entered
+    entered_by  TEXT NOT NULL,
     occurred_at BIGINT NOT NULL,
     recorded_at BIGINT NOT NULL,
     previous    TEXT NOT NULL,
     hash        TEXT NOT NULL,
     PRIMARY KEY (org_id, seq),
-    UNIQUE (org_id, delivery_id, fee_code, entry_type),
     FOREIGN KEY (org_id, delivery_id) REFERENCES delivery (org_id, id)
 );
+-- One charge and one credit for each delivery and fee code, for ever.
+CREATE UNIQUE INDEX ledger_once ON ledger_line (org_id, delivery_id, fee_code, entry_type) WHERE entry_type IN ('charge', 'credit');
+-- A line is taken back once.
+CREATE UNIQUE INDEX ledger_reversed ON ledger_line (org_id, reverses) WHERE reverses IS NOT NULL;
+CREATE INDEX ledger_delivery ON ledger_line (org_id, delivery_id);
+CREATE INDEX ledger_period ON ledger_line (org_id, period, seq);
 CREATE INDEX ledger_occurred ON ledger_line (org_id, occurred_at);
+CREATE INDEX ledger_sponsored ON ledger_line (bill_to_org, org_id, period) WHERE bill_to_org <> org_id;
 CREATE TABLE ledger_head (
     org_id      TEXT PRIMARY KEY REFERENCES organization (id),
     seq         BIGINT NOT NULL,

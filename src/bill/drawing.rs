@@ -6,20 +6,20 @@ use lopdf::{
 };
 
 /// US letter, in points.
-pub(super) const WIDTH: i64 = 612;
+pub(crate) const WIDTH: i64 = 612;
 /// US letter, in points.
-pub(super) const HEIGHT: i64 = 792;
+pub(crate) const HEIGHT: i64 = 792;
 /// Margin, in points.
-pub(super) const MARGIN: i64 = 54;
+pub(crate) const MARGIN: i64 = 54;
 
 /// Helvetica as it is known in the resources of each page.
-pub(super) const PLAIN: &str = "F1";
+pub(crate) const PLAIN: &str = "F1";
 /// Helvetica-Bold.
-pub(super) const BOLD: &str = "F2";
+pub(crate) const BOLD: &str = "F2";
 
 /// The drawing of one page.
 #[derive(Default)]
-pub(super) struct Page(Vec<Operation>);
+pub(crate) struct Page(Vec<Operation>);
 
 impl Page {
     fn operation(&mut self, operator: &str, operands: Vec<Object>) {
@@ -31,14 +31,14 @@ impl Page {
     }
 
     /// Ink for what follows; each part 0 to 100.
-    pub(super) fn ink(&mut self, parts: [u8; 3]) {
+    pub(crate) fn ink(&mut self, parts: [u8; 3]) {
         for operator in ["rg", "RG"] {
             self.operation(operator, parts.iter().map(|part| Object::Real(f32::from(*part) / 100.0)).collect());
         }
     }
 
     /// One line of text whose baseline begins at `x`, `y`.
-    pub(super) fn text(&mut self, font: &str, size: i64, (x, y): (i64, i64), text: &str) {
+    pub(crate) fn text(&mut self, font: &str, size: i64, (x, y): (i64, i64), text: &str) {
         self.operation("BT", vec![]);
         self.operation("Tf", vec![Object::Name(font.into()), Object::Integer(size)]);
         self.numbers("Td", &[x, y]);
@@ -46,21 +46,26 @@ impl Page {
         self.operation("ET", vec![]);
     }
 
+    /// The same with its end at `x`: for numbers below each other.
+    pub(crate) fn text_before(&mut self, font: &str, size: i64, (x, y): (i64, i64), text: &str) {
+        self.text(font, size, (x - width(text, size), y), text);
+    }
+
     /// A filled box.
-    pub(super) fn fill(&mut self, x: i64, y: i64, width: i64, height: i64) {
+    pub(crate) fn fill(&mut self, x: i64, y: i64, width: i64, height: i64) {
         self.numbers("re", &[x, y, width, height]);
         self.operation("f", vec![]);
     }
 
     /// A line.
-    pub(super) fn line(&mut self, from: (i64, i64), to: (i64, i64)) {
+    pub(crate) fn line(&mut self, from: (i64, i64), to: (i64, i64)) {
         self.numbers("m", &[from.0, from.1]);
         self.numbers("l", &[to.0, to.1]);
         self.operation("S", vec![]);
     }
 
     /// A circle, in four Bézier curves.
-    pub(super) fn circle(&mut self, (x, y): (i64, i64), radius: i64) {
+    pub(crate) fn circle(&mut self, (x, y): (i64, i64), radius: i64) {
         let k = radius * 552 / 1000;
         self.numbers("m", &[x + radius, y]);
         self.numbers("c", &[x + radius, y + k, x + k, y + radius, x, y + radius]);
@@ -71,7 +76,7 @@ impl Page {
     }
 
     /// The picture `name` of the page's resources, as a square.
-    pub(super) fn picture(&mut self, name: &str, (x, y): (i64, i64), side: i64) {
+    pub(crate) fn picture(&mut self, name: &str, (x, y): (i64, i64), side: i64) {
         self.operation("q", vec![]);
         self.numbers("cm", &[side, 0, 0, side, x, y]);
         self.operation("Do", vec![Object::Name(name.into())]);
@@ -79,10 +84,24 @@ impl Page {
     }
 
     /// The content stream.
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         // Numbers, names and strings only: encoding them cannot fail.
         Content { operations: self.0 }.encode().unwrap_or_default()
     }
+}
+
+/// About how wide a text is in Helvetica; exact for the characters of an amount.
+fn width(text: &str, size: i64) -> i64 {
+    let thousandths: i64 = text
+        .chars()
+        .map(|c| match c {
+            '.' | ',' | ' ' => 278,
+            '-' => 333,
+            'A'..='Z' => 700,
+            _ => 556,
+        })
+        .sum();
+    thousandths * size / 1000
 }
 
 /// The base fonts speak WinAnsi; what it lacks becomes `?`.
