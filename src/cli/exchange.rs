@@ -54,46 +54,24 @@ async fn post(gateway: &Gateway, path: &str, kind: &str, body: Vec<u8>) -> anyho
     if !is_private(&gateway.url) {
         say("warning: without https, the token and the patient's data cross the network for all to read");
     }
-    ask(&gateway.url, &gateway.token, path, Some((kind, body))).await
+    ask(&gateway.url, &gateway.token, path, kind, body).await
 }
 
-/// Asks for a page that has nothing about a patient.
-pub(super) async fn get(url: &str, token: &Secret, path: &str) -> anyhow::Result<Answer> {
+/// Asks what can be answered without anything about a patient.
+pub(super) async fn question(url: &str, token: &Secret, path: &str, json: Vec<u8>) -> anyhow::Result<Answer> {
     if !is_private(url) {
         say("warning: without https, the token crosses the network for all to read");
     }
-    ask(url, token, path, None).await
+    ask(url, token, path, "application/json", json).await
 }
 
-/// One segment of a path, whatever is in it (RFC 3986 3.3).
-pub(super) fn segment(text: &str) -> String {
-    let mut segment = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        if octet.is_ascii_alphanumeric() || b"-._~@".contains(&octet) {
-            segment.push(char::from(octet));
-        } else {
-            segment.push('%');
-            segment += &Hex(&[octet]).to_string();
-        }
-    }
-    segment
-}
-
-async fn ask(url: &str, token: &Secret, path: &str, body: Option<(&str, Vec<u8>)>) -> anyhow::Result<Answer> {
+async fn ask(url: &str, token: &Secret, path: &str, kind: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
     // The person names the gateway, so its address may be anywhere.
     let rules = FetchRules { allow_http: true, allow_private: true, timeout: Duration::from_mins(3), ..FetchRules::default() };
     let place = format!("{}{path}", url.trim_end_matches('/'));
     let bearer = format!("Bearer {}", token.expose());
-    let mut headers = vec![("Authorization", bearer.as_str()), ("Accept", "application/json")];
-    let fetcher = Fetcher::new(rules)?;
-    let fetched = match body {
-        Some((kind, body)) => {
-            headers.push(("Content-Type", kind));
-            fetcher.post(&place, &headers, body).await
-        }
-        None => fetcher.get(&place, &headers).await,
-    };
-    let fetched = fetched.context("the gateway did not answer")?;
+    let headers = [("Authorization", bearer.as_str()), ("Accept", "application/json"), ("Content-Type", kind)];
+    let fetched = Fetcher::new(rules)?.post(&place, &headers, body).await.context("the gateway did not answer")?;
     match serde_json::from_slice(&fetched.body) {
         Ok(body) => Ok(Answer { status: fetched.status, body }),
         Err(_) => bail!("what answered at {url} (HTTP {}) is no gateway", fetched.status),
@@ -114,11 +92,6 @@ fn is_private(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_is_one_segment_of_a_path() {
-        assert_eq!(segment("o'neil/a?b#c%+x@d.example"), "o%27neil%2fa%3fb%23c%25%2bx@d.example");
-    }
 
     #[test]
     fn only_tls_and_this_machine_are_private() {

@@ -74,9 +74,9 @@ fn here(probe: &Probe, global: &Global) -> anyhow::Result<Probed> {
 
 /// Asked of a running gateway; what it refuses is said.
 async fn remote(probe: &Probe, url: &str, token: &Secret) -> anyhow::Result<Value> {
-    let fresh = if probe.fresh { "?fresh=true" } else { "" };
-    let path = format!("/v1/probe/{}{fresh}", exchange::segment(probe.address.as_str()));
-    let answer = exchange::get(url, token, &path).await?;
+    // In the body: a patient may have a Direct address too, and proxies write URLs down.
+    let question = serde_json::json!({ "address": probe.address, "fresh": probe.fresh });
+    let answer = exchange::question(url, token, "/v1/probe", question.to_string().into_bytes()).await?;
     if answer.is_success() {
         return Ok(answer.body);
     }

@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 
-use super::{Gateway, backoff};
+use super::{
+    Gateway, backoff,
+    defect::{DEFECT, contained},
+};
 use crate::{
     crypto::Hex,
     domain::{
@@ -64,9 +67,10 @@ impl Gateway {
     }
 
     async fn take_mail(self: &Arc<Self>, claimed: ClaimedMail) {
-        failpoint::reach("inbound_claimed");
         let (id, owner) = (claimed.mail.id, claimed.owner);
-        let Err(Trouble::Later(why)) = self.look_at(&claimed).await else { return };
+        // A stranger chose every octet of it. Left as it is its lease would be renewed with the others for ever.
+        let looked_at = contained(self.look_at(&claimed)).await.unwrap_or_else(|| Err(Trouble::Later(DEFECT.to_owned())));
+        let Err(Trouble::Later(why)) = looked_at else { return };
         let ended = if claimed.attempts + 1 >= MOST_ATTEMPTS {
             events::MailFailed { inbound: id }.emit();
             self.store.settle_inbound(&settlement(&claimed, Verdict::Failed, Some(why))).await
@@ -83,6 +87,7 @@ impl Gateway {
     }
 
     async fn look_at(self: &Arc<Self>, claimed: &ClaimedMail) -> Result<(), Trouble> {
+        failpoint::reach("inbound_claimed");
         let mail = &claimed.mail;
         let Some(org) = mail.org else { return self.end(claimed, Verdict::Nobody, None).await };
         let organization = self.organization(org).await?;

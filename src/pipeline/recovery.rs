@@ -68,7 +68,7 @@ impl Gateway {
                 backoff: self.settings.worker.retry_max.0,
                 unknown_wait: wait,
                 counts: true,
-                note: Some("the work on it stopped because of a defect".into()),
+                note: Some(super::defect::DEFECT.into()),
                 ..Move::new(claimed.org, claimed.id, event)
             };
             match self.look_after(change).await {

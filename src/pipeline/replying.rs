@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 
-use super::{Gateway, backoff, beliefs::Credential};
+use super::{
+    Gateway, backoff,
+    beliefs::Credential,
+    defect::{DEFECT, contained},
+};
 use crate::{
     domain::order::Priority,
     observe::{chain, events},
@@ -30,7 +34,8 @@ impl Gateway {
     }
 
     async fn send_reply(&self, reply: &ClaimedReply) {
-        let end = match self.try_reply(reply).await {
+        let tried = contained(self.try_reply(reply)).await.unwrap_or_else(|| Err(DEFECT.to_owned()));
+        let end = match tried {
             Ok(end) => end,
             Err(why) => self.later(reply, None, why).await,
         };

@@ -8,7 +8,7 @@ use std::{
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use super::{Gateway, alerting::machine, delivering::unknown_wait};
+use super::{Gateway, alerting::machine, defect::contained, delivering::unknown_wait};
 use crate::{
     domain::{
         OrgScope,
@@ -45,12 +45,14 @@ impl Gateway {
         let mut watch: Option<ClockWatch> = None;
         let mut forgot: Option<Instant> = None;
         while !stop.is_cancelled() {
-            let worked = self.track_once(&mut watch, began.elapsed()).await;
-            self.health.say(Part::Track, worked.is_ok());
+            // Nobody would follow anything any more if a defect ended this loop; it goes on, and health says that it is not well.
+            let worked = contained(self.track_once(&mut watch, began.elapsed())).await;
+            self.health.say(Part::Track, matches!(worked, Some(Ok(_))));
             let idle = match worked {
-                Ok(0) => self.until_next_deadline().await,
-                Ok(_) => Duration::ZERO,
-                Err(error) => {
+                Some(Ok(0)) => self.until_next_deadline().await,
+                Some(Ok(_)) => Duration::ZERO,
+                None => STORE_AGAIN,
+                Some(Err(error)) => {
                     tracing::error!(error = chain(&error), "what comes back cannot be followed: the store does not answer");
                     STORE_AGAIN
                 }
@@ -113,8 +115,8 @@ impl Gateway {
     pub async fn expire_due(self: &Arc<Self>) -> Result<usize, StoreError> {
         let silent = self.store.silent_deliveries(self.settings.track.mailbox_patience.0, TOGETHER).await?;
         // Together, so that they share commits; each by itself, so that one that fails holds nobody else.
-        let expired = join_all(silent.into_iter().map(|silent| self.expire(silent))).await;
-        Ok(expired.into_iter().sum())
+        let expired = join_all(silent.into_iter().map(|silent| contained(self.expire(silent)))).await;
+        Ok(expired.into_iter().flatten().sum())
     }
 
     /// Says so when clocks begin to wait for a mailbox, and when they wait no more: once each.

@@ -91,7 +91,7 @@ impl Desk {
         if Notice::read(&inner).is_some() {
             return None;
         }
-        let parsed = mail_parser::MessageParser::new().parse_headers(inner.as_slice())?;
+        let parsed = crate::track::parsed::headers(&inner)?;
         let message: MessageId = question.renamed.map_or_else(|| parsed.message_id()?.parse().ok(), Some)?;
         let asked = Asked::read(&inner, &question.sender);
         let answers = answers::plan(question.recipient.local(), asked.dispatched);

@@ -1,11 +1,12 @@
 //! What an opened message encloses: its attachments, and the documents of an XDM package among them.
 
-use mail_parser::{MessageParser, MessagePart, MimeHeaders as _};
+use mail_parser::{MessagePart, MimeHeaders as _};
 use serde::Serialize;
 
 use crate::{
     crypto::{sha256, sha256::hex},
     document::xdm::unpack::{Unpacked, is_zip, unpack},
+    track::parsed,
 };
 
 /// Messages inside messages that are looked into.
@@ -42,7 +43,7 @@ pub fn list(inner: &[u8]) -> Vec<Item> {
 }
 
 fn look_into(mail: &[u8], depth: u8, items: &mut Vec<Item>) {
-    let Some(message) = MessageParser::new().parse(mail) else { return };
+    let Some(message) = parsed::whole(mail) else { return };
     for part in message.parts.iter().filter(|part| !part.is_multipart()) {
         let (content, media_type) = (part.contents(), media_type(part));
         if depth > 0 && content.len() < mail.len() && media_type == "message/rfc822" {

@@ -180,7 +180,7 @@ impl Mailboxes {
 }
 
 fn message_id(message: &[u8]) -> Option<String> {
-    mail_parser::MessageParser::new().parse_headers(message)?.message_id().map(|id| format!("<{id}>"))
+    crate::track::parsed::headers(message)?.message_id().map(|id| format!("<{id}>"))
 }
 
 fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {

@@ -2,11 +2,14 @@
 //! either of them in an XDM package. What a part is declared as is not believed: its content is looked at.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use mail_parser::{MessageParser, MimeHeaders as _};
+use mail_parser::MimeHeaders as _;
 use memchr::memmem;
 
 use super::enclosed::DEEPEST;
-use crate::document::xdm::unpack::{UnpackError, is_zip, unpack};
+use crate::{
+    document::xdm::unpack::{UnpackError, is_zip, unpack},
+    track::parsed,
+};
 
 /// Why there is no PDF.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +34,7 @@ pub fn extract(inner: &[u8]) -> Result<Vec<u8>, NoPdf> {
 }
 
 fn look_into(mail: &[u8], depth: u8) -> Result<Vec<u8>, NoPdf> {
-    let message = MessageParser::new().parse(mail).ok_or(NoPdf::Unreadable)?;
+    let message = parsed::whole(mail).ok_or(NoPdf::Unreadable)?;
     let mut none = NoPdf::None;
     for part in &message.parts {
         let content = part.contents();

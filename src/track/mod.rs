@@ -19,6 +19,8 @@ pub mod matching;
 mod mdn;
 /// MDNs and DSNs.
 pub mod notice;
+/// Mail of strangers, parsed.
+pub mod parsed;
 /// The delivery receipt of an existing interface.
 pub mod receipt;
 /// The notices that we send back.

@@ -1,8 +1,8 @@
 //! MDNs (RFC 8098) and DSNs (RFC 3464): told from other mail, and read.
 
-use mail_parser::{Message, MessageParser, MessagePart, MimeHeaders as _};
+use mail_parser::{Message, MessagePart, MimeHeaders as _};
 
-use super::{dsn, fields::Fields, mdn};
+use super::{dsn, fields::Fields, mdn, parsed};
 use crate::domain::{MessageId, Reason, delivery::NoticeKind, words};
 
 words! {
@@ -56,9 +56,7 @@ impl Notice {
     /// The notice in `message` (an inner message, or one that came in the clear), when it is one.
     #[must_use]
     pub fn read(message: &[u8]) -> Option<Self> {
-        // The parser asserts things about itself that a nested message without its end can break. A stranger's message must
-        // not end the loop that follows everybody's mail, so what it cannot parse is no notice.
-        let parsed = std::panic::catch_unwind(|| MessageParser::default().parse(message)).ok().flatten()?;
+        let parsed = parsed::whole(message)?;
         if !is(parsed.root_part(), "multipart", "report") {
             return None;
         }

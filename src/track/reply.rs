@@ -3,9 +3,9 @@
 //! Never for anything that was not trusted: silence gives nothing away. Never in answer to a notice: two machines would
 //! thank each other for ever.
 
-use mail_parser::{HeaderName, MessageParser};
+use mail_parser::HeaderName;
 
-use super::fields::without_comments;
+use super::{fields::without_comments, parsed};
 use crate::domain::{DirectAddress, MessageId, OffsetTime, delivery::NoticeKind, id::ReplyId};
 
 /// What a letter asks for.
@@ -22,7 +22,7 @@ impl Asked {
     /// as that is in the sender's own domain: nobody can have us write to a stranger.
     #[must_use]
     pub fn read(letter: &[u8], from: &DirectAddress) -> Self {
-        let Some(parsed) = MessageParser::default().parse_headers(letter) else {
+        let Some(parsed) = parsed::headers(letter) else {
             return Self { to: from.clone(), dispatched: false };
         };
         let header = |name: &'static str| {

@@ -4,7 +4,6 @@ use std::{io::IsTerminal as _, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use clap::Args;
-use mail_parser::MessageParser;
 
 use super::Folder;
 use crate::{
@@ -12,6 +11,7 @@ use crate::{
     domain::DirectAddress,
     observe::SystemClock,
     sandbox::{Mailboxes, enclosed, mailbox::Entry, pdf},
+    track::parsed,
 };
 
 /// List what has arrived, oldest first
@@ -132,7 +132,7 @@ fn head(entry: &Entry) -> String {
 
 /// Subject, parts and text.
 fn contents(inner: &[u8]) -> String {
-    let Some(message) = MessageParser::new().parse(inner) else { return "\nit cannot be read\n".to_owned() };
+    let Some(message) = parsed::whole(inner) else { return "\nit cannot be read\n".to_owned() };
     let mut lines = vec![
         String::new(),
         format!("subject   {}", message.subject().unwrap_or("none")),

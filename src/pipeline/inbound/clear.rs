@@ -1,8 +1,11 @@
 //! Reading mail that came in the clear: as little as needed.
 
-use mail_parser::{HeaderName, MessageParser};
+use mail_parser::HeaderName;
 
-use crate::domain::{DirectAddress, MessageId};
+use crate::{
+    domain::{DirectAddress, MessageId},
+    track::parsed,
+};
 
 /// What is read of a message in the clear.
 pub(super) struct Headers {
@@ -18,7 +21,7 @@ pub(super) struct Headers {
 
 impl Headers {
     pub(super) fn read(message: &[u8]) -> Option<Self> {
-        let parsed = MessageParser::default().parse_headers(message)?;
+        let parsed = parsed::headers(message)?;
         let from = parsed.from()?.first()?.address()?.parse().ok()?;
         let raw = |name: &HeaderName<'_>| {
             let header = parsed.headers().iter().find(|header| header.name.as_str().eq_ignore_ascii_case(name.as_str()))?;

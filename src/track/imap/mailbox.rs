@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use mail_parser::{HeaderValue, MessageParser};
+use mail_parser::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{
     sync::Notify,
@@ -38,7 +38,10 @@ use crate::{
         health::Health,
     },
     store::lease::Lease,
-    track::arrivals::{Arrival, Arrivals, Mailbox},
+    track::{
+        arrivals::{Arrival, Arrivals, Mailbox},
+        parsed,
+    },
 };
 
 /// A connection that says nothing is looked through at least this often: it may be dead.
@@ -235,7 +238,7 @@ struct Head {
 
 impl Head {
     fn of(raw: &[u8]) -> Self {
-        let Some(message) = MessageParser::new().parse_headers(raw) else { return Self::default() };
+        let Some(message) = parsed::headers(raw) else { return Self::default() };
         let mut head = Self::default();
         for header in message.headers() {
             let addresses: Vec<DirectAddress> = match header.value() {

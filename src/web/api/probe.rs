@@ -1,7 +1,11 @@
-//! `GET /v1/probe/{address}`: whether an address can be sent to, and why.
+//! `GET /v1/probe/{address}` and `POST /v1/probe`: whether an address can be sent to, and why.
+//!
+//! The address of a clinician is in every directory, so it may stand in a URL, which proxies write down. A patient may have a
+//! Direct address too, and there it may not: then the address goes in the body, as `postern probe --url` always sends it.
 
 use axum::{
     Json,
+    body::Bytes,
     extract::{Path, Query, State},
     http::StatusCode,
 };
@@ -26,6 +30,17 @@ pub struct Wish {
     _organization: Option<String>,
 }
 
+/// The same in a body.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    /// Who is asked about.
+    address: String,
+    /// Ask everybody anew, whatever was answered lately.
+    #[serde(default)]
+    fresh: bool,
+}
+
 /// Takes the steps a delivery of the caller's organization would take, and tells all that came of them. That an address
 /// cannot be sent to is an answer: 200 with `sendable: false`.
 ///
@@ -37,15 +52,33 @@ pub async fn show(
     Path(address): Path<String>,
     wish: Result<Query<Wish>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Probed>, Problem> {
+    let address = address.parse().map_err(|_| malformed("the path must end with a Direct address"))?;
+    let Query(wish) = wish.map_err(|_| malformed("the query may say fresh=true, and nothing else"))?;
+    probed(&web, &caller, &address, wish.fresh).await.map(Json)
+}
+
+/// The same, for an address that must not stand in a URL.
+///
+/// # Errors
+/// 400, 401, 404, 413, 429, 500, 503.
+pub async fn ask(State(web): State<Web>, caller: Caller, question: Bytes) -> Result<Json<Probed>, Problem> {
+    let unreadable = |_| malformed("the body must be an object with address, and fresh if everybody is to be asked anew");
+    let question: Question = serde_json::from_slice(&question).map_err(unreadable)?;
+    let address = question.address.parse().map_err(|_| malformed("address must be a Direct address"))?;
+    probed(&web, &caller, &address, question.fresh).await.map(Json)
+}
+
+fn malformed(detail: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "malformed", detail)
+}
+
+async fn probed(web: &Web, caller: &Caller, address: &DirectAddress, fresh: bool) -> Result<Probed, Problem> {
     let sender = caller.sender()?;
-    let bad = |detail| Problem::new(StatusCode::BAD_REQUEST, "malformed", detail);
-    let address: DirectAddress = address.parse().map_err(|_| bad("the path must end with a Direct address"))?;
-    let Query(wish) = wish.map_err(|_| bad("the query may say fresh=true, and nothing else"))?;
     let nobody = || Problem::new(StatusCode::NOT_FOUND, "not_found", "nobody answers probes here");
     let prober = web.prober.as_ref().ok_or_else(nobody)?;
     let _turn = web.turns.take(sender.org).await?;
-    let freshness = if wish.fresh { Freshness::Asked } else { Freshness::Kept };
-    prober.probe(sender.org, &address, freshness).await.map(Json).map_err(|error| {
+    let freshness = if fresh { Freshness::Asked } else { Freshness::Kept };
+    prober.probe(sender.org, address, freshness).await.map_err(|error| {
         tracing::error!(error = chain(&error), "a probe could not be made");
         match error {
             ProbeError::Store(_) => Problem::unavailable_now("the probe could not be made; ask again later"),

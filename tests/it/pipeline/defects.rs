@@ -13,7 +13,7 @@ use postern::{
 use serde_json::Value;
 
 use super::world::{Plan, World, signing};
-use crate::support::installation::{Installation, text};
+use crate::support::installation::{Installation, text, wait_for};
 
 /// Panics at `point` once; gives what is told of the delivery afterwards.
 async fn panics_at(point: &str) -> Value {
@@ -82,4 +82,35 @@ async fn a_mistake_in_the_set_up_holds_the_delivery_with_its_reason_and_mending_
         assert_eq!(world.stands(id).await, "accepted", "{slug}");
     }
     assert_eq!(world.texts("SELECT DISTINCT fee FROM delivery").await, ["charged"]);
+}
+
+/// Strangers choose every octet of what comes in. A defect that one message meets, wherever it is met, is no other message's:
+/// the loop goes on, and that one is looked at again.
+async fn panics_with_a_notice_at(point: &str) {
+    let installation = Installation::open("retry_min = \"100ms\"\nretry_max = \"1s\"", None).await;
+    let mut serving = installation.serve(None, None);
+    let mut results = BTreeSet::new();
+    for number in 0..3 {
+        results.insert(installation.submit(&serving, number, &format!("pcp{number}")).await.unwrap());
+    }
+    installation.settled(3);
+    serving.terminate();
+    serving.end();
+    // `processed` and `dispatched` of each.
+    installation.bring_notices(6).await;
+    let _serving = installation.serve(None, Some(&format!("{point}:2:panic")));
+    let dispatched = || installation.deliveries().iter().all(|delivery| delivery["disposition"] == "dispatched");
+    wait_for("every notice", || dispatched().then_some(())).unwrap_or_else(|| panic!("{}", installation.logs()));
+    assert!(installation.logs().contains("a defect of the program"), "{}", installation.logs());
+    installation.ties(&results);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_defect_met_in_one_message_that_came_in_stops_no_other_and_it_is_looked_at_again() {
+    panics_with_a_notice_at("inbound_claimed").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_defect_after_a_notice_was_recorded_records_it_no_second_time() {
+    panics_with_a_notice_at("notice_after_commit").await;
 }

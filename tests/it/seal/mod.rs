@@ -5,6 +5,7 @@ mod faults;
 mod inner;
 mod matrix;
 mod mutated;
+mod names;
 mod pss;
 mod revoked;
 mod world;
