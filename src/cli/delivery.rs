@@ -7,7 +7,7 @@ use super::{
     Exit,
     context::{Global, Output, Whose, scope, slugs, with_store},
     print, say,
-    table::{Rows, clean, print_json, time, word},
+    table::{Rows, clean, print_json, short, time, word},
 };
 use crate::{
     domain::{
@@ -176,6 +176,7 @@ fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
         ("organization", slug),
         ("result", view.result.to_string()),
         ("address", view.address.clone()),
+        ("sent from", waiting.sent_from.clone().unwrap_or_default()),
         ("message id", view.message_id.clone()),
         ("state", view.state.to_string()),
         ("reason", view.reason.map_or_else(String::new, |reason| format!("{reason}: {}", reason.meaning()))),
@@ -196,7 +197,7 @@ fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
     print("\n")?;
     let mut rows = Rows::new(&["when", "what", "then", "more"]);
     for HistoryLine { at, event, state, detail } in &history {
-        rows.push([time(*at), event.clone(), state.to_string(), word(detail.as_ref())]);
+        rows.push([time(*at), event.clone(), state.to_string(), detail.as_deref().map_or_else(String::new, short)]);
     }
     rows.print()?;
     if !notices.is_empty() {
@@ -209,7 +210,7 @@ fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
                 notice.form.clone(),
                 notice.stated.clone(),
                 notice.final_recipient.clone().unwrap_or_default(),
-                notice.source.clone(),
+                short(&notice.source),
                 notice.verdict.to_string(),
                 more,
             ]);
@@ -280,6 +281,10 @@ async fn cancel(store: &Store, id: DeliveryId) -> anyhow::Result<Exit> {
             }
             State::Held => {
                 say("closed; it may have arrived, so it stays held as such, and no further attempt is made");
+                Ok(Exit::Good)
+            }
+            State::Refused => {
+                say("closed; it was refused and never accepted, and no further attempt is made");
                 Ok(Exit::Good)
             }
             _ => {

@@ -51,6 +51,19 @@ pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if is_forbidden(c) { '?' } else { c }).collect()
 }
 
+/// With every fingerprint cut to as much as tells it apart: whole ones are for programs.
+pub(crate) fn short(text: &str) -> String {
+    let cut = |word: &str| match word.get(..16) {
+        Some(start) if word.len() >= 40 && word.bytes().all(|b| b.is_ascii_hexdigit()) => format!("{start}..."),
+        _ => word.to_owned(),
+    };
+    let end = |c: char| !c.is_ascii_alphanumeric();
+    text.split_inclusive(end).map(|part| match part.char_indices().last() {
+        Some((at, last)) if end(last) => format!("{}{last}", cut(&part[..at])),
+        _ => cut(part),
+    }).collect()
+}
+
 /// A word, or nothing.
 pub(crate) fn word(value: Option<impl ToString>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
@@ -64,6 +77,15 @@ pub(crate) fn time(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fingerprint_is_cut_short_and_nothing_else_is() {
+        let print = "638a2832c5943e6d74a6cfaddf7a98f42493bdf22de10ca68ca34fc11bc5f643";
+        assert_eq!(short(&format!("failed, said by signer {print}: é 550")), "failed, said by signer 638a2832c5943e6d...: é 550");
+        assert_eq!(short(print), "638a2832c5943e6d...");
+        let id = "delivery 01a1fd9e-1629-706a-9998-c72854ead1b2";
+        assert_eq!(short(id), id);
+    }
 
     #[test]
     fn what_a_server_wrote_cannot_command_a_terminal() {

@@ -9,6 +9,7 @@ use crate::domain::organization::{IdentityFile, SendMode, identity_problems};
 pub(super) const SAMPLE: &str = "\
 # The addresses the installation itself sends from, for organizations without an [[identity]] of their own. The first is used
 # unless a site names another by its `identity`. Same keys as in an organization file; the files are read at start.
+# Mail for them is kept once and opened as that of the organization whose message it names; what names none is nobody's.
 #   [[identity]]
 #   address = \"results@direct.gateway.example\"
 # sta_relay and sta_mx sign with a certificate and key; edge logs in with a password_file.

@@ -106,6 +106,13 @@ impl Believed {
     }
 }
 
+/// A certificate with its key. The first is its own; the others are its chain.
+fn read_own(pem: &str, key: &[u8]) -> Result<Option<Own>, CredentialError> {
+    let all = Certificate::read_all(pem.as_bytes()).map_err(|error| CredentialError::Unusable(error.into()))?;
+    let key: OwnKey = seal::read_key(key).map_err(CredentialError::Unusable)?.into();
+    Ok(all.into_iter().next().map(|certificate| Own { certificate, key }))
+}
+
 impl Gateway {
     /// An organization, as it was at most a few seconds ago.
     pub(super) async fn organization(&self, id: OrgId) -> Result<Arc<Organization>, StoreError> {
@@ -209,14 +216,17 @@ impl Gateway {
     async fn first_key(&self, org: OrgId, address: &DirectAddress) -> Result<Option<Own>, CredentialError> {
         let organization = self.organization(org).await?;
         let identity = organization.identities.iter().find(|identity| identity.address == *address);
-        let Some((identity, pem)) = identity.and_then(|identity| Some((identity, identity.certificate.as_ref()?))) else {
-            return Ok(None);
-        };
+        let Some(identity) = identity else { return self.installation_key(address) };
+        let Some(pem) = &identity.certificate else { return Ok(None) };
         let Some(key) = self.store.identity_secret(org, identity.id).await? else { return Ok(None) };
-        let all = Certificate::read_all(pem.as_bytes()).map_err(|error| CredentialError::Unusable(error.into()))?;
-        let key = seal::read_key(&key).map_err(CredentialError::Unusable)?.into();
-        // The first is its own; the others are its chain.
-        Ok(all.into_iter().next().map(|certificate| Own { certificate, key }))
+        read_own(pem, &key)
+    }
+
+    /// The certificate and key of one of the installation's own addresses.
+    pub(super) fn installation_key(&self, address: &DirectAddress) -> Result<Option<Own>, CredentialError> {
+        let own = self.post.own_at(address);
+        let pair = own.and_then(|own| own.identity.certificate.as_ref().zip(own.secret.as_ref()));
+        pair.map_or(Ok(None), |(pem, key)| read_own(pem, key))
     }
 
     async fn opener(&self, generation: &StoredKey) -> Result<Own, CredentialError> {

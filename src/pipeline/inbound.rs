@@ -89,21 +89,32 @@ impl Gateway {
     async fn look_at(self: &Arc<Self>, claimed: &ClaimedMail) -> Result<(), Trouble> {
         failpoint::reach("inbound_claimed");
         let mail = &claimed.mail;
-        let Some(org) = mail.org else { return self.end(claimed, Verdict::Nobody, None).await };
+        let Some(org) = mail.org else { return self.look_for_whose(claimed).await };
         let organization = self.organization(org).await?;
         let Some(identity) =
             organization.identities.iter().chain(&organization.installation).find(|identity| identity.address == mail.identity)
         else {
             return self.end(claimed, Verdict::Nobody, Some("the organization has no such address any more".into())).await;
         };
+        self.look_as(claimed, &organization, identity).await
+    }
+
+    /// As the mail of this organization, for this of the addresses it sends from.
+    async fn look_as(
+        self: &Arc<Self>,
+        claimed: &ClaimedMail,
+        organization: &Arc<Organization>,
+        identity: &Identity,
+    ) -> Result<(), Trouble> {
+        let mail = &claimed.mail;
         if identity.mode == SendMode::Edge {
-            return self.look_at_clear(claimed, &organization, identity).await;
+            return self.look_at_clear(claimed, organization, identity).await;
         }
-        match self.open_mail(claimed, &organization, identity).await? {
-            Ok(verified) => self.look_at_opened(claimed, &organization, &verified).await,
+        match self.open_mail(claimed, organization, identity).await? {
+            Ok(verified) => self.look_at_opened(claimed, organization, &verified).await,
             Err(error) => {
                 if let Some(notice) = Notice::read(&mail.raw) {
-                    return self.take_clear_notice(claimed, &organization, identity, &notice).await;
+                    return self.take_clear_notice(claimed, organization, identity, &notice).await;
                 }
                 self.reject(claimed, error.reason(), error.to_string()).await
             }
@@ -157,7 +168,11 @@ impl Gateway {
     /// A letter to an address that serves several organizations is its whose delivery it answers; one that answers none of
     /// theirs is nobody's, lest a customer read what was meant for another.
     async fn is_ours(&self, claimed: &ClaimedMail, answers: Option<DeliveryId>) -> Result<bool, Trouble> {
-        Ok(answers.is_some() || self.store.addressees(&claimed.mail.identity).await?.len() == 1)
+        if answers.is_some() {
+            return Ok(true);
+        }
+        let installation = usize::from(self.post.own_at(&claimed.mail.identity).is_some());
+        Ok(self.store.addressees(&claimed.mail.identity).await?.len() + installation == 1)
     }
 
     async fn on_cpu<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
@@ -460,3 +475,4 @@ fn channel_words(channel: &Channel) -> String {
 
 /// Reading mail that came in the clear.
 mod clear;
+mod shared;

@@ -3,12 +3,17 @@
 use std::{collections::HashMap, sync::Arc};
 
 use secrecy::SecretString;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    domain::{IdentityId, organization::SendMode},
+    domain::{DirectAddress, IdentityId, organization::SendMode},
     send::{GoAhead, Job, Login, Mx, Outcome, Relay},
-    store::organization::{Identity, NewIdentity},
+    store::{
+        inbound::Addressee,
+        organization::{Identity, NewIdentity},
+    },
+    track::arrivals::OwnAddress,
 };
 
 /// Every way out.
@@ -20,7 +25,8 @@ pub struct PostOffice {
 
 /// An address the installation itself sends from.
 pub(super) struct OwnIdentity {
-    identity: Identity,
+    /// What everybody may know of it.
+    pub(super) identity: Identity,
     /// Its private key (PEM) or mailbox password.
     pub(super) secret: Option<Zeroizing<Vec<u8>>>,
 }
@@ -37,7 +43,9 @@ impl PostOffice {
     pub fn with_identities(mut self, identities: Vec<NewIdentity>) -> Self {
         let own = identities.into_iter().map(|new| {
             let NewIdentity { address, mode, relay, certificate, secret } = new;
-            let identity = Identity { id: IdentityId::new(), address, mode, relay, certificate, has_secret: secret.is_some() };
+            // The same in every process and after every start: mail that came in names the mailbox it lay in.
+            let id = IdentityId(Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("mailto:{}", address.key()).as_bytes()));
+            let identity = Identity { id, address, mode, relay, certificate, has_secret: secret.is_some() };
             OwnIdentity { identity, secret }
         });
         self.own = own.collect();
@@ -53,6 +61,26 @@ impl PostOffice {
     /// The installation's identity with this id, if it is one of them.
     pub(super) fn own(&self, id: IdentityId) -> Option<&OwnIdentity> {
         self.own.iter().find(|own| own.identity.id == id)
+    }
+
+    /// The installation's identity with this address, if it is one of them.
+    pub(super) fn own_at(&self, address: &DirectAddress) -> Option<&OwnIdentity> {
+        self.own.iter().find(|own| own.identity.address == *address)
+    }
+
+    /// The same addresses, as the ways in need them: whose mail is taken, and how their mailboxes are looked into.
+    #[must_use]
+    pub fn own_addresses(&self) -> Vec<OwnAddress> {
+        let own = self.own.iter().map(|OwnIdentity { identity, secret }| {
+            let edge = identity.mode == SendMode::Edge;
+            let password = secret.as_ref().filter(|_| edge);
+            OwnAddress {
+                addressee: Addressee { org: None, identity: identity.id, address: identity.address.clone() },
+                relay: identity.relay.clone().filter(|_| edge),
+                password: password.map(|secret| String::from_utf8_lossy(secret).trim_end().to_owned().into()),
+            }
+        });
+        own.collect()
     }
 
     /// How many messages each lane carries at a time.

@@ -36,7 +36,7 @@ pub use describe::{describe_cms, describe_message};
 pub use envelope::{Seal, Sealed, Sealer};
 pub use error::{OpenError, SealError};
 pub use letter::{Enclosed, Letter};
-pub use open::{Opening, Presented, Verified, open, presented};
+pub use open::{Opening, Presented, Verified, open, presented, unproven};
 pub use outer::{Inner, Outer};
 pub use shown::shown;
 pub use sign::{KeySigner, Signer, read_key};

@@ -92,13 +92,7 @@ pub fn open(message: &[u8], opening: Opening<'_>) -> Result<Verified, OpenError>
     let outside = Entity::read(message).ok_or(OpenError::Malformed("it has no header block"))?;
     let decrypted = uncover(&outside, opening.own)?;
     let (content, signers) = verify(&decrypted, opening)?;
-    let part = Entity::read(&content).ok_or(OpenError::Malformed("the signed part has no header block"))?;
-    let wrapped = part.kind() == Kind::Wrapped;
-    let inner = if wrapped {
-        part.decoded().ok_or(OpenError::Malformed("the wrapped message has a broken transfer encoding"))?
-    } else {
-        under_outer_headers(&outside, &part)
-    };
+    let (inner, wrapped) = unwrap(&outside, &content)?;
     let headers = read_headers(&inner)?;
     agree(&outside, &headers)?;
     addressed(&headers, opening)?;
@@ -113,6 +107,16 @@ pub fn open(message: &[u8], opening: Opening<'_>) -> Result<Verified, OpenError>
         }
     }
     Err(unbound.map_or(OpenError::NotSigned, OpenError::Trust))
+}
+
+/// The message that was signed, and whether its headers were protected.
+fn unwrap(outside: &Entity<'_>, content: &[u8]) -> Result<(Vec<u8>, bool), OpenError> {
+    let part = Entity::read(content).ok_or(OpenError::Malformed("the signed part has no header block"))?;
+    if part.kind() == Kind::Wrapped {
+        let inner = part.decoded().ok_or(OpenError::Malformed("the wrapped message has a broken transfer encoding"))?;
+        return Ok((inner, true));
+    }
+    Ok((under_outer_headers(outside, &part), false))
 }
 
 /// The outermost layer: it must be an envelope, and one of our keys must open it.
@@ -170,6 +174,20 @@ pub fn presented(message: &[u8], own: &[Own], known: &[Certificate]) -> Result<P
     let (_, der) = signed_data(&decrypted)?;
     let signed = signed(&der)?;
     Ok(Presented { signers: signed.named(known), carried: signed.certificates })
+}
+
+/// What a message says inside, decrypted and **not verified**: nobody's word. Good for finding out whose affair it is, which
+/// then opens it by its own rules, and for nothing else.
+///
+/// # Errors
+/// As [`open`], as far as it has to look.
+pub fn unproven(message: &[u8], own: &[Own]) -> Result<Vec<u8>, OpenError> {
+    let outside = Entity::read(message).ok_or(OpenError::Malformed("it has no header block"))?;
+    let decrypted = uncover(&outside, own)?;
+    let (detached, der) = signed_data(&decrypted)?;
+    let covered = detached.map_or_else(|| signed(&der).map(|signed| signed.content), |content| Ok(Some(content)))?;
+    let covered = covered.ok_or(OpenError::Malformed("the signed content is missing or there twice"))?;
+    Ok(unwrap(&outside, covered)?.0)
 }
 
 /// The detached content, when there is one, and the SignedData in DER.

@@ -218,6 +218,26 @@ impl Store {
         Ok(found)
     }
 
+    /// The organization that sent a message from `from`, an address several may send from, which is known by any of these ids.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn sender_of(&self, from: &DirectAddress, ids: &[MessageId]) -> Result<Option<OrgId>> {
+        for id in ids {
+            let org: Option<String> = on!(&self.db, pool => sqlx::query_scalar(
+                "SELECT org_id FROM delivery WHERE message_id = $1 AND (sent_from IS NULL OR lower(sent_from) = $2)
+                 UNION SELECT d.org_id FROM organization o JOIN message_alias a ON a.org_id = o.id AND a.message_id = $1
+                    JOIN delivery d ON d.org_id = a.org_id AND d.id = a.delivery_id
+                    WHERE d.sent_from IS NULL OR lower(d.sent_from) = $2 ORDER BY 1 LIMIT 1")
+                .bind(id.as_str()).bind(from.key()).fetch_optional(pool).await)
+            .doing("look for whose message a notice is about")?;
+            if let Some(org) = org {
+                return Ok(Some(read("organization id", &org)?));
+            }
+        }
+        Ok(None)
+    }
+
     /// Learns the id under which a HISP knows a message whose Message-ID it rewrote. The first to be known by an id keeps it.
     ///
     /// # Errors

@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use secrecy::SecretString;
+
 use crate::{
     domain::{
-        Clock, DirectAddress, Inbound,
+        Clock, DirectAddress, IdentityId, Inbound,
         id::InboundId,
         inbound::{Channel, Way},
     },
@@ -20,6 +22,18 @@ use crate::{
 pub struct Arrivals {
     store: Store,
     clock: Arc<dyn Clock>,
+    own: Arc<[OwnAddress]>,
+}
+
+/// An address of the installation itself, which is in the configuration and not in the store.
+#[derive(Debug, Clone)]
+pub struct OwnAddress {
+    /// Which; it is of no organization.
+    pub addressee: Addressee,
+    /// In edge mode the relay where its mailbox is.
+    pub relay: Option<String>,
+    /// The mailbox's password.
+    pub password: Option<SecretString>,
 }
 
 impl std::fmt::Debug for Arrivals {
@@ -47,7 +61,13 @@ impl Arrivals {
     /// Takes mail into `store`.
     #[must_use]
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+        Self { store, clock, own: Arc::default() }
+    }
+
+    /// The same, which takes mail for the installation's own addresses too.
+    #[must_use]
+    pub fn with_own(self, own: Vec<OwnAddress>) -> Self {
+        Self { own: own.into(), ..self }
     }
 
     /// The store, for leases.
@@ -55,12 +75,30 @@ impl Arrivals {
         &self.store
     }
 
-    /// Whose address this is: every organization that has it as an identity's.
+    /// Whose address this is: every organization that has it as an identity's, and the installation if it is one of its own.
     ///
     /// # Errors
     /// When the store does not answer: nothing follows from that.
     pub async fn whose(&self, address: &DirectAddress) -> Result<Vec<Addressee>, StoreError> {
-        self.store.addressees(address).await
+        let mut found = self.store.addressees(address).await?;
+        found.extend(self.own.iter().map(|own| &own.addressee).filter(|own| own.address == *address).cloned());
+        Ok(found)
+    }
+
+    /// The addresses that have a mailbox at `relay`.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(super) async fn mailboxes_at(&self, relay: &str) -> Result<Vec<Addressee>, StoreError> {
+        let mut found = self.store.mailboxes_at(relay).await?;
+        let own = self.own.iter().filter(|own| own.relay.as_deref() == Some(relay));
+        found.extend(own.map(|own| own.addressee.clone()));
+        Ok(found)
+    }
+
+    /// The password of the mailbox of one of the installation's own.
+    pub(super) fn own_password(&self, identity: IdentityId) -> Option<SecretString> {
+        self.own.iter().find(|own| own.addressee.identity == identity)?.password.clone()
     }
 
     /// Makes a message durable for each of `addressees`; when this returns, its bringer may forget it.

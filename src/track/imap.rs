@@ -193,7 +193,7 @@ impl Mailboxes {
         match &self.server.shared {
             // A user name that is no address has no domain to show; the relay's name stands for it in the store.
             Some((user, _)) => Ok(user.parse::<DirectAddress>().ok().map(Mailbox::Shared).into_iter().collect()),
-            None => Ok(Mailbox::of(self.arrivals.store().mailboxes_at(&self.server.relay).await?)),
+            None => Ok(Mailbox::of(self.arrivals.mailboxes_at(&self.server.relay).await?)),
         }
     }
 }

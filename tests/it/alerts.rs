@@ -6,3 +6,5 @@ mod command;
 mod conditions;
 mod lives;
 mod office;
+mod own;
+mod served;

@@ -145,10 +145,15 @@ impl Watch {
         match (&self.mailbox, &self.server.shared) {
             (Mailbox::Own(owners), _) => {
                 for owner in owners {
-                    let Some(org) = owner.org else { continue };
-                    if let Some(secret) = self.arrivals.store().identity_secret(org, owner.identity).await? {
-                        let password = String::from_utf8_lossy(&secret).trim_end().to_owned();
-                        return Ok((owner.address.to_string(), password.into()));
+                    let password = match owner.org {
+                        Some(org) => {
+                            let secret = self.arrivals.store().identity_secret(org, owner.identity).await?;
+                            secret.map(|secret| String::from_utf8_lossy(&secret).trim_end().to_owned().into())
+                        }
+                        None => self.arrivals.own_password(owner.identity),
+                    };
+                    if let Some(password) = password {
+                        return Ok((owner.address.to_string(), password));
                     }
                 }
                 Err(ImapError::NoPassword)

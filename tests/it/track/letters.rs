@@ -28,14 +28,14 @@ use crate::{
 const STA: SendMode = SendMode::StaRelay;
 
 /// A letter from `pcp@DOMAIN` with these further headers, sealed to us by `own`.
-async fn letter(t: &Tracking<'_>, id: &str, headers: &str, own: Own) -> Vec<u8> {
+pub(super) async fn letter(t: &Tracking<'_>, id: &str, headers: &str, own: Own) -> Vec<u8> {
     let text = format!(
         "Date: Mon, 02 Mar 2026 15:00:00 +0000\r\nFrom: pcp@{DOMAIN}\r\nTo: {US}\r\nMessage-ID: <{id}@{DOMAIN}>\r\n{headers}Subject: About Testriver\r\n\r\nThe patient was seen.\r\n"
     );
     let us: DirectAddress = US.parse().unwrap();
     let organization = t.world.store.organization(t.org).await.unwrap().unwrap();
-    let certificate =
-        Certificate::read_all(organization.identities[0].certificate.as_ref().unwrap().as_bytes()).unwrap().remove(0);
+    let ours = [organization.identities, t.gateway.post.identities()].concat().remove(0).certificate.unwrap();
+    let certificate = Certificate::read_all(ours.as_bytes()).unwrap().remove(0);
     let at = t.world.clock.now();
     let OwnKey::Memory(key) = own.key else { panic!("the practice keys are in memory") };
     let signer = KeySigner::new(own.certificate, vec![], key).unwrap();
@@ -51,14 +51,14 @@ async fn letter(t: &Tracking<'_>, id: &str, headers: &str, own: Own) -> Vec<u8> 
 }
 
 /// What a door brings when a person writes.
-async fn written(t: &Tracking<'_>, raw: Vec<u8>) {
+pub(super) async fn written(t: &Tracking<'_>, raw: Vec<u8>) {
     let mut mail = t.mail(raw);
     mail.envelope_from = Some(format!("pcp@{DOMAIN}").parse().unwrap());
     t.take(mail).await;
 }
 
 /// The notices that have reached `pcp@DOMAIN`, opened: `stated extension`.
-async fn answers(t: &Tracking<'_>) -> Vec<String> {
+pub(super) async fn answers(t: &Tracking<'_>) -> Vec<String> {
     while t.gateway.track_once(&mut None, Duration::ZERO).await.unwrap() > 0 {}
     let pcp = format!("pcp@{DOMAIN}").parse().unwrap();
     let mut said = Vec::new();

@@ -48,6 +48,7 @@ pub(crate) struct Tracking<'w> {
     pub(crate) mailboxes: Mailboxes,
     pub(crate) notices: Mailboxes,
     mode: SendMode,
+    borrows: bool,
     blobs: Blobs,
     brought: Mutex<HashSet<Uuid>>,
     _hisp: Hisp,
@@ -62,6 +63,15 @@ impl<'w> Tracking<'w> {
 
     /// The same, by these settings.
     pub(crate) async fn open_by(world: &'w World, mode: SendMode, more: &str, settings_of_gateway: Settings) -> Self {
+        Self::open_as(world, mode, more, settings_of_gateway, false).await
+    }
+
+    /// With an organization that has no address of its own: it sends from the installation's.
+    pub(crate) async fn borrowing(world: &'w World, mode: SendMode) -> Self {
+        Self::open_as(world, mode, "", rules(), true).await
+    }
+
+    async fn open_as(world: &'w World, mode: SendMode, more: &str, settings_of_gateway: Settings, borrows: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         let clock: Arc<dyn Clock> = world.clock.clone();
@@ -81,12 +91,16 @@ impl<'w> Tracking<'w> {
         relay.ca_file = Some(path("ca.pem"));
         let password = Some(SecretString::from("pw"));
         relay.auth = Some(AuthSettings { user: "gateway".into(), password, password_file: None });
-        let post = PostOffice::new(vec![Relay::new(relay).unwrap()], None);
+        let (theirs, installations) =
+            if borrows { (vec![], vec![identity(&practice, mode)]) } else { (vec![identity(&practice, mode)], vec![]) };
+        let post = PostOffice::new(vec![Relay::new(relay).unwrap()], None).with_identities(installations);
         let blobs = Blobs::in_folder(&path("blobs")).unwrap();
         let gateway = Gateway::new(world.store.clone(), blobs.clone(), post, settings_of_gateway, Health::default());
-        let (org, identity) = enrol(world, &practice, mode, more).await;
+        let org = enrol(world, &practice, more, &theirs).await;
+        let own = world.store.organization(org).await.unwrap().unwrap().identities;
+        let identity = own.iter().chain(&gateway.post.identities()).next().unwrap().id;
         let brought = Mutex::default();
-        Self { world, gateway, org, identity, practice, mailboxes, notices, mode, blobs, brought, _hisp: hisp, dir }
+        Self { world, gateway, org, identity, practice, mailboxes, notices, mode, borrows, blobs, brought, _hisp: hisp, dir }
     }
 
     /// A file of this installation's own folder.
@@ -146,7 +160,7 @@ impl<'w> Tracking<'w> {
         };
         Inbound {
             id: InboundId::new(),
-            org: Some(self.org),
+            org: (!self.borrows).then_some(self.org),
             identity: US.parse().unwrap(),
             way,
             channel,
@@ -221,7 +235,17 @@ pub(crate) fn rules() -> Settings {
     Settings::from(&config)
 }
 
-async fn enrol(world: &World, practice: &Practice, mode: SendMode, more: &str) -> (OrgId, IdentityId) {
+/// The address that sends, which the practice authorities know.
+fn identity(practice: &Practice, mode: SendMode) -> NewIdentity {
+    let (address, relay): (DirectAddress, _) = (US.parse().unwrap(), Some("hisp".into()));
+    if mode == SendMode::Edge {
+        return NewIdentity { address, mode, relay, certificate: None, secret: Some(b"edge pw".to_vec().into()) };
+    }
+    let (certificate, key) = practice.identity(&address).unwrap();
+    NewIdentity { address, mode, relay, certificate: Some(certificate), secret: Some(key.into_bytes().into()) }
+}
+
+async fn enrol(world: &World, practice: &Practice, more: &str, identities: &[NewIdentity]) -> OrgId {
     let mut file = make::organization("north");
     let more: postern::domain::organization::OrganizationFile =
         toml::from_str(&format!("slug = \"north\"\nname = \"North\"\n{more}")).unwrap();
@@ -234,27 +258,12 @@ async fn enrol(world: &World, practice: &Practice, mode: SendMode, more: &str) -
         file.sites.push(site);
     }
     file.check().unwrap();
-    let address: DirectAddress = US.parse().unwrap();
-    let identity = if mode == SendMode::Edge {
-        let secret = Some(b"edge pw".to_vec().into());
-        NewIdentity { address, mode, relay: Some("hisp".into()), certificate: None, secret }
-    } else {
-        let (certificate, key) = practice.identity(&address).unwrap();
-        NewIdentity {
-            address,
-            mode,
-            relay: Some("hisp".into()),
-            certificate: Some(certificate),
-            secret: Some(key.into_bytes().into()),
-        }
-    };
-    let org = world.store.apply_organization(&file, &[identity]).await.unwrap();
+    let org = world.store.apply_organization(&file, identities).await.unwrap();
     let anchor = practice.anchor();
     world.store.import_anchor(org, AnchorKind::Anchor, anchor.der(), "anchor", anchor.valid_until()).await.unwrap();
     for domain in [DOMAIN, "direct.elsewhere.example"] {
         let certificate = practice.domain(domain).unwrap().certificate;
         world.store.import_certificate(org, domain, certificate.der(), domain, certificate.valid_until()).await.unwrap();
     }
-    let identity = world.store.organization(org).await.unwrap().unwrap().identities[0].id;
-    (org, identity)
+    org
 }
