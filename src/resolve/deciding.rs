@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::decisions::{self, DecisionError};
 use crate::{
     domain::{
-        DirectAddress, Npi,
+        DirectAddress, Npi, Timestamp,
         choice::{Decided, Suppressed},
         time::Span,
     },
@@ -56,7 +56,8 @@ pub enum Came {
         /// What.
         what: Suppressed,
         /// Until when; until it is lifted without.
-        until: Option<String>,
+        #[serde(serialize_with = "as_text")]
+        until: Option<Timestamp>,
     },
     /// It may be used again.
     Lifted {
@@ -69,6 +70,11 @@ pub enum Came {
         /// Whether the organization's own file says so, which is changed there.
         in_file: bool,
     },
+}
+
+#[expect(clippy::ref_option, reason = "serde hands the field in like this")]
+fn as_text<S: serde::Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+    at.map(|at| at.to_string()).serialize(to)
 }
 
 /// Carries it out for the organization; with `dry_run` only says what would come of it.
@@ -103,7 +109,7 @@ pub async fn carry_out(
             if !dry_run {
                 decisions::suppress(store, org, what, until, whom).await?;
             }
-            Ok(Came::Suppressed { kind: what.kind(), what: what.clone(), until: until.map(|until| until.to_string()) })
+            Ok(Came::Suppressed { kind: what.kind(), what: what.clone(), until })
         }
         Ask::Unsuppress(what) => {
             let lifted = if dry_run {

@@ -8,4 +8,5 @@ mod letters;
 mod notices;
 mod peers;
 mod renewed;
+mod scenarios;
 mod world;

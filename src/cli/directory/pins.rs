@@ -141,7 +141,7 @@ fn in_words(came: &Came) -> (String, Exit) {
         }
         Came::Unpinned { npi, before: None } => (format!("{npi} is not pinned\n"), Exit::Bad),
         Came::Suppressed { kind, what, until } => {
-            let lasting = until.as_ref().map_or_else(String::new, |until| format!(" until {until}"));
+            let lasting = until.as_ref().map_or_else(String::new, |until| format!(" until {}", time(*until)));
             (format!("the {kind} {what} is not used any more{lasting}\n"), Exit::Good)
         }
         Came::Lifted { kind, what, lifted: true, in_file: false } => {
