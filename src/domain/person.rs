@@ -25,8 +25,10 @@ words! {
         FeesAct = "fees:act",
         /// Look up NPIs and addresses.
         DirectoryRead = "directory:read",
-        /// Load, pin and suppress.
+        /// Load directories: they answer everybody.
         DirectoryAct = "directory:act",
+        /// Pin and suppress addresses: an organization's own decisions, which bind nobody else.
+        AddressesAct = "addresses:act",
         /// See anchors, bundles, certificates and when they end.
         TrustRead = "trust:read",
         /// Import and remove them.
@@ -111,6 +113,7 @@ impl Role {
                 R::PatientsReveal,
                 R::DirectoryRead,
                 R::DirectoryAct,
+                R::AddressesAct,
                 R::TrustRead,
                 R::TrustAct,
                 R::OrganizationsRead,
@@ -291,6 +294,21 @@ mod tests {
         assert_eq!(Reach::Installation.scope(Some(theirs)), Ok(OrgScope::One(theirs)));
         assert!(may(Role::Operator, &Reach::Installation, Right::HealthRead));
         assert!(!may(Role::Operator, &reach, Right::HealthRead) && may(Role::Operator, &reach, Right::DeliveriesAct));
+    }
+
+    #[test]
+    fn an_organizations_token_decides_about_its_own_addresses_and_loads_nothing_for_everybody() {
+        let own = Reach::of(BTreeSet::from([OrgId::new()]));
+        for (right, confined, roles) in [
+            (Right::DirectoryRead, true, &[Role::Admin, Role::Operator, Role::Auditor][..]),
+            (Right::AddressesAct, true, &[Role::Admin, Role::Operator]),
+            (Right::DirectoryAct, false, &[Role::Admin, Role::Operator]),
+        ] {
+            assert_eq!(own.allows(right), confined, "{right}");
+            assert!(Role::ALL.iter().all(|role| role.rights().contains(&right) == roles.contains(role)), "{right}");
+            assert!(!Right::of_a_sender().contains(&right), "{right}: a feed of results has no business with addresses");
+        }
+        assert!(Right::meant_by("admin").contains(&Right::AddressesAct));
     }
 
     #[test]

@@ -149,7 +149,9 @@ impl Gateway {
     async fn start_due(self: &Arc<Self>, crew: &mut Crew, turn: usize) -> Result<Begun, StoreError> {
         let worker = &self.settings.worker;
         let lease = self.fresh_lease();
-        let room = worker.batch.min(worker.concurrency * 4).saturating_sub(crew.routing.len());
+        // A result that waits for a live directory takes no place: a server that hangs holds up nobody else's.
+        let places = worker.batch.min(worker.concurrency * 4) + self.live.waiting();
+        let room = places.saturating_sub(crew.routing.len());
         let results = if room > 0 { self.store.claim_results(&lease, room, turn).await? } else { Vec::new() };
         let mut begun = Begun { count: results.len(), more: results.len() == room };
         for work in results {

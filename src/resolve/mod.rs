@@ -5,6 +5,8 @@
 
 /// Which of several directory addresses is meant.
 mod choice;
+/// What somebody asks to be decided, carried out.
+pub mod deciding;
 /// What people decide about addresses.
 pub mod decisions;
 /// Loading a directory.

@@ -57,7 +57,7 @@ pub enum RosterError {
         rejected: u64,
     },
     /// Too many rows were rejected to believe the rest.
-    #[error("{rejected} of {all} rows were rejected, more than {percent} %; load it with force if that is right")]
+    #[error("{rejected} of {all} rows were rejected, more than {percent} %; load it with --force if that is right")]
     Rejected {
         /// Rows rejected.
         rejected: u64,
@@ -68,7 +68,7 @@ pub enum RosterError {
     },
     /// Not about as many members as the one in force.
     #[error(
-        "the new roster has {new} members, more than {percent} % off the {before} in force; load it with force if that is right"
+        "the new roster has {new} members, more than {percent} % off the {before} in force; load it with --force if that is right"
     )]
     Moved {
         /// Members in force.

@@ -84,12 +84,12 @@ impl Turns {
 }
 
 fn too_many() -> Problem {
-    let detail = "your organization has asked for too many probes; ask again in a moment, and for fewer at a time";
+    let detail = "your organization has asked for too many probes or look-ups; ask again in a moment, and for fewer at a time";
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_probes", detail)
 }
 
 fn busy() -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many probes are running; ask again in a moment")
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many probes and look-ups are running; ask again in a moment")
 }
 
 #[cfg(test)]

@@ -160,3 +160,40 @@ fn openssl_opens_what_the_demo_sealed() {
         assert!(part.trim_end().ends_with(inner.trim_end()), "{recipient}: openssl found another message than we did");
     }
 }
+
+#[test]
+fn a_payers_reports_of_the_demo_tie_to_its_results_and_deliveries_in_every_form() {
+    let kept = Kept::play();
+    let now = kept.good(&["directory", "list", "--json"]);
+    let loads: Value = serde_json::from_str(&now).unwrap();
+    let loaded: jiff::Timestamp = loads[0]["loaded_at"].as_str().expect("when it was loaded").parse().unwrap();
+    let day = loaded.in_tz("America/New_York").unwrap().strftime("%Y-%m").to_string();
+    let ask = |part: &str, more: &[&str]| {
+        kept.good(&[&["report", part, "--organization", "lakeshore-plan", "--month", &day], more].concat())
+    };
+    let json = |part: &str| -> Value { serde_json::from_str(&ask(part, &["--json"])).unwrap() };
+    let (delivered, undeliverable, without) = (json("delivered"), json("undeliverable"), json("no-address"));
+    let totals = &delivered["totals"];
+    assert_eq!((totals, totals), (&undeliverable["totals"], &without["totals"]), "one set of totals, whatever is listed");
+    let number = |name: &str| totals[name].as_u64().unwrap();
+    assert!(number("delivered") > 0 && number("failed") > 0 && number("no_address") > 0, "{totals}");
+    assert_eq!(number("results"), sum(&totals["by_state"]));
+    let fates = ["delivered", "pending", "failed", "not_sent", "no_address"].map(number);
+    assert_eq!(number("pcp_results"), fates.iter().sum::<u64>());
+    let all: Vec<Value> =
+        serde_json::from_str(&kept.good(&["delivery", "list", "--json", "--limit", "1000", "--organization", "lakeshore-plan"]))
+            .unwrap();
+    assert_eq!((number("deliveries"), sum(&totals["deliveries_by_state"])), (all.len() as u64, all.len() as u64));
+    let rows = |report: &Value| report["rows"].as_array().unwrap().clone();
+    assert_eq!(rows(&undeliverable).len() as u64, number("failed") + number("no_address"));
+    assert!(rows(&undeliverable).iter().all(|row| !row["next_action"].as_str().unwrap().is_empty()));
+    assert_eq!(rows(&without).iter().map(|row| row["results"].as_u64().unwrap()).sum::<u64>(), number("no_address"));
+    for (part, report) in [("delivered", &delivered), ("undeliverable", &undeliverable), ("no-address", &without)] {
+        let csv = ask(part, &["--format", "csv"]);
+        assert_eq!(csv.lines().count(), 1 + rows(report).len(), "{csv}");
+        assert!(
+            csv.ends_with("\r\n") && csv.starts_with(if part == "undeliverable" { "order_id," } else { "pcp_npi," }),
+            "{csv}"
+        );
+    }
+}

@@ -1,6 +1,7 @@
 //! The pipeline with everything real around it, in this process, so that a test can hold its clock.
 
 mod defects;
+mod directory;
 mod doubts;
 mod fair;
 mod identities;

@@ -1,5 +1,7 @@
 //! The API for who looks after an organization: its rules, its worklist, and why results go where they go.
 
+mod addresses;
+
 use postern::{
     config::{directory::DirectorySection, test::TestSection, web::WebSection},
     domain::{Reason, report::ResultStatus},

@@ -9,4 +9,5 @@ mod notices;
 mod peers;
 mod renewed;
 mod shared;
+mod scenarios;
 mod world;

@@ -1,7 +1,6 @@
 //! `postern directory lookup`: what each source says about an NPI, and what follows.
 
 use clap::Args;
-use serde_json::json;
 
 use crate::{
     cli::{
@@ -11,11 +10,11 @@ use crate::{
         table::{Rows, clean, print_json, time, word},
     },
     domain::{
-        Npi, OrgId, Reason, Timestamp,
+        Npi, OrgId, Timestamp,
         directory::{Finding, Says, answer},
         route::{DirectoryAnswer, DirectoryEntry},
     },
-    resolve::directory::{Live, findings},
+    resolve::directory::{Live, findings, told},
     store::Store,
 };
 
@@ -51,28 +50,9 @@ async fn ask(lookup: &Lookup, context: &Context, store: &Store) -> anyhow::Resul
 
 fn show(lookup: &Lookup, findings: &[Finding]) -> anyhow::Result<Exit> {
     let answer = answer(findings.to_vec());
-    let (reason, says) = match &answer {
-        DirectoryAnswer::Found { .. } => (None, String::new()),
-        DirectoryAnswer::NoAddress(_) => (Some(Reason::NoAddress), Reason::NoAddress.meaning().to_owned()),
-        DirectoryAnswer::Inactive(_) => (Some(Reason::NpiInactive), Reason::NpiInactive.meaning().to_owned()),
-        DirectoryAnswer::NotFound(_) => (Some(Reason::NpiUnknown), Reason::NpiUnknown.meaning().to_owned()),
-        DirectoryAnswer::NotConfigured => {
-            (Some(Reason::DirectoryUnavailable), "no directory is loaded; load one with: postern directory import".to_owned())
-        }
-        DirectoryAnswer::Unavailable { why } => (Some(Reason::DirectoryUnavailable), why.clone()),
-    };
     let entries = if let DirectoryAnswer::Found { entries, .. } = &answer { &entries[..] } else { &[] };
     if lookup.output.json {
-        let sources: Vec<_> = findings
-            .iter()
-            .map(|finding| {
-                let why = if let Says::Unavailable(why) = &finding.says { Some(why) } else { None };
-                json!({ "source": finding.source, "name": finding.name, "snapshot": finding.snapshot,
-                        "as_of": finding.as_of.to_string(), "says": finding.says.word(), "why": why })
-            })
-            .collect();
-        let entries: Vec<_> = entries.iter().map(as_json).collect();
-        print_json(&json!({ "npi": lookup.npi, "reason": reason, "entries": entries, "sources": sources }))?;
+        print_json(&told::json(&lookup.npi, findings))?;
     } else {
         show_entries(entries)?;
     }
@@ -81,19 +61,11 @@ fn show(lookup: &Lookup, findings: &[Finding]) -> anyhow::Result<Exit> {
         let (source, name) = (finding.source, clean(&finding.name));
         say(&format!("{source} ({name}, {}): {}{}", time(finding.as_of), finding.says.word(), clean(&why)));
     }
-    if let Some(reason) = reason {
+    if let Some((reason, says)) = told::shortfall(&answer) {
         say(&format!("{} ({reason}): {}", lookup.npi, clean(&says)));
         return Ok(Exit::Bad);
     }
     Ok(Exit::Good)
-}
-
-fn as_json(entry: &DirectoryEntry) -> serde_json::Value {
-    let at = &entry.affiliation;
-    json!({ "address": entry.address, "source": entry.source, "snapshot": entry.snapshot, "kind": entry.kind, "rank": entry.rank,
-            "organization": at.name, "organization_npi": at.npi, "state": at.state, "postal_code": at.postal_code,
-            "first_seen": Timestamp(entry.first_seen).to_string(), "last_seen": Timestamp(entry.last_seen).to_string(),
-            "last_success": entry.last_success.map(|at| Timestamp(at).to_string()) })
 }
 
 fn show_entries(entries: &[DirectoryEntry]) -> anyhow::Result<()> {

@@ -1,7 +1,6 @@
 //! `postern directory pin`, `unpin`, `suppress`, `unsuppress` and `pins`: what an organization has decided about addresses.
 
 use clap::Args;
-use serde_json::json;
 
 use crate::{
     cli::{
@@ -11,12 +10,14 @@ use crate::{
         table::{Rows, print_json, time, word},
     },
     domain::{
-        DirectAddress, Npi, Timestamp,
+        DirectAddress, Npi,
         choice::{Pin, Suppressed, Suppression},
         time::Span,
     },
-    resolve::decisions,
-    store::{Store, organization::Organization},
+    resolve::{
+        deciding::{Ask, Came, carry_out, in_force},
+        decisions,
+    },
 };
 
 /// Whose decision it is, and why.
@@ -103,121 +104,82 @@ pub(super) struct Pins {
     output: Output,
 }
 
-/// What is told about a decision, and whether it was one.
-struct Told {
-    data: serde_json::Value,
-    words: String,
-    exit: Exit,
-}
-
-/// Runs `work` for the organization somebody named, and tells what came of it.
-fn decide(
-    deciding: &Deciding,
-    global: &Global,
-    work: impl AsyncFnOnce(&Store, &Organization) -> anyhow::Result<Told>,
-) -> anyhow::Result<Exit> {
-    decisions::whom(&deciding.by, &deciding.reason)?;
-    let mut told = with_store(global, async |_, store| {
+/// Carries out what is asked for the organization somebody named, and tells what came of it.
+fn decide(deciding: &Deciding, global: &Global, ask: &Ask) -> anyhow::Result<Exit> {
+    let whom = decisions::whom(&deciding.by, &deciding.reason)?;
+    let came = with_store(global, async |_, store| {
         let organization = context::organization(store, &deciding.organization).await?;
-        work(store, &organization).await
+        Ok(carry_out(store, &organization, ask, deciding.dry_run, whom).await?)
     })?;
+    let (words, exit) = in_words(&came);
     if deciding.output.json {
-        told.data["dry_run"] = deciding.dry_run.into();
-        print_json(&told.data)?;
+        let mut data = serde_json::to_value(&came)?;
+        data["dry_run"] = deciding.dry_run.into();
+        print_json(&data)?;
     } else {
-        print(&told.words)?;
+        print(&words)?;
     }
     if deciding.dry_run {
         say("dry run: nothing was changed");
     }
-    Ok(told.exit)
+    Ok(exit)
+}
+
+fn in_words(came: &Came) -> (String, Exit) {
+    match came {
+        Came::Pinned { npi, address, before, rerouted } => {
+            let first = match before {
+                Some(before) if before == address.as_str() => format!("{npi} stays pinned to {address}"),
+                Some(before) => format!("{npi}: {before} -> {address}"),
+                None => format!("{npi} -> {address}"),
+            };
+            let results = if *rerouted == 1 { "result that waited for it is" } else { "results that waited for it are" };
+            (format!("{first}\n{rerouted} {results} routed again\n"), Exit::Good)
+        }
+        Came::Unpinned { npi, before: Some(before) } => {
+            (format!("{npi} is no longer pinned to {before}: the directory decides\n"), Exit::Good)
+        }
+        Came::Unpinned { npi, before: None } => (format!("{npi} is not pinned\n"), Exit::Bad),
+        Came::Suppressed { kind, what, until } => {
+            let lasting = until.as_ref().map_or_else(String::new, |until| format!(" until {}", time(*until)));
+            (format!("the {kind} {what} is not used any more{lasting}\n"), Exit::Good)
+        }
+        Came::Lifted { kind, what, lifted: true, in_file: false } => {
+            (format!("the {kind} {what} may be used again\n"), Exit::Good)
+        }
+        Came::Lifted { kind, what, in_file: true, .. } => {
+            (format!("the {kind} {what} is suppressed in the organization's file: change it there\n"), Exit::Bad)
+        }
+        Came::Lifted { kind, what, .. } => (format!("the {kind} {what} is not suppressed\n"), Exit::Bad),
+    }
 }
 
 pub(super) fn pin(args: &PinArgs, global: &Global) -> anyhow::Result<Exit> {
-    let PinArgs { npi, address, deciding } = args;
-    decide(deciding, global, async |store, organization| {
-        let whom = decisions::whom(&deciding.by, &deciding.reason)?;
-        let before = store.pins(organization.id, Some(npi)).await?.pop().map(|pin| pin.address.to_string());
-        let waiting = store.undecided(organization.id, npi).await?.len();
-        let rerouted = if deciding.dry_run {
-            waiting
-        } else {
-            decisions::pin(store, organization.id, npi, address, whom).await?.rerouted.len()
-        };
-        let mut words = match &before {
-            Some(before) if before == address.as_str() => format!("{npi} stays pinned to {address}\n"),
-            Some(before) => format!("{npi}: {before} -> {address}\n"),
-            None => format!("{npi} -> {address}\n"),
-        };
-        words.push_str(&format!("{rerouted} results that waited for it are routed again\n"));
-        Ok(Told {
-            data: json!({ "npi": npi, "address": address, "before": before, "rerouted": rerouted }),
-            words,
-            exit: Exit::Good,
-        })
-    })
+    decide(&args.deciding, global, &Ask::Pin(args.npi.clone(), args.address.clone()))
 }
 
 pub(super) fn unpin(args: &Unpin, global: &Global) -> anyhow::Result<Exit> {
-    let Unpin { npi, deciding } = args;
-    decide(deciding, global, async |store, organization| {
-        let whom = decisions::whom(&deciding.by, &deciding.reason)?;
-        let before = if deciding.dry_run {
-            store.pins(organization.id, Some(npi)).await?.pop().map(|pin| pin.address.to_string())
-        } else {
-            decisions::unpin(store, organization.id, npi, whom).await?
-        };
-        let (words, exit) = match &before {
-            Some(before) => (format!("{npi} is no longer pinned to {before}: the directory decides\n"), Exit::Good),
-            None => (format!("{npi} is not pinned\n"), Exit::Bad),
-        };
-        Ok(Told { data: json!({ "npi": npi, "before": before }), words, exit })
-    })
+    decide(&args.deciding, global, &Ask::Unpin(args.npi.clone()))
 }
 
 pub(super) fn suppress(args: &Suppress, global: &Global) -> anyhow::Result<Exit> {
-    let Suppress { what, lasting, deciding } = args;
-    decide(deciding, global, async |store, organization| {
-        let whom = decisions::whom(&deciding.by, &deciding.reason)?;
-        let until = lasting.map(|span| store.clock().now().plus(span.0));
-        if !deciding.dry_run {
-            decisions::suppress(store, organization.id, what, until, whom).await?;
-        }
-        let lasting = until.map_or_else(String::new, |until| format!(" until {}", time(until)));
-        let words = format!("the {} {what} is not used any more{lasting}\n", what.kind());
-        let data = json!({ "kind": what.kind(), "what": what, "until": until.map(|until| until.to_string()) });
-        Ok(Told { data, words, exit: Exit::Good })
-    })
+    decide(&args.deciding, global, &Ask::Suppress(args.what.clone(), args.lasting))
 }
 
 pub(super) fn unsuppress(args: &Unsuppress, global: &Global) -> anyhow::Result<Exit> {
-    let Unsuppress { what, deciding } = args;
-    decide(deciding, global, async |store, organization| {
-        let whom = decisions::whom(&deciding.by, &deciding.reason)?;
-        let known = store.suppressions(organization.id).await?.iter().any(|known| known.what == *what);
-        let lifted = if deciding.dry_run { known } else { decisions::unsuppress(store, organization.id, what, whom).await? };
-        let (words, exit) = if lifted {
-            (format!("the {} {what} may be used again\n", what.kind()), Exit::Good)
-        } else if organization.file.choice.suppress.contains(what) {
-            (format!("the {} {what} is suppressed in the organization's file: change it there\n", what.kind()), Exit::Bad)
-        } else {
-            (format!("the {} {what} is not suppressed\n", what.kind()), Exit::Bad)
-        };
-        Ok(Told { data: json!({ "kind": what.kind(), "what": what, "lifted": lifted }), words, exit })
-    })
+    decide(&args.deciding, global, &Ask::Unsuppress(args.what.clone()))
 }
 
 pub(super) fn pins(args: &Pins, global: &Global) -> anyhow::Result<Exit> {
-    let (organization, pins, suppressions, history) = with_store(global, async |_, store| {
+    let (organization, pins, suppressions, history, mut data) = with_store(global, async |_, store| {
         let organization = context::organization(store, &args.organization).await?;
         let history = if args.history { store.decisions(organization.id, None, 200).await? } else { Vec::new() };
         let (pins, suppressions) = (store.pins(organization.id, None).await?, store.suppressions(organization.id).await?);
-        Ok((organization, pins, suppressions, history))
+        let data = in_force(store, &organization).await?;
+        Ok((organization, pins, suppressions, history, data))
     })?;
     let of_file = &organization.file.choice.suppress;
     if args.output.json {
-        let mut data = json!({ "pins": pins.iter().map(pin_json).collect::<Vec<_>>(),
-            "suppressions": suppressions.iter().map(suppression_json).collect::<Vec<_>>(), "suppressed_in_file": of_file });
         if args.history {
             data["history"] = serde_json::to_value(&history)?;
         }
@@ -271,13 +233,4 @@ pub(super) fn pins(args: &Pins, global: &Global) -> anyhow::Result<Exit> {
         rows.print()?;
     }
     Ok(Exit::Good)
-}
-
-fn pin_json(pin: &Pin) -> serde_json::Value {
-    json!({ "npi": pin.npi, "address": pin.address, "by": pin.decided.by, "why": pin.decided.why, "at": pin.decided.at.to_string() })
-}
-
-fn suppression_json(suppression: &Suppression) -> serde_json::Value {
-    json!({ "kind": suppression.what.kind(), "what": suppression.what, "until": suppression.until.map(|until: Timestamp| until.to_string()),
-            "by": suppression.decided.by, "why": suppression.decided.why, "at": suppression.decided.at.to_string() })
 }

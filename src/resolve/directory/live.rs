@@ -32,6 +32,9 @@ use crate::{
 
 /// Most octets of one answer.
 const MOST_OCTETS: usize = 4 << 20;
+/// Look-ups that wait for an answer at the same time, whoever asks. What comes beyond is unavailable at once and tried again
+/// later: a server that hangs can fill memory with nobody's results.
+const MOST_WAITING: usize = 256;
 
 /// What a live directory says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +73,7 @@ type Flight = Arc<OnceCell<Asked>>;
 pub struct Live {
     places: Vec<Place>,
     store: Store,
+    waiting: Semaphore,
 }
 
 #[derive(Debug)]
@@ -88,7 +92,20 @@ impl Live {
     pub fn new(settings: &[LiveDirectory], store: Store) -> Self {
         let mut settings = settings.to_vec();
         settings.sort_by_key(|live| live.rank);
-        Self { places: settings.into_iter().map(Place::new).collect(), store }
+        let waiting = Semaphore::new(MOST_WAITING);
+        Self { places: settings.into_iter().map(Place::new).collect(), store, waiting }
+    }
+
+    /// Whether nobody is asked over the network.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// How many look-ups wait for an answer now. They do nothing else, so they take nobody's place.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        MOST_WAITING.saturating_sub(self.waiting.available_permits())
     }
 
     /// Asks one after the other until one has an address. No transaction is open meanwhile.
@@ -113,7 +130,7 @@ impl Live {
         let finding = |snapshot, as_of, says| Finding { source, name: place.settings.name.clone(), snapshot, as_of, says };
         let kept = match self.store.kept_answer(&place.settings.name, npi).await? {
             Some(kept) => Arc::new(kept),
-            None => match place.ask_once(&self.store, npi).await {
+            None => match self.ask_waiting(place, npi).await {
                 Asked::Answer(answer) => answer,
                 Asked::Nothing(why) => {
                     let why = format!("{} {why}", place.settings.name);
@@ -135,6 +152,15 @@ impl Live {
             Err(_) => Says::Unavailable(format!("{} has a kept answer of another version", place.settings.name)),
         };
         Ok(finding(kept.id, kept.asked_at, says))
+    }
+
+    async fn ask_waiting(&self, place: &Place, npi: &Npi) -> Asked {
+        let Ok(_waits) = self.waiting.try_acquire() else {
+            return Asked::Nothing("has too many look-ups waiting already".to_owned());
+        };
+        // Whoever hands work out has a place more.
+        self.store.wake();
+        place.ask_once(&self.store, npi).await
     }
 
     async fn entry(

@@ -25,6 +25,8 @@ pub mod registry;
 pub mod rows;
 /// Sorting more rows than fit into memory.
 mod sorted;
+/// What the directory says, for programs.
+pub mod told;
 
 pub use ask::{ask, findings};
 pub use csv::{CsvDirectory, Mapping};

@@ -104,7 +104,7 @@ mod tests {
     }
 
     fn items(lines: &[String]) -> Vec<Item> {
-        let text = format!("\u{feff}{HEADER}\r\n{}", lines.concat());
+        let text = format!("\u{feff}{HEADER}\n{}", lines.concat());
         let mut file = NppesEndpoints::new(std::io::Cursor::new(text)).unwrap();
         std::iter::from_fn(|| file.next_item().unwrap()).collect()
     }

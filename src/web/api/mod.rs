@@ -2,6 +2,8 @@
 
 /// `/v1/deliveries`.
 pub mod deliveries;
+/// `/v1/directory`.
+pub mod directory;
 /// `/v1/events`.
 pub mod events;
 /// `/v1/explain`.

@@ -1,8 +1,12 @@
 //! `postern directory`.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 use super::world::World;
+use crate::support::command::command;
 
 fn csv(rows: usize) -> String {
     let mut text = "npi,address,organization,organization_npi,status\n".to_owned();
@@ -49,4 +53,37 @@ fn half_a_file_does_not_replace_a_whole_one_unless_forced() {
     assert_eq!((&forced["rows"], &forced["before"]), (&79.into(), &100.into()));
     assert_eq!(entries(), 79);
     assert_eq!(world.run(&["directory", "import", "csv", "nowhere.csv"]).code, 2);
+}
+
+#[tokio::test]
+async fn an_import_stopped_in_the_middle_leaves_nothing_half_visible_and_nothing_behind() {
+    let world = World::new();
+    world.good(&["directory", "import", "csv", &world.write("d.csv", csv(100))]);
+    let url = format!("sqlite:{}", world.path("postern.db").display());
+    let raw = sqlx::SqlitePool::connect(&url).await.unwrap();
+    let rows = async || sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM directory_entry").fetch_one(&raw).await.unwrap();
+    assert_eq!(rows().await, 100);
+
+    let mut command = command(world.dir.path());
+    command.args(["directory", "import", "csv", &world.write("large.csv", csv(150_000))]).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    let began = Instant::now();
+    while rows().await == 100 {
+        assert!(began.elapsed() < Duration::from_mins(2), "it writes nothing");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let during = world.json(&["directory", "lookup", "1234567893"]);
+    assert_eq!(during["entries"].as_array().unwrap().len(), 100, "the load before answers until the new one is complete");
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("the import was stopped") && said.contains("stays in force"), "{said}");
+    let loads = world.json(&["directory", "list"]);
+    assert_eq!((loads.as_array().unwrap().len(), &loads[0]["rows"]), (1, &100.into()), "{loads}");
+    assert_eq!(rows().await, 100, "what was written is taken away");
+    let unfinished: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM directory_snapshot WHERE state = 'loading'").fetch_one(&raw).await.unwrap();
+    assert_eq!(unfinished, 0);
 }

@@ -12,7 +12,7 @@ use super::world::{Plan, World, plain};
 use crate::support::misbehaving::{Act, Misbehaving, hear, hello, message, say, wait};
 
 /// Seconds, on a machine that does other things beside.
-const SECONDS: Duration = Duration::from_secs(20);
+pub(super) const SECONDS: Duration = Duration::from_secs(20);
 
 /// A server that takes connections and then never answers MAIL.
 async fn hanging() -> Misbehaving {
@@ -32,19 +32,19 @@ fn plan(slow: &Misbehaving, connections: usize) -> Plan {
     Plan { worker: WorkerSection { concurrency: 8, ..plan.worker }, relays: vec![relay], ..plan }
 }
 
-struct Working {
+pub(super) struct Working {
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
 
-fn work(world: &World) -> Working {
+pub(super) fn work(world: &World) -> Working {
     let (gateway, stop) = (Arc::clone(&world.gateway), CancellationToken::new());
     let stopped = stop.clone();
     Working { stop, task: tokio::spawn(async move { gateway.work_until(&stopped).await }) }
 }
 
 impl Working {
-    async fn end(self) {
+    pub(super) async fn end(self) {
         self.stop.cancel();
         self.task.abort();
         let _ = self.task.await;
@@ -52,7 +52,7 @@ impl Working {
 }
 
 /// Waits until so many of an organization's deliveries are accepted; tells how long that took.
-async fn accepted(world: &World, org: OrgId, count: usize) -> Duration {
+pub(super) async fn accepted(world: &World, org: OrgId, count: usize) -> Duration {
     let began = Instant::now();
     while world.accepted(org).await < count {
         let states = world

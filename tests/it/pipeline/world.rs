@@ -48,6 +48,8 @@ pub(crate) struct World {
 pub(crate) struct Plan {
     pub(crate) worker: WorkerSection,
     pub(crate) relays: Vec<RelaySettings>,
+    /// Asked where no load has an address.
+    pub(crate) live: Vec<postern::config::live_directory::LiveDirectory>,
     /// Makes the installation's own identities.
     pub(crate) own: fn(&Practice) -> Vec<NewIdentity>,
 }
@@ -59,7 +61,7 @@ impl Default for Plan {
             retry_min: Span(Duration::from_secs(30)),
             ..WorkerSection::default()
         };
-        Self { worker, relays: Vec::new(), own: |_| Vec::new() }
+        Self { worker, relays: Vec::new(), live: Vec::new(), own: |_| Vec::new() }
     }
 }
 
@@ -87,7 +89,7 @@ impl World {
             [relay("hisp", &hisp, Door::Relay, &path("keys/ca.pem")), relay("edge", &hisp, Door::Edge, &path("keys/ca.pem"))];
         let relays = own.into_iter().chain(plan.relays).map(|settings| Relay::new(settings).unwrap()).collect();
         let post = PostOffice::new(relays, None).with_identities((plan.own)(&practice));
-        let mut config = Config { worker: plan.worker, ..Config::default() };
+        let mut config = Config { worker: plan.worker, live_directory: plan.live, ..Config::default() };
         // Nobody is asked but the store.
         (config.discovery.dns, config.discovery.ldap) = (false, false);
         let settings = Settings::from(&config);

@@ -183,7 +183,8 @@ async fn a_server_that_stops_reading_does_not_hold_us_for_ever() {
 }
 
 #[tokio::test]
-async fn a_message_larger_than_the_server_says_it_takes_is_not_carried_there() {
+async fn tr23_a_message_larger_than_the_server_says_it_takes_is_refused_before_it_is_sent() {
+    // TR-23 has a limit for a recipient's domain; product.md knows what a server announces (RFC 1870 6.3).
     let script = vec![say("220 hello"), hear("EHLO"), say("250-host"), say("250 size 20"), Act::Hang];
     let server = Misbehaving::start(vec![script]).await;
     let relay = Relay::new(hasty(server.address.port(), TlsMode::None, LIMIT)).unwrap();

@@ -313,3 +313,16 @@ on_both_engines! {
         assert_eq!(last(ask(world, other, "1234567893").await), [None, None]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_takes_one_statement_for_a_thousand_rows_and_no_more_for_the_next_load() {
+    let world = World::postgres().await;
+    super::group_commit::count_statements(&world, &["directory_entry"]).await;
+    let rows: Vec<DirectoryRow> =
+        (0..5_000).map(|number| row("2000000010", Some(&format!("p{number}@d.example")), true)).collect();
+    for most in [5, 10] {
+        load(&world, &rows).await;
+        let seen = world.number("SELECT COUNT(*) FROM statement_seen").await;
+        assert!((1..=most).contains(&seen), "{seen} statements for {most} thousand rows");
+    }
+}

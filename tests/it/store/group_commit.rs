@@ -203,7 +203,7 @@ on_both_engines! {
 
 /// Counts the statements that change these tables, whatever each of them changes: only PostgreSQL has such triggers, and both
 /// engines are given the same statements.
-async fn count_statements(world: &World, tables: &[&str]) {
+pub(super) async fn count_statements(world: &World, tables: &[&str]) {
     world
         .run(
             "CREATE TABLE statement_seen (what TEXT NOT NULL);

@@ -130,12 +130,22 @@ impl<'w> Tracking<'w> {
             recipient.direct = Some(Stated::parse(address));
             order.deliver_to.push(recipient);
         }
-        let store = &self.world.store;
-        assert!(matches!(store.take_order(self.org, &order, Action::New).await.unwrap(), OrderTaken::New(_)));
+        self.submit_order(&order).await
+    }
+
+    /// The document of every result here.
+    pub(crate) async fn stored_pdf(&self) -> StoredPdf {
         let content = chapter(0).pdf();
-        let key = store.key(self.org).await.unwrap();
+        let key = self.world.store.key(self.org).await.unwrap();
         let sha256 = self.blobs.put(self.org, &key, &content).await.unwrap();
-        let pdf = StoredPdf { name: "test".into(), sha256, bytes: content.len() as u64 };
+        StoredPdf { name: "test".into(), sha256, bytes: content.len() as u64 }
+    }
+
+    /// Takes an order with its result, and works until nothing is due. Its deliveries.
+    pub(crate) async fn submit_order(&self, order: &postern::domain::Order) -> Vec<DeliveryId> {
+        let (store, order_id) = (&self.world.store, &order.order_id);
+        assert!(matches!(store.take_order(self.org, order, Action::New).await.unwrap(), OrderTaken::New(_)));
+        let pdf = self.stored_pdf().await;
         let report = make::report(order_id, ResultStatus::Final);
         let taken = store.take_result(self.org, &report, Some(&pdf), None, make::WAIT).await.unwrap();
         assert!(matches!(taken, ResultTaken::New(..)), "{taken:?}");
@@ -249,6 +259,7 @@ async fn enrol(world: &World, practice: &Practice, more: &str, identities: &[New
     let mut file = make::organization("north");
     let more: postern::domain::organization::OrganizationFile =
         toml::from_str(&format!("slug = \"north\"\nname = \"North\"\n{more}")).unwrap();
+    file.choice = more.choice;
     (file.routing, file.tracking, file.targets, file.peers) = (more.routing, more.tracking, more.targets, more.peers);
     if let Some(price) = more.price {
         file.price = Some(price);
