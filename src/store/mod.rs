@@ -123,6 +123,8 @@ pub mod ledger;
 pub mod leftover;
 /// Messages for people.
 pub mod letter;
+/// How far a metering system knows the ledgers.
+pub mod metering;
 mod migrations;
 mod moves;
 /// Notices: what they said, what counted, and whose clock has run out.
@@ -137,6 +139,8 @@ pub mod peer;
 pub mod period;
 /// People who sign in.
 pub mod person;
+/// What was handed over, held against what a HISP has counted.
+pub mod reconciliation;
 /// Prices and terms.
 pub mod price;
 /// What is due: claimed under leases, urgent first and fair across organizations.
