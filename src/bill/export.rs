@@ -9,7 +9,9 @@ use serde::Serialize;
 
 use super::BillError;
 use crate::{
-    domain::{Currency, DeliveryId, Money, Month, OrgId, OrgScope, Timestamp, id::LedgerLineId, prices::EntryType, text::spreadsheet},
+    domain::{
+        Currency, DeliveryId, Money, Month, OrgId, OrgScope, Timestamp, id::LedgerLineId, prices::EntryType, text::spreadsheet,
+    },
     store::{
         Store,
         ledger::{LedgerLine, read::LineQuery},
@@ -83,9 +85,31 @@ fn as_text<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok,
 }
 
 const HEADER: [&str; 25] = [
-    "id", "line", "entry_type", "occurred_at", "recorded_at", "month", "relates_to", "organization", "bill_to", "cost_center", "site",
-    "payer", "channel", "status", "fee_code", "note", "quantity", "unit_price", "amount", "currency", "price", "delivery", "reverses",
-    "reason", "entered_by",
+    "id",
+    "line",
+    "entry_type",
+    "occurred_at",
+    "recorded_at",
+    "month",
+    "relates_to",
+    "organization",
+    "bill_to",
+    "cost_center",
+    "site",
+    "payer",
+    "channel",
+    "status",
+    "fee_code",
+    "note",
+    "quantity",
+    "unit_price",
+    "amount",
+    "currency",
+    "price",
+    "delivery",
+    "reverses",
+    "reason",
+    "entered_by",
 ];
 
 impl<'a> ExportedLine<'a> {

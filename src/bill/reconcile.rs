@@ -110,12 +110,7 @@ struct Run<'a, F> {
 ///
 /// # Errors
 /// [`BillError`]; whatever `tell` says.
-pub async fn reconcile<F>(
-    store: &Store,
-    comparison: Comparison<'_>,
-    file: impl Read,
-    tell: F,
-) -> Result<Compared, BillError>
+pub async fn reconcile<F>(store: &Store, comparison: Comparison<'_>, file: impl Read, tell: F) -> Result<Compared, BillError>
 where
     F: FnMut(Difference) -> Result<(), BillError>,
 {
@@ -140,7 +135,8 @@ where
 
 impl<F: FnMut(Difference) -> Result<(), BillError>> Run<'_, F> {
     async fn rows(&mut self, store: &Store, rows: Vec<(u64, Usage)>) -> Result<(), BillError> {
-        let ids: HashSet<String> = rows.iter().filter_map(|(_, usage)| Some(usage.message_id.as_ref()?.as_str().to_owned())).collect();
+        let ids: HashSet<String> =
+            rows.iter().filter_map(|(_, usage)| Some(usage.message_id.as_ref()?.as_str().to_owned())).collect();
         let ids: Vec<String> = ids.into_iter().collect();
         let found = store.sent_as(self.comparison.org, &ids).await?;
         let known: HashMap<String, Sent> = found.into_iter().map(|sent| (sent.message_id.clone(), sent)).collect();
@@ -158,8 +154,13 @@ impl<F: FnMut(Difference) -> Result<(), BillError>> Run<'_, F> {
                     all.into_iter().find(|sent| !self.seen.contains(&sent.delivery)).or(first)
                 }
                 _ => {
-                    self.theirs(row, &usage, None, "the row has neither a Message-ID nor a day and a recipient that can be read",
-                        "if it is no sum or footer, ask the HISP what it stands for")?;
+                    self.theirs(
+                        row,
+                        &usage,
+                        None,
+                        "the row has neither a Message-ID nor a day and a recipient that can be read",
+                        "if it is no sum or footer, ask the HISP what it stands for",
+                    )?;
                     continue;
                 }
             };
@@ -175,13 +176,23 @@ impl<F: FnMut(Difference) -> Result<(), BillError>> Run<'_, F> {
 
     fn pair(&mut self, row: u64, usage: &Usage, sent: &Sent) -> Result<(), BillError> {
         if !self.seen.insert(sent.delivery) {
-            return self.theirs(row, usage, Some(sent), "they have counted this message before: a retry of theirs, or one row for each recipient",
-                "dispute it: a message is counted once");
+            return self.theirs(
+                row,
+                usage,
+                Some(sent),
+                "they have counted this message before: a retry of theirs, or one row for each recipient",
+                "dispute it: a message is counted once",
+            );
         }
         let bounds = self.comparison.bounds;
         if sent.accepted_at < bounds.starts_at || sent.accepted_at >= bounds.ends_at {
-            return self.theirs(row, usage, Some(sent), "we handed this message over in another month: they may count days in UTC, or bill it late",
-                "compare with the statement of that month; nothing is to be paid twice");
+            return self.theirs(
+                row,
+                usage,
+                Some(sent),
+                "we handed this message over in another month: they may count days in UTC, or bill it late",
+                "compare with the statement of that month; nothing is to be paid twice",
+            );
         }
         let mut differs = false;
         if let Some((ours, theirs)) = self.price(usage, sent) {
@@ -302,11 +313,20 @@ fn missing(sent: &Sent, bounds: Bounds) -> (&'static str, &'static str) {
     if sent.test {
         ("it is test traffic, which HISPs seldom count", "nothing, unless the contract says otherwise")
     } else if near(bounds.starts_at) || near(bounds.ends_at) {
-        ("it was handed over within a day of the month's edge: they may count days in UTC", "look for it in their file of the month beside this one")
+        (
+            "it was handed over within a day of the month's edge: they may count days in UTC",
+            "look for it in their file of the month beside this one",
+        )
     } else if sent.disposition == Some(Disposition::Failed) {
-        ("it failed, and they may not count what they refused or could not trust", "nothing, if the fee was given back; see postern delivery show")
+        (
+            "it failed, and they may not count what they refused or could not trust",
+            "nothing, if the fee was given back; see postern delivery show",
+        )
     } else {
-        ("they have not counted it: they count messages where we count recipients, or have lost it", "ask the HISP whether it arrived, when they should have it")
+        (
+            "they have not counted it: they count messages where we count recipients, or have lost it",
+            "ask the HISP whether it arrived, when they should have it",
+        )
     }
 }
 

@@ -243,8 +243,8 @@ pub fn csv(summary: &Summary, out: impl std::io::Write) -> Result<(), BillError>
 
 /// What stands behind the names of a row.
 pub const COLUMNS: [&str; 13] = [
-    "charges", "unpriced", "test", "charged", "credited", "adjusted", "minimum", "rounding", "amount", "currency", "change", "cost",
-    "margin",
+    "charges", "unpriced", "test", "charged", "credited", "adjusted", "minimum", "rounding", "amount", "currency", "change",
+    "cost", "margin",
 ];
 
 impl Line {

@@ -139,14 +139,14 @@ pub mod peer;
 pub mod period;
 /// People who sign in.
 pub mod person;
-/// What was handed over, held against what a HISP has counted.
-pub mod reconciliation;
 /// Prices and terms.
 pub mod price;
 /// What is due: claimed under leases, urgent first and fair across organizations.
 pub mod queue;
 /// Whether a database answers, without changing anything in it.
 pub mod reach;
+/// What was handed over, held against what a HISP has counted.
+pub mod reconciliation;
 /// Notices we owe to others.
 pub mod reply;
 /// Results and their routes.

@@ -8,12 +8,7 @@ use super::{
     write_json,
 };
 use crate::{
-    domain::{
-        DeliveryId, Month, OrgId, OrgScope, Timestamp,
-        audit::Witness,
-        delivery::Disposition,
-        id::ReconciliationId,
-    },
+    domain::{DeliveryId, Month, OrgId, OrgScope, Timestamp, audit::Witness, delivery::Disposition, id::ReconciliationId},
     store::StoreError,
 };
 
@@ -159,8 +154,16 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn sent_page(&self, org: OrgId, from: Timestamp, to: Timestamp, after: Option<&Sent>, most: u32) -> Result<Vec<Sent>> {
-        let (at, id) = after.map_or((from.micros(), String::new()), |sent| (sent.accepted_at.micros(), sent.delivery.to_string()));
+    pub async fn sent_page(
+        &self,
+        org: OrgId,
+        from: Timestamp,
+        to: Timestamp,
+        after: Option<&Sent>,
+        most: u32,
+    ) -> Result<Vec<Sent>> {
+        let (at, id) =
+            after.map_or((from.micros(), String::new()), |sent| (sent.accepted_at.micros(), sent.delivery.to_string()));
         let found: Vec<SentRow> = on!(&self.db, pool => sqlx::query_as(
             "SELECT id, message_id, accepted_at, disposition, channel, test FROM delivery
              WHERE org_id = $1 AND accepted_at >= $2 AND accepted_at < $3 AND (accepted_at, id) > ($2, $4)

@@ -44,7 +44,11 @@ impl FromStr for Mapped {
     fn from_str(text: &str) -> Result<Self, BadMapping> {
         let (field, header) = text.split_once('=').ok_or(BadMapping)?;
         let header = header.trim().to_owned();
-        if header.is_empty() { Err(BadMapping) } else { Ok(Self { field: field.trim().parse().map_err(|_| BadMapping)?, header }) }
+        if header.is_empty() {
+            Err(BadMapping)
+        } else {
+            Ok(Self { field: field.trim().parse().map_err(|_| BadMapping)?, header })
+        }
     }
 }
 
@@ -67,7 +71,8 @@ impl Columns {
     /// # Errors
     /// [`BillError::Header`] says which is not there, or what is missing to find a message by.
     pub fn find(mapping: &[Mapped], header: &::csv::StringRecord) -> Result<Self, BillError> {
-        let names: Vec<String> = header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_ascii_lowercase()).collect();
+        let names: Vec<String> =
+            header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_ascii_lowercase()).collect();
         let place = |wanted: &str| names.iter().position(|name| *name == wanted.to_ascii_lowercase());
         let mut columns = BTreeMap::new();
         for Mapped { field, header } in mapping {

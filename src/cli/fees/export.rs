@@ -88,7 +88,8 @@ pub(super) fn run(args: &ExportArgs, global: &Global) -> anyhow::Result<Exit> {
             return Ok(());
         }
         let slugs: HashMap<OrgId, String> = context::slugs(store).await?;
-        let query = LineQuery { period: Some(args.month), bill_to: bill_to.map(|payer| payer.id), ..LineQuery::of(organization.id) };
+        let query =
+            LineQuery { period: Some(args.month), bill_to: bill_to.map(|payer| payer.id), ..LineQuery::of(organization.id) };
         let format = if args.format == Format::Csv { LineFormat::Csv } else { LineFormat::Jsonl };
         let mut out: Box<dyn Write> = match &args.out {
             Some(file) => {

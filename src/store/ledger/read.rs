@@ -146,9 +146,10 @@ impl SumRow {
 
 /// Adds lines up inside a transaction.
 pub(super) async fn sums(tx: &mut Tx, scope: OrgScope, query: &LineQuery<'_>) -> Result<Vec<PaidRow>> {
+    // In the order of the index ledger_sums, so that it is read through and nothing is sorted.
     const GROUP: &str =
-        "l.bill_to_org, l.currency, l.site, l.cost_center, l.payer, l.channel, l.status, l.entry_type, l.fee_code, l.note,
-        l.period, l.relates_to, l.unit_price, l.price_id";
+        "l.period, l.bill_to_org, l.currency, l.site, l.cost_center, l.payer, l.channel, l.status, l.entry_type, l.fee_code, l.note,
+        l.relates_to, l.unit_price, l.price_id";
     let (conditions, arguments) = query.conditions(scope);
     // PostgreSQL adds BIGINTs up as NUMERIC. A sum that does not fit is an error on both.
     let sql = format!(

@@ -78,10 +78,8 @@ impl Ledgers {
         };
         let slugs: BTreeMap<OrgId, String> = everybody.iter().map(|known| (known.id, known.file.slug.clone())).collect();
         let sees = |id: OrgId| seen.as_ref().is_none_or(|seen| seen.contains(&id));
-        let all: Vec<Organization> = everybody
-            .into_iter()
-            .filter(|known| sees(known.id) && named.is_none_or(|named| known.file.slug == named))
-            .collect();
+        let all: Vec<Organization> =
+            everybody.into_iter().filter(|known| sees(known.id) && named.is_none_or(|named| known.file.slug == named)).collect();
         // A ledger that does not concern the caller looks as if it did not exist.
         if named.is_some() && all.is_empty() {
             return Err(nothing());
@@ -143,7 +141,8 @@ pub async fn report(
     let bill_to = ledgers.payer(asked.bill_to.as_deref())?;
     let mut sums: Vec<(OrgId, PaidRow)> = Vec::new();
     for organization in &ledgers.all {
-        let all = LineQuery { bill_to, site: asked.site.as_deref(), payer: asked.payer.as_deref(), ..LineQuery::of(organization.id) };
+        let all =
+            LineQuery { bill_to, site: asked.site.as_deref(), payer: asked.payer.as_deref(), ..LineQuery::of(organization.id) };
         let zone = &organization.file.time_zone;
         let queries: Vec<LineQuery<'_>> = match (month, from, to) {
             (Some(first), None, None) => {

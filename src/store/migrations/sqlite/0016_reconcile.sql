@@ -26,3 +26,7 @@ CREATE TABLE ledger_told (
 
 -- What was handed over in a month, in order.
 CREATE INDEX delivery_accepted ON delivery (org_id, accepted_at, id) WHERE accepted_at IS NOT NULL;
+
+-- What a month adds up to is read from here alone, in the order it is grouped by: no line is looked at twice, and nothing is sorted.
+CREATE INDEX ledger_sums ON ledger_line (org_id, period, bill_to_org, currency, site, cost_center, payer, channel, status, entry_type,
+    fee_code, note, relates_to, unit_price, price_id, quantity, amount, seq);

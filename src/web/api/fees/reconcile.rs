@@ -69,7 +69,11 @@ pub async fn run(
     }
     // The door's own limit holds for it; whoever has more runs the command.
     let body = Bytes::from_request(request, &web).await.map_err(|rejected| {
-        Problem::new(rejected.status(), "unreadable", "the body is too large or ended early; postern fees reconcile reads files of any size")
+        Problem::new(
+            rejected.status(),
+            "unreadable",
+            "the body is too large or ended early; postern fees reconcile reads files of any size",
+        )
     })?;
     let mut told: Vec<Difference> = Vec::new();
     let comparison = Comparison {
@@ -99,7 +103,8 @@ pub async fn run(
         let at = store.sign_reconciliation(steward.org, &signed, Witness::new(&caller.actor, &event)).await?;
         signed_at = Some(at.to_string());
     }
-    let answer = json!({ "month": month, "file_sha256": digest, "totals": compared, "differences": told, "signed_at": signed_at });
+    let answer =
+        json!({ "month": month, "file_sha256": digest, "totals": compared, "differences": told, "signed_at": signed_at });
     Ok(Json(answer).into_response())
 }
 
