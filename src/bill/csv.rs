@@ -37,9 +37,12 @@ pub fn write(report: &Report, out: impl Write) -> Result<(), BillError> {
 #[cfg(test)]
 mod tests {
     use super::super::report::tests::{january, line};
-    use crate::store::ledger::EntryType::{Charge, Credit};
+    use crate::{
+        domain::prices::EntryType::{Charge, Credit},
+        store::ledger::read::PaidRow,
+    };
 
-    fn csv(lines: &[(&str, crate::store::ledger::LedgerLine)]) -> String {
+    fn csv(lines: &[(&str, PaidRow)]) -> String {
         let mut out = Vec::new();
         super::write(&january(lines), &mut out).unwrap();
         String::from_utf8(out).unwrap()

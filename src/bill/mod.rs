@@ -4,10 +4,16 @@
 pub mod csv;
 /// Pages of a PDF: text, lines and boxes.
 pub(crate) mod drawing;
+/// The ledger for other programs.
+pub mod export;
+/// What a HISP has counted, held against what we have.
+pub mod reconcile;
 /// Ledger lines, grouped and added up.
 pub mod report;
 /// What a month costs, for whoever pays it.
 pub mod statement;
+/// Fees by whatever they are looked at by.
+pub mod summary;
 
 pub use report::{Report, report};
 pub use statement::Statement;
@@ -38,6 +44,20 @@ pub enum BillError {
     /// It cannot be written as a PDF.
     #[error("cannot write the statement as a PDF")]
     Pdf(#[source] std::io::Error),
+    /// Only what is final becomes an invoice.
+    #[error("{organization} has not closed {month}: what it costs in the end is not known; postern fees close")]
+    Open {
+        /// Whose.
+        organization: String,
+        /// Which.
+        month: Month,
+    },
+    /// The usage file cannot be read.
+    #[error("cannot read the usage file")]
+    Usage(#[source] ::csv::Error),
+    /// Its header is not as it was said to be.
+    #[error("the usage file {0}")]
+    Header(String),
     /// The month is not known.
     #[error("{organization} has no month {month}")]
     NoPeriod {

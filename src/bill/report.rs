@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::BillError;
 use crate::{
-    domain::{Currency, Money, time::Date},
-    store::ledger::{EntryType, LedgerLine},
+    domain::{Currency, Money, prices::EntryType, time::Date},
+    store::ledger::read::PaidRow,
 };
 
 /// The fees of a period.
@@ -84,31 +84,32 @@ pub struct Total {
     pub amount: Money,
 }
 
-/// Adds up the lines of a period; each comes with the slug of its organization.
+/// Adds up what the ledger adds up to in a period; each row comes with the slug of its organization.
 ///
 /// # Errors
 /// [`BillError::TooMuch`].
-pub fn report<'a>(from: Date, to: Date, lines: impl IntoIterator<Item = (&'a str, &'a LedgerLine)>) -> Result<Report, BillError> {
+pub fn report<'a>(from: Date, to: Date, sums: impl IntoIterator<Item = (&'a str, &'a PaidRow)>) -> Result<Report, BillError> {
     let mut rows: BTreeMap<Group, (i64, Money)> = BTreeMap::new();
     let mut owed: BTreeMap<(String, Currency), Total> = BTreeMap::new();
     let mut totals: BTreeMap<Currency, Total> = BTreeMap::new();
-    for (organization, line) in lines {
+    for (organization, sum) in sums {
         let too_much = || BillError::TooMuch { organization: organization.to_owned() };
+        let known = &sum.row.group;
         let group = Group {
             organization: organization.to_owned(),
-            site: line.site.clone(),
-            entry_type: line.entry_type,
-            fee_code: line.fee_code.clone(),
-            currency: line.currency.clone(),
-            note: line.note.clone(),
-            unit_price: line.unit_price,
+            site: known.site.clone(),
+            entry_type: known.entry_type,
+            fee_code: known.fee_code.clone(),
+            currency: known.currency.clone(),
+            note: known.note.clone(),
+            unit_price: known.unit_price,
         };
         let (quantity, amount) = rows.entry(group).or_default();
-        *quantity = quantity.checked_add(line.quantity).ok_or_else(too_much)?;
-        *amount = amount.plus(line.amount).ok_or_else(too_much)?;
-        let nothing = || Total::nothing(&line.currency);
-        owed.entry((organization.to_owned(), line.currency.clone())).or_insert_with(nothing).add(line).ok_or_else(too_much)?;
-        totals.entry(line.currency.clone()).or_insert_with(nothing).add(line).ok_or_else(too_much)?;
+        *quantity = quantity.checked_add(sum.row.quantity).ok_or_else(too_much)?;
+        *amount = amount.plus(sum.row.amount).ok_or_else(too_much)?;
+        let nothing = || Total::nothing(&known.currency);
+        owed.entry((organization.to_owned(), known.currency.clone())).or_insert_with(nothing).add(sum).ok_or_else(too_much)?;
+        totals.entry(known.currency.clone()).or_insert_with(nothing).add(sum).ok_or_else(too_much)?;
     }
     Ok(Report {
         from,
@@ -124,14 +125,14 @@ impl Total {
         Self { currency: currency.clone(), charges: 0, unpriced: 0, test: 0, amount: Money::ZERO }
     }
 
-    fn add(&mut self, line: &LedgerLine) -> Option<()> {
-        self.amount = self.amount.plus(line.amount)?;
-        // What an address costs in a month is no delivery.
-        if line.entry_type == EntryType::Charge && line.delivery.is_some() {
-            self.charges = self.charges.checked_add(line.quantity)?;
-            match line.note.as_str() {
-                "unpriced" => self.unpriced = self.unpriced.checked_add(line.quantity)?,
-                "test" => self.test = self.test.checked_add(line.quantity)?,
+    fn add(&mut self, sum: &PaidRow) -> Option<()> {
+        let (group, quantity) = (&sum.row.group, sum.row.quantity);
+        self.amount = self.amount.plus(sum.row.amount)?;
+        if sum.row.is_delivery() {
+            self.charges = self.charges.checked_add(quantity)?;
+            match group.note.as_str() {
+                "unpriced" => self.unpriced = self.unpriced.checked_add(quantity)?,
+                "test" => self.test = self.test.checked_add(quantity)?,
                 _ => {}
             }
         }
@@ -142,41 +143,33 @@ impl Total {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::domain::{DeliveryId, OrgId, Timestamp, id::LedgerLineId};
+    use crate::domain::{
+        OrgId,
+        prices::closing::{Group as Lines, Row as Sum},
+    };
 
-    pub(in crate::bill) fn line(site: &str, entry_type: EntryType, price: &str, note: &str) -> LedgerLine {
+    /// One line, added up.
+    pub(in crate::bill) fn line(site: &str, entry_type: EntryType, price: &str, note: &str) -> PaidRow {
         let amount: Money = price.parse().unwrap();
-        let org = OrgId::new();
-        LedgerLine {
-            seq: 1,
-            id: LedgerLineId::new(),
-            org,
-            bill_to: org,
-            cost_center: String::new(),
-            delivery: Some(DeliveryId::new()),
+        let group = Lines {
+            bill_to: OrgId::new(),
+            currency: Currency::default(),
             site: site.into(),
-            payer: String::new(),
+            cost_center: String::new(),
             channel: "direct".into(),
             status: "final".into(),
             entry_type,
             fee_code: "direct".into(),
-            quantity: 1,
-            unit_price: amount,
-            amount,
-            currency: Currency::default(),
-            price: None,
             note: note.into(),
-            period: "2026-01".parse().unwrap(),
             relates_to: None,
-            reverses: None,
-            reason: String::new(),
-            entered_by: String::new(),
-            occurred_at: Timestamp(0),
-            recorded_at: Timestamp(0),
-        }
+            unit_price: amount,
+            price: None,
+        };
+        let row = Sum { group, quantity: 1, amount, lines: 1, first: 1 };
+        PaidRow { payer: String::new(), period: "2026-01".parse().unwrap(), row }
     }
 
-    pub(in crate::bill) fn january(lines: &[(&str, LedgerLine)]) -> Report {
+    pub(in crate::bill) fn january(lines: &[(&str, PaidRow)]) -> Report {
         let lines = lines.iter().map(|(slug, line)| (*slug, line));
         report("2026-01-01".parse().unwrap(), "2026-02-01".parse().unwrap(), lines).unwrap()
     }
@@ -216,7 +209,7 @@ pub(super) mod tests {
     #[test]
     fn currencies_are_never_added_up() {
         let mut euro = line("R1", EntryType::Charge, "1.00", "");
-        euro.currency = "EUR".parse().unwrap();
+        euro.row.group.currency = "EUR".parse().unwrap();
         let report = january(&[("north", line("R1", EntryType::Charge, "1.00", "")), ("north", euro)]);
         assert_eq!(report.totals.len(), 2);
         assert!(report.totals.iter().all(|total| total.amount.to_string() == "1.00"));
@@ -225,7 +218,7 @@ pub(super) mod tests {
     #[test]
     fn a_sum_that_does_not_fit_is_an_error_and_no_wrong_number() {
         let mut huge = line("R1", EntryType::Charge, "0", "");
-        huge.amount = Money::from_micros(i64::MAX);
+        huge.row.amount = Money::from_micros(i64::MAX);
         let day: Date = "2026-01-01".parse().unwrap();
         assert!(report(day, day.next(), [("north", &huge), ("north", &huge)]).is_err());
     }

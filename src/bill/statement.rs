@@ -216,7 +216,7 @@ impl Statement {
                 return Err(BillError::Untied { number });
             }
         }
-        let others = rows.iter().filter(|row| row.group.bill_to != payer && is_delivery(row));
+        let others = rows.iter().filter(|row| row.group.bill_to != payer && row.is_delivery());
         let billed_to_others = others.map(|row| u64::try_from(row.lines).unwrap_or(0)).sum();
         let controls = own.then(|| StatementControls { ties: controls.tie(), billed_to_others, counts: controls });
         let record = period.record.as_ref();
@@ -252,10 +252,6 @@ impl Statement {
     }
 }
 
-fn is_delivery(row: &Row) -> bool {
-    row.group.entry_type == EntryType::Charge && !row.group.channel.is_empty()
-}
-
 fn totals(rows: &[Row]) -> Option<Vec<StatementTotal>> {
     let mut totals: BTreeMap<Currency, StatementTotal> = BTreeMap::new();
     for row in rows {
@@ -272,7 +268,7 @@ fn totals(rows: &[Row]) -> Option<Vec<StatementTotal>> {
         *part = part.plus(row.amount)?;
         total.total = total.total.plus(row.rounded())?;
         total.rounding = total.rounding.plus(row.rounded())?.minus(row.amount)?;
-        if is_delivery(row) {
+        if row.is_delivery() {
             total.charges = total.charges.checked_add(row.quantity)?;
         }
     }

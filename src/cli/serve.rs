@@ -17,7 +17,7 @@ use crate::{
     config::{Config, console::Reached},
     domain::{OrgId, OrgScope},
     observe::{health::Part, metrics::Metrics},
-    pipeline::{alerting::Alerting, telling::Teller},
+    pipeline::{alerting::Alerting, metering::Metering, telling::Teller},
     source::{
         feed::Feed,
         folder::{Folder, watched_twice},
@@ -105,6 +105,7 @@ pub(crate) async fn serve_until(
         let web = web::Web::new(&config.web, intake.clone(), gateway.health.clone(), Some(metrics))
             .probing(gateway.prober())
             .explaining(&config.directory, &config.test, gateway.live.clone())
+            .costing(&config.fees)
             .with_console(&config.console);
         match web.reached() {
             Reached::Closed => say("the console is closed: it would be open to others without TLS; set url in [console]"),
@@ -171,6 +172,9 @@ pub(crate) async fn serve_until(
     if doors.track {
         let teller = Teller::new(std::sync::Arc::clone(&gateway)).context("setting up [events]")?;
         tasks.spawn(teller.run(stop.clone()));
+        if let Some(metering) = Metering::new(std::sync::Arc::clone(&gateway), &config.fees).context("setting up [fees]")? {
+            tasks.spawn(metering.run(stop.clone()));
+        }
         let gateway = std::sync::Arc::clone(&gateway);
         let stopped = stop.clone();
         tasks.spawn(async move { gateway.track_until(&stopped).await });

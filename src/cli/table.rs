@@ -32,6 +32,11 @@ impl Rows {
         self.0.add_row(cells.map(|cell| if cell.is_empty() { "-".to_owned() } else { clean(&cell) }));
     }
 
+    /// One more row, as many cells as there are columns.
+    pub(crate) fn push_all(&mut self, cells: Vec<String>) {
+        self.0.add_row(cells.into_iter().map(|cell| if cell.is_empty() { "-".to_owned() } else { clean(&cell) }));
+    }
+
     /// Shows the rows on stdout.
     pub(crate) fn print(mut self) -> anyhow::Result<()> {
         for column in self.0.column_iter_mut() {

@@ -19,6 +19,8 @@ pub mod environment;
 pub mod error;
 /// `[events]`.
 pub mod events;
+/// `[fees]`.
+pub mod fees;
 /// `[[identity]]`.
 pub mod identity;
 /// `imap` of a `[[relay]]`.
@@ -97,6 +99,8 @@ pub struct Config {
     pub track: track::TrackSection,
     /// What happened, told to programs.
     pub events: events::EventsSection,
+    /// What deliveries cost us, and who counts them with us.
+    pub fees: fees::FeesSection,
     /// How large things may be.
     pub limits: limits::LimitsSection,
     /// The directory of addresses.
@@ -142,6 +146,7 @@ const SECTIONS: &[&section::Description] = &[
     &worker::WorkerSection::DESCRIPTION,
     &track::TrackSection::DESCRIPTION,
     &events::EventsSection::DESCRIPTION,
+    &fees::FeesSection::DESCRIPTION,
     &limits::LimitsSection::DESCRIPTION,
     &directory::DirectorySection::DESCRIPTION,
     &discovery::DiscoverySection::DESCRIPTION,
@@ -200,6 +205,7 @@ impl Config {
         problems.extend(self.console.problems());
         problems.extend(self.smtp_in.problems());
         problems.extend(self.events.problems());
+        problems.extend(self.fees.problems());
         problems.extend(source::problems(&self.folder, &self.feed));
         problems.extend(identity::problems(&self.identity, &self.relay));
         problems.extend(live_directory::problems(&self.live_directory));

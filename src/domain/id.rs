@@ -75,6 +75,8 @@ ids! {
     TokenId,
     /// One line of the audit trail.
     AuditId,
+    /// One comparison with a HISP's usage that somebody stands for.
+    ReconciliationId,
     /// One start of one process: the owner of its leases.
     ProcessId,
 }

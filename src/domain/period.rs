@@ -40,6 +40,18 @@ impl Month {
         self.0
     }
 
+    /// Its last day.
+    #[must_use]
+    pub fn last(self) -> Date {
+        self.0.last_of_month()
+    }
+
+    /// The month before.
+    #[must_use]
+    pub fn before(self) -> Self {
+        Self(self.0.first_of_month_before())
+    }
+
     /// The month after.
     #[must_use]
     pub fn next(self) -> Self {

@@ -115,6 +115,25 @@ impl Date {
         Self(self.0.first_of_month())
     }
 
+    /// The last day of this date's month.
+    #[must_use]
+    pub fn last_of_month(self) -> Self {
+        Self(self.0.last_of_month())
+    }
+
+    /// The first day of the month before this date's.
+    #[must_use]
+    pub fn first_of_month_before(self) -> Self {
+        let last = self.0.first_of_month().yesterday().unwrap_or(self.0);
+        Self(last.first_of_month())
+    }
+
+    /// `MM/DD/YY`, as some American programs read dates.
+    #[must_use]
+    pub fn american(self) -> String {
+        format!("{:02}/{:02}/{:02}", self.0.month(), self.0.day(), self.0.year().rem_euclid(100))
+    }
+
     /// 0 on a Monday, 6 on a Sunday.
     #[must_use]
     pub fn days_after_monday(self) -> usize {

@@ -323,6 +323,12 @@ events! {
     INFO DeliveryAsked<'a> = "delivery_asked" { org: OrgId, delivery: DeliveryId, asked: Configured<'a> } audited as Done { of org about "delivery" delivery }
     /// Somebody took data out, or looked for them: a report, an export of the ledger or of the audit trail.
     INFO DataExported<'a> = "data_exported" { org: Option<OrgId>, what: Configured<'a> } audited as Done { of org }
+    /// Somebody has compared a month's ledger with the HISP's usage and stands for it.
+    INFO ReconciliationSigned<'a> = "reconciliation_signed" { org: OrgId, month: Configured<'a>, matched: u64, differences: u64 } audited as Done { of org }
+    /// The metering system was told of ledger lines.
+    INFO LedgerTold = "ledger_told" { org: OrgId, lines: usize }
+    /// The metering system did not take a ledger line: it is tried again.
+    WARN LedgerNotTold = "ledger_not_told" { org: OrgId, attempt: u32, wait: Duration }
     /// Somebody changed what an installation or an organization goes by.
     WARN SettingChanged<'a> = "setting_changed" { org: Option<OrgId>, what: Configured<'a>, which: Named<'a> } audited as Done { of org }
     /// Somebody ran a command on the machine.

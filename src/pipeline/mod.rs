@@ -39,6 +39,8 @@ pub mod inbound;
 pub mod knowledge;
 /// One letter: document, message, seal.
 pub mod letter;
+/// The metering system is told of ledger lines.
+pub mod metering;
 /// Relays and mail exchangers, by name.
 pub mod post;
 /// Whether an address can be sent to.

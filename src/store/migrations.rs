@@ -43,6 +43,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
     (11, "choice", include_str!("migrations/sqlite/0011_choice.sql"), include_str!("migrations/postgres/0011_choice.sql")),
     (12, "billing", include_str!("migrations/sqlite/0012_billing.sql"), include_str!("migrations/postgres/0012_billing.sql")),
     (13, "people", include_str!("migrations/sqlite/0013_people.sql"), include_str!("migrations/postgres/0013_people.sql")),
+    (
+        16,
+        "reconcile",
+        include_str!("migrations/sqlite/0016_reconcile.sql"),
+        include_str!("migrations/postgres/0016_reconcile.sql"),
+    ),
 ];
 
 /// How many there are.

@@ -123,6 +123,8 @@ pub mod ledger;
 pub mod leftover;
 /// Messages for people.
 pub mod letter;
+/// How far a metering system knows the ledgers.
+pub mod metering;
 mod migrations;
 mod moves;
 /// Notices: what they said, what counted, and whose clock has run out.
@@ -143,6 +145,8 @@ pub mod price;
 pub mod queue;
 /// Whether a database answers, without changing anything in it.
 pub mod reach;
+/// What was handed over, held against what a HISP has counted.
+pub mod reconciliation;
 /// Notices we owe to others.
 pub mod reply;
 /// Results and their routes.

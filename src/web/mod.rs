@@ -35,9 +35,11 @@ pub use serve::serve;
 
 use self::auth::{Named, Routes, sign_in::SignIn};
 use crate::{
+    bill::summary::Costs,
     config::{
         console::{ConsoleSection, Reached},
         directory::DirectorySection,
+        fees::FeesSection,
         test::TestSection,
         web::WebSection,
     },
@@ -67,6 +69,8 @@ pub struct Web {
     waiting: Arc<api::events::Waiting>,
     paces: Arc<auth::Paces>,
     gauge: Arc<status::Gauge>,
+    /// What the HISP asks for a message, when it is known.
+    costs: Option<Arc<Costs>>,
     prober: Option<Prober>,
     turns: Arc<turns::Turns>,
 }
@@ -93,6 +97,7 @@ impl Web {
             turns: Arc::new(turns::Turns::new(settings)),
             prober: None,
             gauge: Arc::default(),
+            costs: None,
         }
     }
 
@@ -100,6 +105,18 @@ impl Web {
     #[must_use]
     pub fn probing(self, prober: Prober) -> Self {
         Self { prober: Some(prober), ..self }
+    }
+
+    /// The same, comparing prices with what the HISP asks for.
+    #[must_use]
+    pub fn costing(self, fees: &FeesSection) -> Self {
+        let channels = fees.cost.iter().map(|(channel, cost)| (channel.to_string(), *cost)).collect();
+        let costs = Costs { currency: fees.cost_currency.clone(), channels };
+        Self { costs: (!fees.cost.is_empty()).then(|| Arc::new(costs)), ..self }
+    }
+
+    fn costs(&self) -> Option<&Costs> {
+        self.costs.as_deref()
     }
 
     /// The same, explaining routes by these settings.
@@ -174,6 +191,12 @@ pub fn routes(web: &Web) -> (Router<Web>, Vec<Named>) {
         .program(get.clone(), "/v1/directory/{npi}", Right::DirectoryRead, api::directory::look_up)
         .program(get.clone(), "/v1/worklist", Right::DeliveriesRead, api::worklist::list)
         .program(post.clone(), "/v1/worklist/reroute", Right::DeliveriesAct, api::worklist::reroute)
+        .program(get.clone(), "/v1/fees/report", Right::FeesRead, api::fees::report)
+        .program(get.clone(), "/v1/fees/periods", Right::FeesRead, api::fees::periods)
+        .program(get.clone(), "/v1/fees/statement/{month}", Right::FeesRead, api::fees::statement)
+        .program(get.clone(), "/v1/fees/export", Right::FeesAct, api::fees::export)
+        .program(get.clone(), "/v1/fees/reconcile", Right::FeesRead, api::fees::reconciliations)
+        .program(post.clone(), "/v1/fees/reconcile", Right::FeesAct, api::fees::reconcile)
         .program(post, "/v1/worklist/{id}", Right::DeliveriesAct, api::worklist::resolve)
         .program(get.clone(), "/v1/organization", Right::OrganizationsRead, api::organization::show)
         .program(put, "/v1/organization", Right::OrganizationsAct, api::organization::change)

@@ -15,7 +15,10 @@ use crate::{
     },
     config::organization::{self, OrganizationError},
     domain::{DirectAddress, OrgScope, organization::OrganizationFile},
-    store::changes::{self, Change},
+    store::{
+        Store,
+        changes::{self, Change},
+    },
 };
 
 /// What a rate can be charged for.
@@ -54,6 +57,7 @@ pub(crate) fn run(apply: &Apply, global: &Global) -> anyhow::Result<Exit> {
             credentials::read(&file, &folder, token, context.clock.now());
         warnings.extend(warn(&file, context));
         problems.extend(unknown_senders(&file, context));
+        problems.extend(unknown_sponsors(&file, store).await?);
         for warning in &warnings {
             say(&format!("warning: {warning}"));
         }
@@ -124,6 +128,23 @@ fn unknown_senders(file: &OrganizationFile, context: &Context) -> Vec<String> {
     sites
         .map(|(i, _)| format!("site[{i}].identity: names an address with no [[identity]], neither here nor in the configuration"))
         .collect()
+}
+
+/// Sponsors nobody here knows: their share would be billed to the organization itself, and nobody would notice.
+async fn unknown_sponsors(file: &OrganizationFile, store: &Store) -> anyhow::Result<Vec<String>> {
+    let known: Vec<String> = store.organizations(OrgScope::All).await?.into_iter().map(|known| known.file.slug).collect();
+    let mut problems = Vec::new();
+    for (i, terms) in file.price.iter().flat_map(|price| &price.terms).enumerate() {
+        for (j, sponsor) in terms.sponsor.iter().enumerate() {
+            let slug = &sponsor.organization;
+            if *slug != file.slug && !known.contains(slug) {
+                problems.push(format!(
+                    "price.terms[{i}].sponsor[{j}].organization: there is no organization {slug:?}; apply its file first, or mend the name"
+                ));
+            }
+        }
+    }
+    Ok(problems)
 }
 
 /// What will work otherwise than somebody may think.

@@ -62,6 +62,12 @@ pub struct Row {
 }
 
 impl Row {
+    /// Whether these are charges for deliveries; what an address costs in a month is none.
+    #[must_use]
+    pub fn is_delivery(&self) -> bool {
+        self.group.entry_type == EntryType::Charge && !self.group.channel.is_empty()
+    }
+
     /// Its amount as it stands on a statement: in coins there are. What rounding itself adds is not rounded again.
     #[must_use]
     pub fn rounded(&self) -> Money {

@@ -91,6 +91,8 @@ impl LineQuery<'_> {
 pub struct PaidRow {
     /// The health plan, by the sender's key of it; may be empty.
     pub payer: String,
+    /// The month they are billed in.
+    pub period: Month,
     /// The lines, added up.
     pub row: Row,
 }
@@ -107,6 +109,7 @@ struct SumRow {
     entry_type: String,
     fee_code: String,
     note: String,
+    period: String,
     relates_to: Option<String>,
     unit_price: i64,
     price_id: Option<String>,
@@ -135,6 +138,7 @@ impl SumRow {
         let amount = Money::from_micros(self.amount);
         Ok(PaidRow {
             payer: self.payer,
+            period: read("month", &self.period)?,
             row: Row { group, quantity: self.quantity, amount, lines: self.lines, first: self.first },
         })
     }
@@ -142,8 +146,9 @@ impl SumRow {
 
 /// Adds lines up inside a transaction.
 pub(super) async fn sums(tx: &mut Tx, scope: OrgScope, query: &LineQuery<'_>) -> Result<Vec<PaidRow>> {
+    // In the order of the index ledger_sums, so that it is read through and nothing is sorted.
     const GROUP: &str =
-        "l.bill_to_org, l.currency, l.site, l.cost_center, l.payer, l.channel, l.status, l.entry_type, l.fee_code, l.note,
+        "l.period, l.bill_to_org, l.currency, l.site, l.cost_center, l.payer, l.channel, l.status, l.entry_type, l.fee_code, l.note,
         l.relates_to, l.unit_price, l.price_id";
     let (conditions, arguments) = query.conditions(scope);
     // PostgreSQL adds BIGINTs up as NUMERIC. A sum that does not fit is an error on both.

@@ -8,6 +8,8 @@ pub mod directory;
 pub mod events;
 /// `/v1/explain`.
 pub mod explain;
+/// `/v1/fees`.
+pub mod fees;
 /// `/v1/orders`.
 pub mod orders;
 /// `/v1/organization`.
