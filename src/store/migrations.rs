@@ -43,6 +43,7 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
     (11, "choice", include_str!("migrations/sqlite/0011_choice.sql"), include_str!("migrations/postgres/0011_choice.sql")),
     (12, "billing", include_str!("migrations/sqlite/0012_billing.sql"), include_str!("migrations/postgres/0012_billing.sql")),
     (13, "people", include_str!("migrations/sqlite/0013_people.sql"), include_str!("migrations/postgres/0013_people.sql")),
+    (17, "browsing", include_str!("migrations/sqlite/0017_browsing.sql"), include_str!("migrations/postgres/0017_browsing.sql")),
 ];
 
 /// How many there are.

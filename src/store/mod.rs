@@ -73,6 +73,8 @@ pub mod alert;
 pub mod at_rest;
 /// Who did what.
 pub mod audit;
+/// Deliveries as people look for them.
+pub mod browse;
 /// Statements that were handed out.
 pub mod billing_statement;
 /// PDFs.
@@ -105,6 +107,8 @@ mod experience;
 pub mod fallback;
 /// Where a feed stands, and what could not be taken from it.
 pub mod feed;
+/// What the first page of the console shows.
+pub mod figures;
 /// What is measured for alerts.
 pub mod gauge;
 /// How recipient domains answer.

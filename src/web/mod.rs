@@ -69,6 +69,7 @@ pub struct Web {
     gauge: Arc<status::Gauge>,
     prober: Option<Prober>,
     turns: Arc<turns::Turns>,
+    figures: Arc<console::Figures>,
 }
 
 impl Web {
@@ -93,6 +94,7 @@ impl Web {
             turns: Arc::new(turns::Turns::new(settings)),
             prober: None,
             gauge: Arc::default(),
+            figures: Arc::default(),
         }
     }
 
