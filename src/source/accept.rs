@@ -123,6 +123,12 @@ impl Intake {
         &self.store
     }
 
+    /// Where documents are kept.
+    #[must_use]
+    pub const fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
     /// Most octets of a PDF.
     #[must_use]
     pub const fn pdf_bytes(&self) -> usize {

@@ -12,6 +12,8 @@ use crate::domain::{
 pub struct DeliveryEntry {
     /// Which.
     pub id: DeliveryId,
+    /// Whose.
+    pub org: OrgId,
     /// Of which result.
     pub result: ResultId,
     /// The sender's key of the order.
@@ -68,8 +70,9 @@ pub struct Wanted {
 }
 
 #[derive(sqlx::FromRow)]
-struct EntryRow {
+pub(super) struct EntryRow {
     id: String,
+    org_id: String,
     result_id: String,
     order_id: String,
     site: String,
@@ -89,9 +92,10 @@ struct EntryRow {
 }
 
 impl EntryRow {
-    fn entry(self) -> Result<DeliveryEntry> {
+    pub(super) fn entry(self) -> Result<DeliveryEntry> {
         Ok(DeliveryEntry {
             id: read("delivery id", &self.id)?,
+            org: read("organization id", &self.org_id)?,
             result: read("result id", &self.result_id)?,
             order_id: self.order_id,
             site: self.site,
@@ -112,14 +116,14 @@ impl EntryRow {
     }
 }
 
-const SELECT: &str =
-    "SELECT d.id, d.result_id, o.order_id, d.site, d.version, d.target, d.message_id, d.state, COALESCE(d.reason,
+pub(super) const SELECT: &str =
+    "SELECT d.id, d.org_id, d.result_id, o.order_id, d.site, d.version, d.target, d.message_id, d.state, COALESCE(d.reason,
         CASE WHEN d.state IN ('queued', 'claimed') THEN d.waiting_for END) AS reason, d.disposition, d.fee, d.test, d.attempts,
         d.wants_dispatched, d.created_at, d.updated_at, d.accepted_at
-     FROM delivery d JOIN order_ o ON o.org_id = d.org_id AND o.id = d.order_key WHERE d.org_id = $1";
+     FROM delivery d JOIN order_ o ON o.org_id = d.org_id AND o.id = d.order_key";
 
 /// A value of a condition.
-enum Value {
+pub(super) enum Value {
     Text(String),
     Number(i64),
 }
@@ -161,7 +165,7 @@ impl Store {
     }
 
     async fn listed(&self, org: OrgId, only: Vec<(&'static str, Value)>, most: u32) -> Result<Vec<DeliveryEntry>> {
-        let mut sql = SELECT.to_owned();
+        let mut sql = format!("{SELECT} WHERE d.org_id = $1");
         for (place, (condition, _)) in only.iter().enumerate() {
             sql.push_str(&format!(" AND {condition} ${}", place + 2));
         }
@@ -182,10 +186,10 @@ impl Store {
 }
 
 /// So far the clock of the process that named a delivery may be from the database's, which dated it.
-const CLOCKS: std::time::Duration = std::time::Duration::from_hours(1);
+pub(super) const CLOCKS: std::time::Duration = std::time::Duration::from_hours(1);
 
 /// The smallest id of the millisecond of `at` (RFC 9562 5.7).
-fn first_id(at: Timestamp) -> String {
+pub(super) fn first_id(at: Timestamp) -> String {
     let millis = u64::try_from(at.micros() / 1_000).unwrap_or(0);
     uuid::Uuid::from_u128(u128::from(millis) << 80).to_string()
 }

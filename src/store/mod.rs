@@ -77,6 +77,8 @@ pub mod audit;
 pub mod billing_statement;
 /// PDFs.
 pub mod blobs;
+/// Deliveries as people look for them.
+pub mod browse;
 /// Bundles of trust anchors.
 pub mod bundle;
 /// What DNS and LDAP said about certificates.
@@ -105,6 +107,8 @@ mod experience;
 pub mod fallback;
 /// Where a feed stands, and what could not be taken from it.
 pub mod feed;
+/// What the first page of the console shows.
+pub mod figures;
 /// What is measured for alerts.
 pub mod gauge;
 /// How recipient domains answer.

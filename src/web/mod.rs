@@ -73,6 +73,7 @@ pub struct Web {
     costs: Option<Arc<Costs>>,
     prober: Option<Prober>,
     turns: Arc<turns::Turns>,
+    figures: Arc<console::Figures>,
 }
 
 impl Web {
@@ -98,6 +99,7 @@ impl Web {
             prober: None,
             gauge: Arc::default(),
             costs: None,
+            figures: Arc::default(),
         }
     }
 

@@ -8,6 +8,6 @@ mod letters;
 mod notices;
 mod peers;
 mod renewed;
-mod shared;
 mod scenarios;
+mod shared;
 mod world;

@@ -58,6 +58,8 @@ pub struct Person {
     pub codes: bool,
     /// When the session ends at the latest.
     pub ends_at: Timestamp,
+    /// Where they are: the path without what names one thing.
+    pub place: String,
 }
 
 impl Person {
@@ -130,10 +132,11 @@ async fn admit(web: &Web, right: Right, awake: bool, request: &Parts) -> Result<
     let Session { id, person, ends_at, .. } = session;
     let duty = duty(&web.console, &person);
     let (known, codes) = (person.known, person.codes);
+    let place = format!("/{}", request.uri.path().split('/').nth(1).unwrap_or_default());
     let actor = actor(web, request, Actor::person(known.id, &known.login));
     if !may(known.role, &known.reach, right) {
         store.witness(&actor, &RightMissing { right }).await.map_err(failed)?;
-        let person = Person { scope: OrgScope::All, chosen: None, known, actor, csrf, session: id, duty, codes, ends_at };
+        let person = Person { scope: OrgScope::All, chosen: None, known, actor, csrf, session: id, duty, codes, ends_at, place };
         return Err(Page::forbidden(person).into_response());
     }
     if right != Right::Account {
@@ -144,7 +147,7 @@ async fn admit(web: &Web, right: Right, awake: bool, request: &Parts) -> Result<
         }
     }
     let (chosen, scope) = scope(web, &request.uri, &known.reach).await.map_err(|problem| Page::from(problem).into_response())?;
-    Ok(Person { known, scope, chosen, actor, csrf, session: id, duty, codes, ends_at })
+    Ok(Person { known, scope, chosen, actor, csrf, session: id, duty, codes, ends_at, place })
 }
 
 /// Gives visitors their cookie and checks their forms.

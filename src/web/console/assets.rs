@@ -1,11 +1,37 @@
-//! Styles: files of ours, told apart by the release, so that browsers may keep them.
+//! Styles: a file of ours with the digest of its content in its name, so that browsers keep it until it changes.
+
+use std::sync::LazyLock;
 
 use axum::{
-    http::header,
+    extract::Path,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 
-pub(super) async fn style() -> Response {
-    let style = include_str!("../../../templates/console/console.css");
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=300")], style).into_response()
+use crate::{
+    crypto::{Hex, sha256},
+    web::Problem,
+};
+
+const STYLE: &str = include_str!("../../../templates/console/console.css");
+
+/// The name of the sheet.
+static NAME: LazyLock<String> =
+    LazyLock::new(|| format!("console-{}.css", Hex(&sha256(STYLE.as_bytes())).to_string().get(..16).unwrap_or_default()));
+
+/// Where the sheet is had: every page names it.
+pub(crate) fn style_path() -> String {
+    format!("/assets/{}", *NAME)
+}
+
+pub(super) async fn show(Path(name): Path<String>) -> Response {
+    if name != *NAME {
+        return Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such file").into_response();
+    }
+    let headers = [
+        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, STYLE).into_response()
 }

@@ -1,0 +1,331 @@
+//! One delivery: what happened to it, why it went there, what is kept as evidence, and what can be done.
+
+use askama::Template;
+use axum::{
+    Form,
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{IntoResponse as _, Redirect, Response},
+};
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::{
+    Page, Told,
+    words::{self, Badge},
+};
+use crate::{
+    domain::{
+        DeliveryId,
+        audit::Witness,
+        delivery::{Disposition, Event, State as At},
+        person::Right,
+        route::{Candidate, Verdict},
+    },
+    observe::{
+        events::DeliveryAsked,
+        facts::{Configured, Door},
+    },
+    source::{Refusal, Sender, wire::Unknown},
+    store::{StoreError, browse::Kept, delivery_list::DeliveryEntry, notice::NoticeView, survey::HistoryLine},
+    web::{Problem, Web, auth::Person},
+};
+
+/// One thing that happened.
+pub(super) struct Step {
+    pub(super) tone: &'static str,
+    pub(super) at: String,
+    pub(super) words: String,
+    pub(super) more: String,
+}
+
+/// One line of a trace.
+pub(super) struct Considered {
+    pub(super) tone: &'static str,
+    pub(super) verdict: &'static str,
+    pub(super) origin: String,
+    pub(super) rule: String,
+    pub(super) address: String,
+    pub(super) npi: String,
+    pub(super) reason: String,
+    pub(super) note: String,
+}
+
+#[derive(Template)]
+#[template(path = "console/delivery.html")]
+struct Delivery<'a> {
+    person: Option<&'a Person>,
+    here: &'a Person,
+    told: Option<Told>,
+    entry: &'a DeliveryEntry,
+    state: Badge,
+    disposition: Option<Badge>,
+    meaning: Option<(&'static str, &'static str)>,
+    facts: Vec<(&'static str, String)>,
+    evidence: Vec<(&'static str, String)>,
+    reply: Option<String>,
+    steps: Vec<Step>,
+    trace: Vec<Considered>,
+    notices: Vec<NoticeLine>,
+    suffix: String,
+    retry: bool,
+    cancel: bool,
+    resend: bool,
+}
+
+struct NoticeLine {
+    at: String,
+    said: String,
+    from: String,
+    verdict: String,
+    why: String,
+}
+
+impl Delivery<'_> {
+    /// Names this showing of the page, so that two clicks ask for one resend.
+    fn mark(&self) -> String {
+        DeliveryId::new().0.simple().to_string()
+    }
+}
+
+/// What the page was asked to say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Done {
+    done: String,
+}
+
+/// What somebody asks about a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ask {
+    Retry,
+    Cancel,
+}
+
+/// Whether trying again can be asked for.
+pub(super) const fn can_retry(state: At) -> bool {
+    matches!(state, At::Refused | At::Held)
+}
+
+fn missing() -> Page {
+    Problem::from(Refusal::not_found("delivery")).into()
+}
+
+async fn find(web: &Web, person: &Person, id: &str) -> Result<DeliveryEntry, Page> {
+    let id: DeliveryId = id.parse().map_err(|_| missing())?;
+    web.intake.store().delivery_in(person.scope, id).await.map_err(Page::store)?.ok_or_else(missing)
+}
+
+pub(super) async fn show(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<String>,
+    Query(Done { done }): Query<Done>,
+) -> Result<Page, Page> {
+    let store = web.intake.store();
+    let entry = find(&web, &person, &id).await?;
+    let kept = store.kept_about(entry.org, entry.id).await.map_err(Page::store)?;
+    let (_, history) = store.delivery_view(person.scope, entry.id).await.map_err(Page::store)?.ok_or_else(missing)?;
+    let notices = store.notices(person.scope, entry.id).await.map_err(Page::store)?;
+    let trace = store.trace(entry.org, entry.result).await.map_err(Page::store)?;
+    let slug = store.slugs(person.scope).await.map_err(Page::store)?.remove(&entry.org).unwrap_or_default();
+    let acts = person.may(Right::DeliveriesAct);
+    Ok(Page::of(&Delivery {
+        person: Some(&person),
+        here: &person,
+        told: Told::of(&done),
+        state: words::state(entry.state),
+        disposition: entry.disposition.map(words::disposition),
+        meaning: entry.reason.map(|reason| (reason.meaning(), reason.remedy())),
+        facts: facts(&entry, &kept, slug),
+        evidence: evidence(&entry, &kept),
+        steps: steps(&history, &notices),
+        trace: considered(&trace),
+        notices: notices.into_iter().map(notice).collect(),
+        suffix: person.about(entry.org),
+        retry: acts && can_retry(entry.state),
+        cancel: acts && matches!(entry.state, At::Queued | At::Claimed | At::OnWire | At::Unknown | At::Held),
+        resend: acts && person.may(Right::ResultsWrite) && matches!(entry.state, At::Accepted | At::Cancelled),
+        reply: kept.reply,
+        entry: &entry,
+    }))
+}
+
+fn facts(entry: &DeliveryEntry, kept: &Kept, slug: String) -> Vec<(&'static str, String)> {
+    let recipient = entry.target.recipient.as_ref();
+    let npi = recipient.and_then(|recipient| recipient.npi.as_ref()).map(ToString::to_string);
+    let whom = recipient.and_then(|recipient| recipient.organization.clone());
+    let mut facts = vec![
+        ("Address", entry.target.address.to_string()),
+        ("Chosen by", words::plain(entry.target.rule.as_str())),
+        ("Organization", slug),
+        ("Site", entry.site.clone()),
+        ("Order", entry.order_id.clone()),
+        ("Version", entry.version.to_string()),
+        ("Priority", kept.priority.to_string()),
+        ("Fee", entry.fee.to_string()),
+        ("Message-ID", entry.message_id.clone()),
+        ("Made", words::when(entry.created_at)),
+        ("Handed over", words::when_if(entry.accepted_at)),
+    ];
+    facts.extend(npi.map(|npi| ("Recipient's NPI", npi)));
+    facts.extend(whom.map(|whom| ("Recipient's organization", whom)));
+    if entry.attempts > 0 {
+        facts.push(("Failed attempts", entry.attempts.to_string()));
+    }
+    if matches!(entry.state, At::Queued | At::Claimed) {
+        facts.push(("Next attempt", words::when(kept.next_attempt_at)));
+        facts.push(("Tried until", words::when(kept.retry_until)));
+    }
+    facts.extend(kept.resend_of.map(|other| ("Sends again", other.to_string())));
+    facts.extend(kept.fallback_of.map(|other| ("Takes the place of", other.to_string())));
+    facts
+}
+
+fn evidence(entry: &DeliveryEntry, kept: &Kept) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    let mut say = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
+    say("Sealed message, SHA-256", kept.sealed_sha256.clone());
+    say("Its size", kept.sealed_bytes.map(words::octets));
+    say("Sealed with", kept.profile.clone());
+    say("Recipient's certificate, SHA-256", kept.certificate.clone());
+    say("From", kept.sent_from.clone());
+    say("Mode", kept.sent_mode.clone());
+    say("Way", kept.relay.clone());
+    say("Handed over", entry.accepted_at.map(words::when));
+    say("PDF, SHA-256", Some(kept.pdf_sha256.clone()));
+    say("PDF, size", Some(words::octets(kept.pdf_bytes)));
+    facts
+}
+
+/// What happened and what came back, in the order in which it did.
+fn steps(history: &[HistoryLine], notices: &[NoticeView]) -> Vec<Step> {
+    let mut steps: Vec<(i64, Step)> = history
+        .iter()
+        .map(|line| {
+            let words = format!("{}: {}", words::plain(&line.event), words::plain(line.state.as_str()));
+            let more = line.detail.clone().unwrap_or_default();
+            (line.at.micros(), Step { tone: words::tone_of_state(line.state), at: words::when(line.at), words, more })
+        })
+        .collect();
+    steps.extend(notices.iter().map(|notice| {
+        let tone = match notice.stated.parse::<Disposition>() {
+            Ok(disposition) => words::tone_of_disposition(disposition),
+            Err(_) => "calm",
+        };
+        let words = format!("Notice: {} ({})", words::plain(&notice.stated), words::plain(notice.verdict.as_str()));
+        let more = notice.why.clone().unwrap_or_default();
+        (notice.received_at.micros(), Step { tone, at: words::when(notice.received_at), words, more })
+    }));
+    steps.sort_by_key(|(at, _)| *at);
+    steps.into_iter().map(|(_, step)| step).collect()
+}
+
+pub(super) fn considered(trace: &[Candidate]) -> Vec<Considered> {
+    let text = |value: Option<String>| value.unwrap_or_default();
+    trace
+        .iter()
+        .map(|line| Considered {
+            tone: match line.verdict {
+                Verdict::Taken => "good",
+                Verdict::Held => "warn",
+                Verdict::Dropped => "calm",
+            },
+            verdict: line.verdict.as_str(),
+            origin: line.origin.clone(),
+            rule: words::plain(line.rule.as_str()),
+            address: text(line.address.as_ref().map(ToString::to_string)),
+            npi: text(line.npi.clone()),
+            reason: text(line.reason.map(|reason| reason.to_string())),
+            note: line.note.clone(),
+        })
+        .collect()
+}
+
+fn notice(notice: NoticeView) -> NoticeLine {
+    let more = [notice.why, notice.status, notice.cause];
+    NoticeLine {
+        at: words::when(notice.received_at),
+        said: format!("{} {}", notice.form, words::plain(&notice.stated)),
+        from: notice.source,
+        verdict: words::plain(notice.verdict.as_str()),
+        why: more.into_iter().flatten().collect::<Vec<_>>().join("; "),
+    }
+}
+
+/// The form.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wish {
+    what: String,
+    repeat: String,
+}
+
+/// Tries one again, cancels it, or has the result sent once more.
+pub(super) async fn act(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<String>,
+    Form(wish): Form<Wish>,
+) -> Result<Response, Page> {
+    let entry = find(&web, &person, &id).await?;
+    let suffix = person.about(entry.org);
+    let and = if suffix.is_empty() { "?" } else { "&" };
+    let done = match wish.what.as_str() {
+        "retry" => {
+            if ask(&web, &person, entry.id, Ask::Retry).await? {
+                "retried-1"
+            } else {
+                "not-retried"
+            }
+        }
+        "cancel" => {
+            if ask(&web, &person, entry.id, Ask::Cancel).await? {
+                "cancelled"
+            } else {
+                "not-cancelled"
+            }
+        }
+        "resend" => {
+            resend(&web, &person, &entry, &wish.repeat).await?;
+            "resent"
+        }
+        _ => {
+            return Err(
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", "The form says nothing that can be done.").into()
+            );
+        }
+    };
+    Ok(Redirect::to(&format!("/deliveries/{}{suffix}{and}done={done}", entry.id)).into_response())
+}
+
+/// Asks one thing, on record; `false` when the rules refuse it.
+pub(super) async fn ask(web: &Web, person: &Person, id: DeliveryId, ask: Ask) -> Result<bool, Page> {
+    let store = web.intake.store();
+    let Some(entry) = store.delivery_in(person.scope, id).await.map_err(Page::store)? else { return Ok(false) };
+    let (event, asked) = match ask {
+        Ask::Retry => (Event::Retry, "retry"),
+        Ask::Cancel => (Event::Cancel, "cancel"),
+    };
+    let record = DeliveryAsked { org: entry.org, delivery: id, asked: Configured(asked) };
+    let note = format!("{} asked for it in the console", person.known.login);
+    match store.ask_delivery_as(person.scope, id, event, &note, Witness::new(&person.actor, &record)).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::Illegal(_) | StoreError::Lost) => Ok(false),
+        Err(error) => Err(Page::store(error)),
+    }
+}
+
+/// The latest version of the result goes out once more; the form's mark makes two clicks one.
+async fn resend(web: &Web, person: &Person, entry: &DeliveryEntry, repeat: &str) -> Result<(), Page> {
+    let event = DeliveryAsked { org: entry.org, delivery: entry.id, asked: Configured("resend") };
+    web.intake.store().witness(&person.actor, &event).await.map_err(Page::store)?;
+    let sender = Sender { org: entry.org, unknown: Unknown::Refuse, door: Door::Api };
+    let wish = serde_json::json!({ "order_id": entry.order_id, "site": entry.site, "status": "resend" });
+    let repeat = Some(repeat).filter(|repeat| !repeat.is_empty() && repeat.len() <= 64);
+    web.intake
+        .result(&sender, Bytes::from(wish.to_string()), None, repeat)
+        .await
+        .map_err(|error| Page::from(Problem::from(error)))?;
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! A page of tables to read: what most places of the console are.
+
+use askama::Template;
+
+use super::{Page, words::Badge};
+use crate::web::auth::Person;
+
+/// The page.
+pub(super) struct Sheet {
+    title: String,
+    lead: String,
+    crumb: Option<(&'static str, &'static str)>,
+    action: &'static str,
+    fields: Vec<Field>,
+    problem: Option<String>,
+    links: Vec<(String, String)>,
+    sections: Vec<Section>,
+    next: Option<String>,
+}
+
+/// One field of the filter bar.
+pub(super) struct Field {
+    name: &'static str,
+    label: &'static str,
+    value: String,
+    options: Vec<super::deliveries::Choice>,
+}
+
+/// One table, or a list of facts.
+#[derive(Default)]
+pub(super) struct Section {
+    heading: String,
+    columns: Vec<&'static str>,
+    rows: Vec<Vec<Cell>>,
+    facts: Vec<(&'static str, String)>,
+    empty: (&'static str, &'static str),
+    verbatim: Option<String>,
+}
+
+/// One cell.
+#[derive(Default)]
+pub(super) struct Cell {
+    text: String,
+    tone: Option<&'static str>,
+    link: Option<String>,
+    sub: String,
+    kind: &'static str,
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+}
+
+impl From<Badge> for Cell {
+    fn from(badge: Badge) -> Self {
+        Self { text: badge.words, tone: Some(badge.tone), ..Self::default() }
+    }
+}
+
+impl Cell {
+    /// A number: at the right.
+    pub(super) fn number(number: impl ToString) -> Self {
+        Self { text: number.to_string(), kind: "n", ..Self::default() }
+    }
+
+    /// A time: on one line.
+    pub(super) fn time(text: String) -> Self {
+        Self { text, kind: "t", ..Self::default() }
+    }
+
+    /// The same, leading somewhere.
+    pub(super) fn to(self, link: impl Into<String>) -> Self {
+        Self { link: Some(link.into()), ..self }
+    }
+
+    /// The same, with smaller words beneath.
+    pub(super) fn with(self, sub: impl Into<String>) -> Self {
+        Self { sub: sub.into(), ..self }
+    }
+}
+
+impl Section {
+    /// A table with these columns; what is said when it has no row: a title, and what to do next.
+    pub(super) fn table(heading: &str, columns: &[&'static str], empty: (&'static str, &'static str)) -> Self {
+        Self { heading: heading.to_owned(), columns: columns.to_vec(), empty, ..Self::default() }
+    }
+
+    /// Facts, each with its name.
+    pub(super) fn facts(heading: &str, facts: Vec<(&'static str, String)>) -> Self {
+        Self { heading: heading.to_owned(), facts, ..Self::default() }
+    }
+
+    /// Text as it is.
+    pub(super) fn verbatim(heading: &str, text: String) -> Self {
+        Self { heading: heading.to_owned(), verbatim: Some(text), ..Self::default() }
+    }
+
+    /// The same with these rows.
+    pub(super) fn rows(self, rows: impl IntoIterator<Item = Vec<Cell>>) -> Self {
+        Self { rows: rows.into_iter().collect(), ..self }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "console/sheet.html")]
+struct Shown<'a> {
+    person: Option<&'a Person>,
+    sheet: &'a Sheet,
+}
+
+impl Sheet {
+    /// Nothing on it yet.
+    pub(super) fn new(title: impl Into<String>, lead: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            lead: lead.into(),
+            crumb: None,
+            action: "",
+            fields: Vec::new(),
+            problem: None,
+            links: Vec::new(),
+            sections: Vec::new(),
+            next: None,
+        }
+    }
+
+    /// The place it belongs to: path and name.
+    pub(super) fn under(mut self, path: &'static str, name: &'static str) -> Self {
+        self.crumb = Some((path, name));
+        self
+    }
+
+    /// One more part.
+    pub(super) fn and(mut self, section: Section) -> Self {
+        self.sections.push(section);
+        self
+    }
+
+    /// A filter bar whose fields are sent to `action`.
+    pub(super) fn filtered(mut self, action: &'static str, fields: Vec<Field>, problem: Option<String>) -> Self {
+        (self.action, self.fields, self.problem) = (action, fields, problem);
+        self
+    }
+
+    /// Something to go on to, beside the title.
+    pub(super) fn leading(mut self, link: impl Into<String>, words: impl Into<String>) -> Self {
+        self.links.push((link.into(), words.into()));
+        self
+    }
+
+    /// The page after this one.
+    pub(super) fn next(mut self, next: Option<String>) -> Self {
+        self.next = next;
+        self
+    }
+
+    /// The page.
+    pub(super) fn show(&self, person: &Person) -> Page {
+        Page::of(&Shown { person: Some(person), sheet: self })
+    }
+}
+
+impl Field {
+    /// A field for a word.
+    pub(super) fn word(name: &'static str, label: &'static str, value: &str) -> Self {
+        Self { name, label, value: value.to_owned(), options: Vec::new() }
+    }
+
+    /// A field to choose from; `None` when there is nothing to choose.
+    pub(super) fn choice(name: &'static str, label: &'static str, options: Vec<super::deliveries::Choice>) -> Option<Self> {
+        (!options.is_empty()).then(|| Self { name, label, value: String::new(), options })
+    }
+}
