@@ -333,3 +333,34 @@ async fn a_domain_whose_dns_is_silent_does_not_stall_the_others() {
     // One wait for all of them, not one for each.
     assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_cold_recipients_are_looked_for_together_and_never_all_at_once() {
+    let world = Arc::new(World::new().await);
+    let domain = |n: usize| format!("direct.clinic{n}.example");
+    let published: std::collections::HashMap<String, Vec<u8>> =
+        (0..1_000).map(|n| (domain(n) + ".", world.good(&domain(n)).der().to_vec())).collect();
+    let fake = FakeDns::start_slow(Duration::from_millis(50), move |name, _, message| {
+        if let Some(der) = published.get(name) {
+            let data = RData::CERT(rdata::CERT::new(rdata::cert::CertType::PKIX, 0, 0.into(), der.clone()));
+            message.add_answer(record(name, data));
+        }
+        true
+    })
+    .await;
+    let mut settings = World::settings(&[fake.address]);
+    // However slow the machine is that runs this.
+    (settings.dns_timeout, settings.timeout) =
+        (postern::domain::time::Span::seconds(60), postern::domain::time::Span::seconds(600));
+    let discovery = world.discovery_with(settings, world.rows.store.clone());
+    let searches = (0..1_000).map(|n| {
+        let (world, discovery, address) = (Arc::clone(&world), discovery.clone(), format!("jo@{}", domain(n)));
+        tokio::spawn(async move { world.search(&discovery, &address).await })
+    });
+    for search in futures_util::future::join_all(searches).await {
+        let search = search.unwrap();
+        assert_eq!(search.outcome.as_ref().err().map(ToString::to_string), None);
+        assert_eq!(search.steps.last().map(|step| step.place), Some(Place::DnsDomain));
+    }
+    assert!((9..=64).contains(&fake.most_open()), "{} questions at the same time", fake.most_open());
+}
