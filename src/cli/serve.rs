@@ -141,8 +141,8 @@ pub(crate) async fn serve_until(
         }
     }
     if doors.track {
-        let arrivals = Arrivals::new(gateway.store.clone(), std::sync::Arc::clone(&gateway.clock))
-            .with_own(gateway.post.own_addresses());
+        let arrivals =
+            Arrivals::new(gateway.store.clone(), std::sync::Arc::clone(&gateway.clock)).with_own(gateway.post.own_addresses());
         if let Some(listen) = config.smtp_in.listen {
             let door = SmtpIn::open(listen, config.smtp_in.clone(), &config.relay, arrivals.clone()).await?;
             say(&format!("taking mail on {}", door.address()?));

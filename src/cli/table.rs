@@ -58,10 +58,12 @@ pub(crate) fn short(text: &str) -> String {
         _ => word.to_owned(),
     };
     let end = |c: char| !c.is_ascii_alphanumeric();
-    text.split_inclusive(end).map(|part| match part.char_indices().last() {
-        Some((at, last)) if end(last) => format!("{}{last}", cut(&part[..at])),
-        _ => cut(part),
-    }).collect()
+    text.split_inclusive(end)
+        .map(|part| match part.char_indices().last() {
+            Some((at, last)) if end(last) => format!("{}{last}", cut(&part[..at])),
+            _ => cut(part),
+        })
+        .collect()
 }
 
 /// A word, or nothing.

@@ -49,7 +49,8 @@ impl Gateway {
     /// `Err` is what stood in the way, in a sentence: it is tried again.
     async fn try_reply(&self, reply: &ClaimedReply) -> Result<ReplyEnd, String> {
         let organization = self.organization(reply.org).await.map_err(|error| chain(&error).clone())?;
-        let Some(identity) = organization.identities.iter().chain(&organization.installation).find(|identity| identity.address == reply.from)
+        let Some(identity) =
+            organization.identities.iter().chain(&organization.installation).find(|identity| identity.address == reply.from)
         else {
             return Ok(ReplyEnd::Refused("the organization no longer has the address".to_owned()));
         };

@@ -20,7 +20,9 @@ async fn a_gateway_that_serves_mails_its_operators_and_shows_the_alert_among_its
     let installation = Installation::arranged(Arrangement { more: &more, ..Arrangement::default() }).await;
     let mut serving = installation.serve(None, None);
     let mail = postfix.delivered("ops").await;
-    for part in ["From: <postern@clinic.example>", "Subject: [lab] 1 new", "a source cannot be read", "not-there", "postern alerts ack"] {
+    for part in
+        ["From: <postern@clinic.example>", "Subject: [lab] 1 new", "a source cannot be read", "not-there", "postern alerts ack"]
+    {
         assert!(mail.contains(part), "{part} in {mail}");
     }
     let open = async || {
