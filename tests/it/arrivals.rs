@@ -5,8 +5,9 @@ mod imap;
 mod smtp_in;
 
 use postern::{
-    domain::{OrgId, organization::SendMode},
-    store::organization::NewIdentity,
+    domain::{IdentityId, OrgId, organization::SendMode},
+    store::{inbound::Addressee, organization::NewIdentity},
+    track::arrivals::OwnAddress,
 };
 
 use crate::store::{make, world::World};
@@ -15,6 +16,15 @@ use crate::store::{make, world::World};
 const RESULTS: &str = "results@lab.example";
 /// Its mailbox password.
 const PASSWORD: &str = "correct horse";
+
+/// An address of the installation itself, with a mailbox at the relay `hisp`.
+const OWN: &str = "results@gateway.example";
+
+/// That address, as the ways in know it.
+fn own() -> OwnAddress {
+    let addressee = Addressee { org: None, identity: IdentityId::new(), address: OWN.parse().unwrap() };
+    OwnAddress { addressee, relay: Some("hisp".to_owned()), password: Some(PASSWORD.into()) }
+}
 
 /// An organization with the edge identity [`RESULTS`], whose HISP is the relay `hisp`.
 async fn enrolled(world: &World, slug: &str, address: &str) -> OrgId {

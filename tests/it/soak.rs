@@ -154,7 +154,7 @@ impl<'a> Storm<'a> {
 
     /// `unsent` deliveries are left. On a machine that is slow only time would pass between two kills, so some work must.
     fn blow(&mut self, unsent: usize) {
-        if Instant::now() < self.next || (unsent + self.step > self.unsent && self.next.elapsed() < Duration::from_secs(20)) {
+        if Instant::now() < self.next || (unsent + self.step > self.unsent && self.next.elapsed() < Duration::from_mins(1)) {
             return;
         }
         self.unsent = unsent;

@@ -139,7 +139,8 @@ on_both_engines! {
              VALUES ('{north}', '019cb000-0000-7000-8000-000000000002', 'peers', 'both', 'https://x.example/', FALSE, 3600000000, 20, {now} - 8 * 86400000000, {now} + 1, 3)"
         )).await;
         world.run(&format!(
-            "INSERT INTO directory_snapshot (id, source, state, entries, loaded_at) VALUES ('019cb000-0000-7000-8000-000000000003', 'fhir', 'active', 1, {now} - 15 * 86400000000)"
+            "INSERT INTO directory_snapshot (id, number, source, file, state, entries, counts, loaded_at)
+             VALUES ('019cb000-0000-7000-8000-000000000003', 1, 'fhir', 'x', 'active', 1, '{{}}', {now} - 46 * 86400000000)"
         )).await;
         assert_eq!(process.round().await, (4, 2));
         let kinds = world.texts("SELECT kind FROM alert ORDER BY kind").await;

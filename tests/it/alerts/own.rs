@@ -89,7 +89,7 @@ on_both_engines! {
         let mail = office.mails(NORTH).remove(0);
         assert!(mail.contains("a webhook was switched off") && mail.contains("bridge") && !mail.contains("other.example"), "{mail}");
         world.run("UPDATE webhook SET state = 'on', off_because = NULL WHERE name = 'bridge'").await;
-        world.pass(2 * MINUTE).await;
+        world.pass(6 * MINUTE).await;
         assert_eq!(process.round().await, (1, 2), "it is over");
     }
 

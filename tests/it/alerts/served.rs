@@ -21,7 +21,7 @@ async fn a_gateway_that_serves_mails_its_operators_and_shows_the_alert_among_its
     let mut serving = installation.serve(None, None);
     let mail = postfix.delivered("ops").await;
     for part in
-        ["From: postern@clinic.example", "Subject: [lab] 1 new", "a source cannot be read", "not-there", "postern alerts ack"]
+        ["From: <postern@clinic.example>", "Subject: [lab] 1 new", "a source cannot be read", "not-there", "postern alerts ack"]
     {
         assert!(mail.contains(part), "{part} in {mail}");
     }

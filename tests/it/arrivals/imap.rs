@@ -14,7 +14,7 @@ use postern::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{PASSWORD, RESULTS, enrolled, kept, messages};
+use super::{OWN, PASSWORD, RESULTS, enrolled, kept, messages, own};
 use crate::{store::world::World, support::dovecot::Dovecot};
 
 /// Somebody who looks into the mailboxes, until dropped.
@@ -45,6 +45,10 @@ fn relay(dovecot: &Dovecot, imap: &str) -> RelaySettings {
 
 fn look(world: &World, settings: &RelaySettings) -> Looking {
     let arrivals = Arrivals::new(world.store.clone(), Arc::clone(&world.clock) as _);
+    look_as(arrivals, settings)
+}
+
+fn look_as(arrivals: Arrivals, settings: &RelaySettings) -> Looking {
     let mailboxes = Mailboxes::of(settings, arrivals).unwrap().unwrap();
     let stop = CancellationToken::new();
     let lease = Lease { owner: ProcessId::new(), length: Duration::from_secs(3) };
@@ -78,6 +82,21 @@ async fn a_message_is_on_our_disk_and_then_gone_from_the_mailbox_and_a_new_one_i
     let expected = format!("{RESULTS} imap mailbox pcp@clinic.example [\"{RESULTS}\"]");
     assert_eq!(kept(&world).await, [expected.clone(), expected]);
     assert_eq!(messages(&world).await, [letter("one").into_bytes(), letter("two").into_bytes()]);
+    looking.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_mailbox_of_the_installations_own_address_is_looked_into_with_its_own_password() {
+    let world = World::sqlite().await;
+    let dovecot = Dovecot::start(&[(OWN, PASSWORD)]);
+    let arrivals = Arrivals::new(world.store.clone(), Arc::clone(&world.clock) as _).with_own(vec![own()]);
+    let looking = look_as(arrivals, &relay(&dovecot, &format!("port = {}", dovecot.imaps)));
+    dovecot.deliver(OWN, &letter("one"));
+    until("the first", &dovecot, async || kept(&world).await.len() == 1 && dovecot.messages(OWN).is_empty()).await;
+    assert_eq!(
+        world.texts("SELECT identity || ' ' || COALESCE(org_id, 'installation') FROM inbound").await,
+        [format!("{OWN} installation")]
+    );
     looking.end().await;
 }
 

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{RESULTS, enrolled, kept, messages};
+use super::{OWN, RESULTS, enrolled, kept, messages, own};
 use crate::{
     store::world::World,
     support::postfix::{PASSWORD, Postfix, STA_USER},
@@ -66,7 +66,7 @@ impl Door {
             .remove("relay")
             .map(|relays| relays.try_into().unwrap())
             .unwrap_or_default();
-        let arrivals = Arrivals::new(world.store.clone(), Arc::clone(&world.clock) as _);
+        let arrivals = Arrivals::new(world.store.clone(), Arc::clone(&world.clock) as _).with_own(vec![own()]);
         let door = SmtpIn::open("127.0.0.1:0".parse().unwrap(), settings, &relays, arrivals).await.unwrap();
         let (address, stop) = (door.address().unwrap(), CancellationToken::new());
         tokio::spawn(door.run(stop.clone()));
@@ -132,6 +132,21 @@ impl Call {
         self.say("DATA", "354").await;
         self.say(&format!("{message}\r\n."), expected).await;
     }
+}
+
+#[tokio::test]
+async fn mail_for_the_installations_own_address_is_taken_and_kept_once_for_no_organization() {
+    let door = Door::usual().await;
+    let mut call = door.call().await;
+    call.say("EHLO client.example", "250").await;
+    for _ in 0..2 {
+        call.bring("", &["Results@GATEWAY.example", OWN], "Subject: a notice", "250").await;
+    }
+    let rows = door.world.texts("SELECT identity || ' ' || COALESCE(org_id, 'installation') FROM inbound").await;
+    assert_eq!(rows, [format!("{OWN} installation")]);
+    assert_eq!(messages(&door.world).await, [b"Subject: a notice\r\n".to_vec()], "it can be opened again");
+    call.say("MAIL FROM:<>", "250").await;
+    call.say("RCPT TO:<other@gateway.example>", "550").await;
 }
 
 #[tokio::test]
