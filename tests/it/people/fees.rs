@@ -64,7 +64,7 @@ on_both_engines! {
         assert!(statement["controls"].is_null(), "how many deliveries others have is none of a sponsor's business");
         let mut stranger = program(world, other).await;
         for path in ["/v1/fees/report?month=2026-03&ledger=north", "/v1/fees/export?ledger=north", "/v1/fees/statement/2026-03?ledger=north",
-            "/v1/fees/statement/nonsense", "/v1/fees/statement/1999-01"] {
+            "/v1/fees/report?month=2026-03&bill_to=north", "/v1/fees/report?month=2026-03&bill_to=nobody", "/v1/fees/statement/nonsense", "/v1/fees/statement/1999-01"] {
             assert_eq!(stranger.get(path).await.status, 404, "{path}");
         }
         assert_eq!(stranger.get("/v1/fees/report?month=2026").await.status, 400);
