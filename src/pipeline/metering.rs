@@ -1,4 +1,5 @@
-//! Ledger lines out: a metering system is told of every line of every ledger, one signed POST each, in their order.
+//! Ledger lines out: a metering system is told of every line of every ledger, one signed POST each,
+//! some at a time.
 //!
 //! A line's id is its `webhook-id`: whoever takes one twice knows by it, so a line that was taken just before a crash may come
 //! again and is still counted once. How far each ledger was told is kept, and one process at a time does it.

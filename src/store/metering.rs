@@ -61,7 +61,7 @@ impl Store {
                 problem = excluded.problem,
                 told_at = CASE WHEN excluded.seq > ledger_told.seq THEN excluded.told_at ELSE ledger_told.told_at END,
                 seq = CASE WHEN excluded.seq > ledger_told.seq THEN excluded.seq ELSE ledger_told.seq END")
-            .bind(org.to_string()).bind(told).bind(attempts).bind(next.micros()).bind(problem).bind(now.micros())
+            .bind(org.to_string()).bind(told).bind(attempts).bind(next.micros()).bind(problem).bind((told > 0).then(|| now.micros()))
             .execute(pool).await.map(drop))
         .doing("record how far a ledger was told")
     }

@@ -5,6 +5,7 @@ mod decisions;
 mod directory;
 mod explain;
 mod fees;
+mod ledger_out;
 mod operations;
 mod organizations;
 mod parked;

@@ -3,6 +3,7 @@
 mod commands;
 mod feed;
 mod judges;
+mod metering;
 mod pull;
 mod receiver;
 mod telling;

@@ -144,8 +144,8 @@ impl SumRow {
     }
 }
 
-/// Adds lines up inside a transaction.
-pub(super) async fn sums(tx: &mut Tx, scope: OrgScope, query: &LineQuery<'_>) -> Result<Vec<PaidRow>> {
+/// The statement that adds lines up, and its arguments.
+fn adding_up(scope: OrgScope, query: &LineQuery<'_>) -> (String, Vec<Cell>) {
     // In the order of the index ledger_sums, so that it is read through and nothing is sorted.
     const GROUP: &str =
         "l.period, l.bill_to_org, l.currency, l.site, l.cost_center, l.payer, l.channel, l.status, l.entry_type, l.fee_code, l.note,
@@ -156,6 +156,12 @@ pub(super) async fn sums(tx: &mut Tx, scope: OrgScope, query: &LineQuery<'_>) ->
         "SELECT {GROUP}, CAST(SUM(l.quantity) AS BIGINT) AS quantity, CAST(SUM(l.amount) AS BIGINT) AS amount, COUNT(*) AS lines,
             MIN(l.seq) AS first FROM ledger_line l{conditions} GROUP BY {GROUP}"
     );
+    (sql, arguments)
+}
+
+/// Adds lines up inside a transaction.
+pub(super) async fn sums(tx: &mut Tx, scope: OrgScope, query: &LineQuery<'_>) -> Result<Vec<PaidRow>> {
+    let (sql, arguments) = adding_up(scope, query);
     let rows: Vec<SumRow> = rows::ask(tx, sql, arguments).await.doing("add up the ledger")?;
     rows.into_iter().map(SumRow::row).collect()
 }
@@ -229,6 +235,27 @@ impl Store {
             let Some(last) = page.last() else { return Ok(lines) };
             after = last.seq;
             lines.extend(page);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Db, migrations};
+
+    #[tokio::test]
+    async fn on_sqlite_a_month_is_added_up_from_an_index_alone_and_nothing_is_sorted() {
+        let pool = sqlx::SqlitePool::connect("sqlite::memory:").await.unwrap();
+        migrations::run(&Db::Sqlite(pool.clone())).await.unwrap();
+        let org = OrgId::new();
+        let month = LineQuery { period: Some("2026-01".parse().unwrap()), ..LineQuery::of(org) };
+        for scope in [OrgScope::All, OrgScope::One(org)] {
+            let (sql, _) = adding_up(scope, &month);
+            let steps: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).fetch_all(&pool).await.unwrap();
+            let plan: String = steps.into_iter().map(|(_, _, _, step)| step + "\n").collect();
+            assert!(plan.contains("USING COVERING INDEX ledger_sums") && !plan.contains("TEMP B-TREE"), "{plan}");
         }
     }
 }

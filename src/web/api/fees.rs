@@ -87,12 +87,14 @@ impl Ledgers {
         Ok(Self { all, slugs })
     }
 
-    fn payer(&self, slug: Option<&str>) -> Result<Option<OrgId>, Problem> {
+    /// Whoever is confined sees only what it pays itself; whether there are others is none of its business.
+    fn payer(&self, scope: OrgScope, slug: Option<&str>) -> Result<Option<OrgId>, Problem> {
         let Some(slug) = slug else { return Ok(None) };
-        self.slugs.iter().find(|(_, known)| *known == slug).map(|(id, _)| Some(*id)).ok_or_else(nothing)
+        let known = self.slugs.iter().find(|(id, known)| *known == slug && scope.org().is_none_or(|own| own == **id));
+        known.map(|(id, _)| Some(*id)).ok_or_else(nothing)
     }
 
-    /// What the organizations in these rows are called, and nobody else: names of others are none of the caller's business.
+    /// What organizations are called. Only those of lines that the caller sees are ever told.
     fn names(&self) -> HashMap<OrgId, String> {
         self.slugs.iter().map(|(id, slug)| (*id, slug.clone())).collect()
     }
@@ -138,7 +140,7 @@ pub async fn report(
     let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "bad_query", detail);
     let by = by.map_err(|_| bad(format!("by must be some of {}", names.join(", "))))?;
     let ledgers = Ledgers::of(store, scope, asked.ledger.as_deref()).await?;
-    let bill_to = ledgers.payer(asked.bill_to.as_deref())?;
+    let bill_to = ledgers.payer(scope, asked.bill_to.as_deref())?;
     let mut sums: Vec<(OrgId, PaidRow)> = Vec::new();
     for organization in &ledgers.all {
         let all =

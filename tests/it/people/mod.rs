@@ -1,6 +1,7 @@
 //! People and programs: who gets in, what they may do, and what goes on record.
 
 mod audit;
+mod fees;
 mod forms;
 mod rights;
 mod sessions;

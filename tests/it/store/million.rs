@@ -58,7 +58,9 @@ on_both_engines! {
         let began = Instant::now();
         let query = postern::store::ledger::read::LineQuery { period: Some(month("2026-03")), ..postern::store::ledger::read::LineQuery::of(org) };
         world.store.ledger_sums(OrgScope::All, &query).await.unwrap();
-        println!("{} lines on {}: closed in {took:?}, added up in {:?}", count, world.store.engine(), began.elapsed());
+        let added_up = began.elapsed();
+        println!("{} lines on {}: closed in {took:?}, added up in {:?}", count, world.store.engine(), added_up);
+        assert!(added_up < PATIENCE / 4, "adding up took {added_up:?}");
         assert!(took < PATIENCE, "closing took {took:?}");
     }
 }
