@@ -2,6 +2,7 @@
 
 mod audit;
 mod forms;
+mod pages;
 mod rights;
 mod sessions;
 mod sign_in;
