@@ -70,6 +70,8 @@ pub(crate) struct Demo {
 
 /// Carries the notices.
 mod courier;
+/// Lets whoever watches into the console.
+mod guest;
 
 /// Longest the demo waits for its results.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -154,7 +156,12 @@ async fn play(demo: &Demo, dir: &Path, once: bool) -> anyhow::Result<Exit> {
         return Ok(Exit::Bad);
     }
     if !once {
-        say(&format!("The gateway stays up at http://{} until you press Ctrl-C.", config.web.listen));
+        let (login, password) = guest::invite(&store).await?;
+        say(&format!(
+            "The gateway stays up until you press Ctrl-C.\n\nSign in to the console at http://localhost:{}\n  name      {login}\n  password  {}",
+            config.web.listen.port(),
+            password.as_str()
+        ));
         tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")?;
     }
     stop.cancel();
@@ -186,7 +193,7 @@ fn write_configuration(dir: &Path, hisp: &Hisp) -> anyhow::Result<Config> {
     fs::create_dir_all(dir.join("keys"))?;
     MasterKey::generate()?.create_file(&dir.join("keys/master.key"))?;
     let mut toml = format!(
-        "# Written by `postern demo`.\n[web]\nlisten = \"{}\"\n[worker]\npoll = \"200ms\"\n[track]\npoll = \"200ms\"\n[test]\ntest_domains = [\"test.example\"]\n\
+        "# Written by `postern demo`.\n[web]\nlisten = \"{}\"\n[worker]\npoll = \"200ms\"\n[track]\npoll = \"200ms\"\n[console]\ncodes_for = []\n[test]\ntest_domains = [\"test.example\"]\n\
          [discovery]\ndns = false\nldap = false\n",
         free_port()?
     );

@@ -251,7 +251,7 @@ fn until(context: &Context) -> crate::domain::Timestamp {
 }
 
 /// A password nobody has seen: 100 random bits; or the one line of standard input.
-fn first_password(from_stdin: bool, login: &str) -> anyhow::Result<Zeroizing<String>> {
+pub(super) fn first_password(from_stdin: bool, login: &str) -> anyhow::Result<Zeroizing<String>> {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     if from_stdin {
         let mut given = Zeroizing::new(String::new());

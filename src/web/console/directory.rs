@@ -95,7 +95,7 @@ async fn look_up(web: &Web, org: OrgId, npi: &Npi) -> Result<Section, Page> {
                 }
                 continue;
             }
-            other => format!("{other:?}"),
+            other => words::plain(other.word()),
         };
         rows.push(vec![
             Cell::from(words::plain(finding.source.as_str())).with(finding.name.clone()),

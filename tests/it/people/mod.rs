@@ -3,6 +3,7 @@
 mod audit;
 mod fees;
 mod forms;
+mod pages;
 mod rights;
 mod sessions;
 mod sign_in;
