@@ -64,7 +64,7 @@ async fn a_report_by_anything_ties_with_its_totals_and_months_show_their_change(
     let unknown = world.run(&["fees", "report", "--month", "2026-01", "--margin"]);
     assert!(unknown.code == 2 && unknown.err.contains("[fees]"), "{}", unknown.err);
     let config = std::fs::read_to_string(world.path("postern.toml")).unwrap();
-    world.write("postern.toml", config + "\n[fees]\ncost = { direct = \"0.04\" }\n");
+    world.write("postern.toml", config.replace("#cost = {}", "cost = { direct = \"0.04\" }"));
     let margin = world.json(&["fees", "report", "--month", "2026-01", "--margin"]);
     assert_eq!((&margin["rows"][0]["cost"], &margin["rows"][0]["margin"]), (&"0.12".into(), &"0.13".into()));
     let table = world.good(&["fees", "report", "--month", "2026-01", "--by", "status", "--margin"]).out;
@@ -111,7 +111,7 @@ async fn a_usage_file_is_explained_row_by_row_and_signed_for_once_and_for_ever()
     let world = World::with(NORTH);
     let made = months(&world).await;
     let config = std::fs::read_to_string(world.path("postern.toml")).unwrap();
-    world.write("postern.toml", config + "\n[fees]\ncost = { direct = \"0.04\" }\n");
+    world.write("postern.toml", config.replace("#cost = {}", "cost = { direct = \"0.04\" }"));
     let usage = format!(
         "\u{feff}Msg,Price,State\r\n{},0.04,delivered\r\n{},0.05,delivered\r\n{},0.05,delivered\r\n{},0.04,ok\r\n<nobody@x.example>,0.04,\r\n=SUM(B2),0.22,\r\n",
         made[0].1, made[1].1, made[1].1, made[3].1
