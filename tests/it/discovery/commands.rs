@@ -163,7 +163,9 @@ async fn a_probe_over_the_api_says_the_same_as_the_command() {
     // Anchors of somebody else's are not ours.
     let file = shell.world.write("south.toml", "slug = \"south\"\nname = \"South\"\n");
     shell.world.good(&["org", "apply", &file]);
-    let token = |slug: &str| shell.world.good(&["token", "create", "--organization", slug, "--scope", "trust:read"]).out.trim().to_owned();
+    let token = |slug: &str| {
+        shell.world.good(&["token", "create", "--organization", slug, "--scope", "trust:read"]).out.trim().to_owned()
+    };
     let (north, south) = (token("north"), token("south"));
     let serving = shell.world.serve(Some("web"));
     let client = reqwest::Client::new();
@@ -243,7 +245,9 @@ async fn one_organization_cannot_make_us_hammer_name_servers() {
     shell.world.write("postern.toml", toml);
     let file = shell.world.write("south.toml", "slug = \"south\"\nname = \"South\"\n");
     shell.world.good(&["org", "apply", &file]);
-    let token = |slug: &str| shell.world.good(&["token", "create", "--organization", slug, "--scope", "trust:read"]).out.trim().to_owned();
+    let token = |slug: &str| {
+        shell.world.good(&["token", "create", "--organization", slug, "--scope", "trust:read"]).out.trim().to_owned()
+    };
     let (north, south) = (token("north"), token("south"));
     let serving = shell.world.serve(Some("web"));
     let client = reqwest::Client::new();

@@ -18,7 +18,18 @@ use super::world::World;
 
 /// Every page of the console that names nothing.
 const PAGES: [&str; 13] = [
-    "/", "/deliveries", "/worklist", "/inbox", "/organizations", "/fees", "/directory", "/trust", "/alerts", "/health", "/audit", "/people",
+    "/",
+    "/deliveries",
+    "/worklist",
+    "/inbox",
+    "/organizations",
+    "/fees",
+    "/directory",
+    "/trust",
+    "/alerts",
+    "/health",
+    "/audit",
+    "/people",
     "/account",
 ];
 
@@ -120,7 +131,8 @@ async fn the_style_sheet_is_kept_for_ever_under_a_name_that_changes_with_it() {
     let world = World::sqlite().await;
     let mut browser = world.browser();
     let page = browser.get("/sign-in").await;
-    let path = page.body.split("href=\"").find(|part| part.starts_with("/assets/")).unwrap().split('"').next().unwrap().to_owned();
+    let path =
+        page.body.split("href=\"").find(|part| part.starts_with("/assets/")).unwrap().split('"').next().unwrap().to_owned();
     let sheet = browser.get(&path).await;
     assert_eq!(sheet.status, 200);
     assert!(sheet.headers["cache-control"].to_str().unwrap().contains("immutable"));
