@@ -159,7 +159,7 @@ mod tests {
     fn what_is_counted_is_rendered_with_buckets_and_counting_starts_once() {
         let counted = Metrics::start().unwrap();
         queue(&[(State::Queued, 3, Duration::from_secs(9))], &[(ResultState::Waiting, 2, Duration::from_secs(4))]);
-        directory_ages(&[(DirectorySource::Nppes, Duration::from_secs(60))]);
+        directory_ages(&[(DirectorySource::Nppes, Duration::from_mins(1))]);
         metrics::histogram!("postern_delivery_accepted_seconds").record(0.3);
         undelivered(4, Duration::from_secs(7), Duration::from_secs(9));
         delivery_ended(Disposition::Failed, Some(Reason::RemoteFailed));

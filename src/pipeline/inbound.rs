@@ -406,7 +406,7 @@ impl Gateway {
                 }
             }
             Err(error) => {
-                tracing::warn!(%delivery, error = chain(&error), "what was found for a recipient could not be forgotten")
+                tracing::warn!(%delivery, error = chain(&error), "what was found for a recipient could not be forgotten");
             }
         }
     }

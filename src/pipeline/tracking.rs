@@ -147,13 +147,10 @@ impl Gateway {
                 if let Some(disposition) = moved.delivery.disposition {
                     metrics::delivery_ended(disposition, moved.delivery.reason);
                 }
-                match moved.delivery.disposition {
-                    Some(Disposition::Unconfirmed) => events::DeliveryUnconfirmed { org, delivery }.emit(),
-                    _ => {
-                        events::DeliveryExpired { org, delivery }.emit();
-                        // Nobody could open it, perhaps because its certificate has been replaced.
-                        self.forget_recipient(&silent.to).await;
-                    }
+                if let Some(Disposition::Unconfirmed) = moved.delivery.disposition { events::DeliveryUnconfirmed { org, delivery }.emit() } else {
+                    events::DeliveryExpired { org, delivery }.emit();
+                    // Nobody could open it, perhaps because its certificate has been replaced.
+                    self.forget_recipient(&silent.to).await;
                 }
                 if silent.unseen {
                     events::DeliveryExpiredUnseen { org, delivery }.emit();

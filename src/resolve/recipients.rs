@@ -35,15 +35,12 @@ impl Walk<'_> {
         let mut own = line.clone();
         own.npi = None;
         match &recipient.direct {
-            Some(Stated::Valid(address)) => match suppressed(address, self.case.choice, self.case.known) {
-                Some(what) => {
-                    let note = format!("the order names the address, and its {} is suppressed", what.kind());
-                    self.note(own.again(note), Some(address.clone()), Verdict::Dropped, Some(Reason::Suppressed));
-                }
-                None => {
-                    stated = Some(address);
-                    self.offer(own.again("the order names the address"), address.clone(), Some(intended(recipient)));
-                }
+            Some(Stated::Valid(address)) => if let Some(what) = suppressed(address, self.case.choice, self.case.known) {
+                let note = format!("the order names the address, and its {} is suppressed", what.kind());
+                self.note(own.again(note), Some(address.clone()), Verdict::Dropped, Some(Reason::Suppressed));
+            } else {
+                stated = Some(address);
+                self.offer(own.again("the order names the address"), address.clone(), Some(intended(recipient)));
             },
             // What was written may be anything, a patient's data too, so the trace does not repeat it.
             Some(Stated::Invalid { problem, .. }) => {
@@ -226,7 +223,7 @@ impl Walk<'_> {
         match choice {
             Choice::None if first.is_some() => {}
             Choice::None => {
-                self.drop(line.again("the directory knows the NPI and has no Direct address for it"), Reason::NoAddress)
+                self.drop(line.again("the directory knows the NPI and has no Direct address for it"), Reason::NoAddress);
             }
             Choice::One { chosen, why, passed_over } => {
                 for other in passed_over {

@@ -217,12 +217,9 @@ async fn delivery(store: &Store, scope: OrgScope, id: &str) -> Result<Option<Del
 
 async fn find(store: &Store, scope: OrgScope, id: &str) -> Result<Item, WorklistError> {
     let by_result: ResultId = id.parse().map_err(|_| WorklistError::NotFound)?;
-    let (result, delivery) = match store.result_view(scope, by_result).await? {
-        Some(result) => (result, None),
-        None => {
-            let delivery = delivery(store, scope, id).await?.ok_or(WorklistError::NotFound)?;
-            (store.result_view(scope, delivery.result).await?.ok_or(WorklistError::NotFound)?, Some(delivery))
-        }
+    let (result, delivery) = if let Some(result) = store.result_view(scope, by_result).await? { (result, None) } else {
+        let delivery = delivery(store, scope, id).await?.ok_or(WorklistError::NotFound)?;
+        (store.result_view(scope, delivery.result).await?.ok_or(WorklistError::NotFound)?, Some(delivery))
     };
     let trace = store.trace(result.org, result.id).await?;
     Ok(Item { org: result.org, result, delivery, trace })
@@ -260,12 +257,9 @@ impl Item {
                 Act::Name(origin, address.clone())
             }
             Ask::Suppress(Some(what)) => Act::Suppress(what.clone()),
-            Ask::Suppress(None) => Act::Suppress(match &self.delivery {
-                Some(delivery) => Suppressed::Address(delivery.address.parse().map_err(|_| WorklistError::NoNpi)?),
-                None => {
-                    let npi = self.the_one(recipient)?.and_then(|open| open.npi).ok_or(WorklistError::NoNpi)?;
-                    Suppressed::Npi(npi.parse::<Npi>().map_err(|_| WorklistError::NoNpi)?)
-                }
+            Ask::Suppress(None) => Act::Suppress(if let Some(delivery) = &self.delivery { Suppressed::Address(delivery.address.parse().map_err(|_| WorklistError::NoNpi)?) } else {
+                let npi = self.the_one(recipient)?.and_then(|open| open.npi).ok_or(WorklistError::NoNpi)?;
+                Suppressed::Npi(npi.parse::<Npi>().map_err(|_| WorklistError::NoNpi)?)
             }),
             Ask::Dismiss if recipient.is_none() && self.result.state != ResultState::Routed => Act::Dismiss,
             Ask::Dismiss => {

@@ -201,7 +201,7 @@ async fn lists(store: &Store, now: Timestamp) -> Vec<Finding> {
         let says = anyhow::anyhow!("{}: {}: {}", clean(&one.key.url), state(one, now), clean(why));
         Finding::bad(format!("revocation list of {}", clean(&one.issuer)), says, LISTS)
     };
-    missing.iter().map(|one| finding(&one)).collect()
+    missing.iter().map(finding).collect()
 }
 
 fn staleness(slug: &str, bundle: &Bundle, now: Timestamp) -> Finding {

@@ -115,18 +115,15 @@ async fn statements(
     month: Month,
     bill_to: Option<Organization>,
 ) -> anyhow::Result<Vec<Statement>> {
-    let payers = match bill_to {
-        Some(payer) => vec![payer],
-        None => {
-            let period = store.period(OrgScope::All, organization.id, month).await?;
-            let payers = period.and_then(|period| period.record).map(|record| record.payers).unwrap_or_default();
-            let mut found = Vec::new();
-            for payer in payers {
-                found.extend(store.organization(payer.id).await?);
-            }
-            // Of a month that is not closed nobody is known to pay: the statement says why there is no invoice.
-            if found.is_empty() { vec![organization.clone()] } else { found }
+    let payers = if let Some(payer) = bill_to { vec![payer] } else {
+        let period = store.period(OrgScope::All, organization.id, month).await?;
+        let payers = period.and_then(|period| period.record).map(|record| record.payers).unwrap_or_default();
+        let mut found = Vec::new();
+        for payer in payers {
+            found.extend(store.organization(payer.id).await?);
         }
+        // Of a month that is not closed nobody is known to pay: the statement says why there is no invoice.
+        if found.is_empty() { vec![organization.clone()] } else { found }
     };
     let mut statements = Vec::new();
     for payer in payers {

@@ -51,12 +51,7 @@ pub(super) async fn write(tx: &mut Tx, loading: &Loading, now: Timestamp, rows: 
         Tx::Sqlite(tx) => {
             // Question marks without a number: the engine looks named ones up one by one, each time.
             let mut sql = String::with_capacity(700 + rows.len() * 22);
-            sql.push_str(concat!(
-                "INSERT INTO directory_entry (snapshot, npi, fingerprint, address, kind, rank, organization, organization_npi,
-                     state, postal_code, active, first_seen)
-                 SELECT ?, n.column1, n.column2, n.column3, n.column4, n.column5, n.column6, n.column7, n.column8, n.column9,
-                     n.column10, COALESCE(o.first_seen, ?) FROM (VALUES "
-            ));
+            sql.push_str("INSERT INTO directory_entry (snapshot, npi, fingerprint, address, kind, rank, organization, organization_npi,\n                     state, postal_code, active, first_seen)\n                 SELECT ?, n.column1, n.column2, n.column3, n.column4, n.column5, n.column6, n.column7, n.column8, n.column9,\n                     n.column10, COALESCE(o.first_seen, ?) FROM (VALUES ");
             for i in 0..rows.len() {
                 let _ = write!(sql, "{}(?,?,?,?,?,?,?,?,?,?)", if i == 0 { "" } else { "," });
             }

@@ -43,7 +43,7 @@ pub(super) async fn show(State(web): State<Web>, person: Person, Query(asked): Q
         match asked.npi.trim().parse::<Npi>() {
             Ok(npi) => found.push(look_up(&web, org, &npi).await?),
             Err(_) => {
-                problem = Some(format!("{:?} is not an NPI: ten digits, the last of which checks the others.", asked.npi.trim()))
+                problem = Some(format!("{:?} is not an NPI: ten digits, the last of which checks the others.", asked.npi.trim()));
             }
         }
     }

@@ -30,7 +30,7 @@ const US: &str = "results@direct.lab.example";
 const PEER: &str = "pcp@direct.clinic.example";
 /// A Thursday in January 2026.
 const NOW: Timestamp = Timestamp(1_768_490_130_000_000);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 /// An authority, us and a peer, with keys that last as long as the process.
 struct Scene {

@@ -25,7 +25,7 @@ const NORTH: &str = "it@north.example";
 async fn knows(process: &Process, kind: AlertKind, whether: bool) {
     let began = std::time::Instant::now();
     while process.gateway.health.troubles().iter().any(|trouble| trouble.kind == kind) != whether {
-        assert!(began.elapsed() < Duration::from_secs(60), "{kind}: {:?}", process.gateway.health.troubles());
+        assert!(began.elapsed() < Duration::from_mins(1), "{kind}: {:?}", process.gateway.health.troubles());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -68,7 +68,7 @@ on_both_engines! {
         let mail = office.mails(OPS).remove(0);
         assert!(mail.contains("clock_jump") && mail.contains("3599 seconds apart"), "{mail}");
         // The other clock catches up, as it does when the machine was only asleep for it.
-        process.gateway.track_once(&mut watch, Duration::from_mins(60)).await.unwrap();
+        process.gateway.track_once(&mut watch, Duration::from_hours(1)).await.unwrap();
         process.round().await;
         world.pass(6 * MINUTE).await;
         assert_eq!(process.round().await, (1, 1));

@@ -43,7 +43,7 @@ impl Generated {
         }
         // Multiplying by a number without a common factor mixes the order; eight in ten have a row of their own.
         let n = self.at * 7_919 % self.rows;
-        let who = if n % 97 == 0 { "1234567890".to_owned() } else { npi(n * 8 / 10) };
+        let who = if n.is_multiple_of(97) { "1234567890".to_owned() } else { npi(n * 8 / 10) };
         let (of, address) = match n % 20 {
             0..=11 => ("DIRECT", format!("First.Last{}@direct.clinic{}.example", n * 8 / 10, n % 5_000)),
             12 => ("DIRECT", format!(" mailto:x{n}@DIRECT.example ")),
@@ -60,7 +60,7 @@ impl Generated {
             line,
             "\"{who}\",\"{of}\",\"Description\",\"{address}\",\"Y\",\"secure 'mail'\",\"CLINIC {}{} LLC\",\"HIE\",\"Health Information Exchange (HIE)\",\"\",\"CSV\",\"CSV\",\"\",\"{n} TEST WAY\",\"\",\"DAYTON\",\"OH\",\"US\",\"454020001\"\r\n",
             n % 5_000,
-            if n % 31 == 0 { "\n$$$" } else { "" },
+            if n.is_multiple_of(31) { "\n$$$" } else { "" },
         );
         self.line.extend_from_slice(line.as_bytes());
         self.at += 1;

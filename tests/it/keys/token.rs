@@ -295,7 +295,7 @@ async fn a_gateway_sends_with_a_key_on_a_token_and_openssl_verifies_what_arrives
     let ca = Authority::from_pem(&read("hisp/keys/ca.pem"), &read("hisp/keys/ca.key")).unwrap();
     let now = postern::domain::Clock::now(&postern::observe::SystemClock);
     let address: DirectAddress = "results@direct.north.example".parse().unwrap();
-    let from = now.minus(std::time::Duration::from_secs(60));
+    let from = now.minus(std::time::Duration::from_mins(1));
     let until = now.plus(std::time::Duration::from_hours(24 * 90));
     let own = ca.issue(&Order::new(Binding::Address(address.clone()), from, until)).unwrap();
     token(&dir, &[("results", &own)]);

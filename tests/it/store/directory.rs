@@ -239,7 +239,7 @@ on_both_engines! {
         let org = world.organization("north").await;
         let begun = world.clock.now().micros();
         load(world, &[row("1234567893", Some(make::ADDRESS), true)]).await;
-        world.pass(Duration::from_secs(60)).await;
+        world.pass(Duration::from_mins(1)).await;
         load(world, &[row("1234567893", Some(make::ADDRESS), true), row("1234567893", Some(make::ELSEWHERE), true)]).await;
         let DirectoryAnswer::Found { mut entries, .. } = ask(world, org, "1234567893").await else { panic!("not found") };
         entries.sort_by_key(|entry| entry.first_seen);
@@ -264,7 +264,7 @@ on_both_engines! {
             id: SnapshotId::new(),
             reply: reply.to_vec(),
             asked_at,
-            expires_at: asked_at.plus(Duration::from_secs(60)),
+            expires_at: asked_at.plus(Duration::from_mins(1)),
         };
         let (first, later) = (kept(b"one", now), kept(b"two", now.plus(Duration::from_secs(1))));
         let who = npi("1234567893");

@@ -109,7 +109,7 @@ on_both_engines! {
         let shared = WayIn { name: "all".into(), address: None };
         world.store.set_ways_in("another relay, for everybody", &[shared]).await.unwrap();
         let id = t.send("A1", "nomdn").await;
-        world.pass(Duration::from_mins(75) + Duration::from_hours(4) - Duration::from_secs(1)).await;
+        world.pass((Duration::from_mins(75) + Duration::from_hours(4)).checked_sub(Duration::from_secs(1)).unwrap()).await;
         assert_eq!(t.gateway.expire_due().await.unwrap(), 0);
         world.pass(Duration::from_secs(1)).await;
         assert_eq!(t.gateway.expire_due().await.unwrap(), 1);

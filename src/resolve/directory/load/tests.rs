@@ -132,11 +132,11 @@ async fn a_load_nobody_waits_for_any_more_ends_and_is_not_put_into_force() {
         let store = store.clone();
         tokio::spawn(async move { load(&store, NEW, endless, Terms::default()).await })
     };
-    let heard = move || tokio::task::spawn_blocking(move || (told.recv_timeout(std::time::Duration::from_secs(60)), told));
+    let heard = move || tokio::task::spawn_blocking(move || (told.recv_timeout(std::time::Duration::from_mins(1)), told));
     let (begun, told) = heard().await.unwrap();
     assert_eq!(begun, Ok("begun"));
     waiting.abort();
-    let ended = tokio::task::spawn_blocking(move || told.recv_timeout(std::time::Duration::from_secs(60))).await.unwrap();
+    let ended = tokio::task::spawn_blocking(move || told.recv_timeout(std::time::Duration::from_mins(1))).await.unwrap();
     assert_eq!(ended, Ok("ended"));
     assert_eq!(active(&store).await, None);
 }
