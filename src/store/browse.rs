@@ -279,9 +279,10 @@ impl Store {
     /// When the database does not answer.
     pub async fn orders_of_patient(&self, scope: OrgScope, word: &str) -> Result<Vec<OrderKey>> {
         let mut found = Vec::new();
-        let all: Vec<String> = on!(&self.db, pool => sqlx::query_scalar("SELECT id FROM organization WHERE $1 IS NULL OR id = $1")
+        let all: Vec<String> =
+            on!(&self.db, pool => sqlx::query_scalar("SELECT id FROM organization WHERE $1 IS NULL OR id = $1")
             .bind(scope.org().map(|org| org.to_string())).fetch_all(pool).await)
-        .doing("read organizations")?;
+            .doing("read organizations")?;
         for org in all {
             let org: OrgId = read("organization id", &org)?;
             let key = self.key(org).await?;
@@ -302,9 +303,10 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn slugs(&self, scope: OrgScope) -> Result<std::collections::BTreeMap<OrgId, String>> {
-        let rows: Vec<(String, String)> = on!(&self.db, pool => sqlx::query_as("SELECT id, slug FROM organization WHERE $1 IS NULL OR id = $1")
+        let rows: Vec<(String, String)> =
+            on!(&self.db, pool => sqlx::query_as("SELECT id, slug FROM organization WHERE $1 IS NULL OR id = $1")
             .bind(scope.org().map(|org| org.to_string())).fetch_all(pool).await)
-        .doing("read organizations")?;
+            .doing("read organizations")?;
         rows.into_iter().map(|(id, slug)| Ok((read("organization id", &id)?, slug))).collect()
     }
 }

@@ -73,12 +73,12 @@ pub mod alert;
 pub mod at_rest;
 /// Who did what.
 pub mod audit;
-/// Deliveries as people look for them.
-pub mod browse;
 /// Statements that were handed out.
 pub mod billing_statement;
 /// PDFs.
 pub mod blobs;
+/// Deliveries as people look for them.
+pub mod browse;
 /// Bundles of trust anchors.
 pub mod bundle;
 /// What DNS and LDAP said about certificates.

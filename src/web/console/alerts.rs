@@ -16,7 +16,10 @@ use crate::{
         id::AlertId,
         person::Right,
     },
-    observe::{events::SettingChanged, facts::{Configured, Named}},
+    observe::{
+        events::SettingChanged,
+        facts::{Configured, Named},
+    },
     source::Refusal,
     web::{Problem, Web, auth::Person},
 };

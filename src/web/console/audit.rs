@@ -43,13 +43,17 @@ pub(super) async fn show(State(web): State<Web>, person: Person, Query(asked): Q
     let mut events = store.audit_events(person.scope, &filter).await.map_err(Page::store)?;
     let more = events.len() > LINES as usize;
     events.truncate(LINES as usize);
-    let fields = [("organization", &asked.organization), ("actor", &asked.actor), ("action", &asked.action), ("object", &asked.object)];
-    let said: String = fields.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={}&", query(value))).collect();
+    let fields =
+        [("organization", &asked.organization), ("actor", &asked.actor), ("action", &asked.action), ("object", &asked.object)];
+    let said: String =
+        fields.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={}&", query(value))).collect();
     let next = events.last().filter(|_| more).map(|last| format!("/audit?{said}before={}", last.id));
     let row = |event: AuditEvent| {
-        let outcome = Badge { tone: if event.outcome == Outcome::Done { "good" } else { "bad" }, words: event.outcome.to_string() };
+        let outcome =
+            Badge { tone: if event.outcome == Outcome::Done { "good" } else { "bad" }, words: event.outcome.to_string() };
         let facts = event.facts.as_object().into_iter().flatten();
-        let facts = facts.map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)));
+        let facts =
+            facts.map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)));
         vec![
             Cell::time(words::when(event.at)),
             Cell::from(if event.actor_name.is_empty() { event.actor_kind.to_string() } else { event.actor_name })
@@ -60,9 +64,14 @@ pub(super) async fn show(State(web): State<Web>, person: Person, Query(asked): Q
             Cell::from("").with(facts.collect::<Vec<_>>().join(" ")),
         ]
     };
-    let empty = ("Nothing on record is like that", "The actor is an id; the action is a word like signed_in; the object is an id. Clear the filter to see all.");
-    let table = Section::table("", &["When (UTC)", "Who", "What", "To what", "Outcome", "Facts"], empty).rows(events.into_iter().map(row));
-    let mut fields: Vec<Field> = Field::choice("organization", "Organization", organizations(&web, &person).await?).into_iter().collect();
+    let empty = (
+        "Nothing on record is like that",
+        "The actor is an id; the action is a word like signed_in; the object is an id. Clear the filter to see all.",
+    );
+    let table = Section::table("", &["When (UTC)", "Who", "What", "To what", "Outcome", "Facts"], empty)
+        .rows(events.into_iter().map(row));
+    let mut fields: Vec<Field> =
+        Field::choice("organization", "Organization", organizations(&web, &person).await?).into_iter().collect();
     fields.extend([
         Field::word("actor", "Who (id)", &asked.actor),
         Field::word("action", "What", &asked.action),

@@ -42,7 +42,12 @@ impl Bars {
         for part in 0..=2 {
             let y = 8 + tall * part / 2;
             let value = most - most * part / 2;
-            let _ = write!(svg, r#"<line class="grid" x1="{LEFT}" x2="{WIDE}" y1="{y}" y2="{y}"/><text x="{}" y="{}" text-anchor="end">{value}</text>"#, LEFT - 6, y + 4);
+            let _ = write!(
+                svg,
+                r#"<line class="grid" x1="{LEFT}" x2="{WIDE}" y1="{y}" y2="{y}"/><text x="{}" y="{}" text-anchor="end">{value}</text>"#,
+                LEFT - 6,
+                y + 4
+            );
         }
         for (place, (name, sizes)) in (0..).zip(&self.bars) {
             let x = LEFT + place * step + step / 6;

@@ -132,8 +132,11 @@ impl Asked {
             ("since", &self.since),
             ("until", &self.until),
         ];
-        let mut said: Vec<String> =
-            fields.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={}", query(value))).collect();
+        let mut said: Vec<String> = fields
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("{name}={}", query(value)))
+            .collect();
         said.extend(after.map(|after| format!("after={after}")));
         said.join("&")
     }

@@ -275,13 +275,29 @@ pub(super) async fn act(
     let suffix = person.about(entry.org);
     let and = if suffix.is_empty() { "?" } else { "&" };
     let done = match wish.what.as_str() {
-        "retry" => if ask(&web, &person, entry.id, Ask::Retry).await? { "retried-1" } else { "not-retried" },
-        "cancel" => if ask(&web, &person, entry.id, Ask::Cancel).await? { "cancelled" } else { "not-cancelled" },
+        "retry" => {
+            if ask(&web, &person, entry.id, Ask::Retry).await? {
+                "retried-1"
+            } else {
+                "not-retried"
+            }
+        }
+        "cancel" => {
+            if ask(&web, &person, entry.id, Ask::Cancel).await? {
+                "cancelled"
+            } else {
+                "not-cancelled"
+            }
+        }
         "resend" => {
             resend(&web, &person, &entry, &wish.repeat).await?;
             "resent"
         }
-        _ => return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", "The form says nothing that can be done.").into()),
+        _ => {
+            return Err(
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", "The form says nothing that can be done.").into()
+            );
+        }
     };
     Ok(Redirect::to(&format!("/deliveries/{}{suffix}{and}done={done}", entry.id)).into_response())
 }
@@ -310,6 +326,9 @@ async fn resend(web: &Web, person: &Person, entry: &DeliveryEntry, repeat: &str)
     let sender = Sender { org: entry.org, unknown: Unknown::Refuse, door: Door::Api };
     let wish = serde_json::json!({ "order_id": entry.order_id, "site": entry.site, "status": "resend" });
     let repeat = Some(repeat).filter(|repeat| !repeat.is_empty() && repeat.len() <= 64);
-    web.intake.result(&sender, Bytes::from(wish.to_string()), None, repeat).await.map_err(|error| Page::from(Problem::from(error)))?;
+    web.intake
+        .result(&sender, Bytes::from(wish.to_string()), None, repeat)
+        .await
+        .map_err(|error| Page::from(Problem::from(error)))?;
     Ok(())
 }

@@ -33,7 +33,8 @@ pub(super) async fn show(State(web): State<Web>, person: Person, Query(asked): Q
     let mut named: Vec<(&String, OrgId)> = slugs.iter().map(|(org, slug)| (slug, *org)).collect();
     named.sort();
     let eyes = person.scope.org().or_else(|| named.first().map(|(_, org)| *org));
-    let mut fields: Vec<Field> = Field::choice("organization", "Seen by", organizations(&web, &person).await?).into_iter().collect();
+    let mut fields: Vec<Field> =
+        Field::choice("organization", "Seen by", organizations(&web, &person).await?).into_iter().collect();
     fields.extend([Field::word("npi", "NPI", &asked.npi), Field::word("address", "Direct address to probe", &asked.address)]);
     let mut problem = None;
     let mut sheet = Sheet::new("Directory", "Look an NPI up as routing would; probe an address as sending would.");
@@ -41,7 +42,9 @@ pub(super) async fn show(State(web): State<Web>, person: Person, Query(asked): Q
     if let (Some(org), false) = (eyes, asked.npi.trim().is_empty()) {
         match asked.npi.trim().parse::<Npi>() {
             Ok(npi) => found.push(look_up(&web, org, &npi).await?),
-            Err(_) => problem = Some(format!("{:?} is not an NPI: ten digits, the last of which checks the others.", asked.npi.trim())),
+            Err(_) => {
+                problem = Some(format!("{:?} is not an NPI: ten digits, the last of which checks the others.", asked.npi.trim()))
+            }
         }
     }
     if let (Some(org), false) = (eyes, asked.address.trim().is_empty()) {
@@ -71,7 +74,8 @@ pub(super) async fn show(State(web): State<Web>, person: Person, Query(asked): Q
             Cell::time(words::when(one.loaded_at)),
         ]
     };
-    let empty = ("Nothing is loaded", "Recipients who are named by an NPI alone cannot be found: postern directory import nppes FILE");
+    let empty =
+        ("Nothing is loaded", "Recipients who are named by an NPI alone cannot be found: postern directory import nppes FILE");
     let table = Section::table("What is loaded", &["Source", "State", "#Entries", "#Age", "Loaded (UTC)"], empty);
     Ok(sheet.and(table.rows(snapshots.into_iter().map(row))).show(&person))
 }
@@ -130,7 +134,12 @@ async fn probe(web: &Web, org: OrgId, address: &DirectAddress) -> Result<Section
     }
     let path: Vec<String> = list(&told["path"]).map(word).collect();
     if !path.is_empty() {
-        rows.push(vec!["path".into(), Badge { tone: "good", words: "valid".into() }.into(), path.join(", then ").into(), Cell::from("").with(format!("until {}", word(&told["valid_until"])))]);
+        rows.push(vec![
+            "path".into(),
+            Badge { tone: "good", words: "valid".into() }.into(),
+            path.join(", then ").into(),
+            Cell::from("").with(format!("until {}", word(&told["valid_until"]))),
+        ]);
     }
     let empty = ("Nobody was asked", "The organization's identities are in edge mode: its HISP finds certificates.");
     Ok(Section::table(&format!("{address} {can} be sent to now"), &["Where", "End", "Asked", "Said"], empty).rows(rows))

@@ -14,9 +14,9 @@ use super::{
 use crate::{
     bill::statement::{Statement, html},
     domain::{
+        OrgScope,
         audit::Witness,
         period::{Month, PeriodState},
-        OrgScope,
     },
     observe::{chain, events::DataExported, facts::Configured},
     source::Refusal,
@@ -61,8 +61,11 @@ pub(super) async fn list(State(web): State<Web>, person: Person) -> Result<Page,
     };
     let empty = ("No month has begun", "A month begins with its organization's first charge.");
     let rows = periods.into_iter().filter_map(row).take(MONTHS * 8);
-    let table = Section::table("Months", &["Month", "Organization", "State", "Begins (UTC)", "Ends (UTC)", "Closed by"], empty).rows(rows);
-    Ok(Sheet::new("Fees", "What was charged, by month and organization. Nothing here is about a patient.").and(table).show(&person))
+    let table = Section::table("Months", &["Month", "Organization", "State", "Begins (UTC)", "Ends (UTC)", "Closed by"], empty)
+        .rows(rows);
+    Ok(Sheet::new("Fees", "What was charged, by month and organization. Nothing here is about a patient.")
+        .and(table)
+        .show(&person))
 }
 
 async fn find(web: &Web, person: &Person, slug: &str) -> Result<Organization, Page> {
@@ -80,7 +83,9 @@ pub(super) async fn organization(State(web): State<Web>, person: Person, Path(sl
     for period in periods.into_iter().take(MONTHS) {
         let month = period.bounds.month;
         let totals = match Statement::make(store, &one, month, &one).await {
-            Ok(statement) => statement.totals.iter().map(|total| format!("{} {}", total.total, total.currency)).collect::<Vec<_>>().join(", "),
+            Ok(statement) => {
+                statement.totals.iter().map(|total| format!("{} {}", total.total, total.currency)).collect::<Vec<_>>().join(", ")
+            }
             Err(error) => {
                 tracing::error!(error = chain(&error), "a statement could not be made");
                 "cannot be made".to_owned()
@@ -110,7 +115,11 @@ async fn made(web: &Web, person: &Person, slug: &str, month: &str) -> Result<(Or
     Ok((one, statement))
 }
 
-pub(super) async fn month(State(web): State<Web>, person: Person, Path((slug, month)): Path<(String, String)>) -> Result<Page, Page> {
+pub(super) async fn month(
+    State(web): State<Web>,
+    person: Person,
+    Path((slug, month)): Path<(String, String)>,
+) -> Result<Page, Page> {
     let (one, statement) = made(&web, &person, &slug, &month).await?;
     let totals = statement.totals.iter().map(|total| {
         vec![
@@ -139,22 +148,33 @@ pub(super) async fn month(State(web): State<Web>, person: Person, Path((slug, mo
         ("Time zone", statement.time_zone.to_string()),
     ];
     if let Some(controls) = &statement.controls {
-        facts.push(("Ties to the deliveries", if controls.ties { "yes" } else { "NO: do not send it out; postern verify says what differs" }.to_owned()));
+        facts.push((
+            "Ties to the deliveries",
+            if controls.ties { "yes" } else { "NO: do not send it out; postern verify says what differs" }.to_owned(),
+        ));
     }
     facts.extend(statement.last_hash.clone().map(|hash| ("Hash of the last line", hash)));
-    let lead = if statement.closed_at.is_some() { "Closed: it does not change any more." } else { "A draft: rows may be added; tiers, minimum and cap come when it is closed." };
+    let lead = if statement.closed_at.is_some() {
+        "Closed: it does not change any more."
+    } else {
+        "A draft: rows may be added; tiers, minimum and cap come when it is closed."
+    };
     let empty = ("Nothing was charged", "No delivery of this month was billable.");
     Ok(Sheet::new(format!("{} {month}", one.file.name), lead)
         .under("/fees", "Fees")
         .leading(format!("/fees/{slug}/{month}/statement{}", person.about(one.id)), "Statement to print")
-        .and(Section::table("Totals", &["Currency", "#Charges", "#Charged", "#Given back", "#Corrected", "#Total"], empty).rows(totals))
+        .and(
+            Section::table("Totals", &["Currency", "#Charges", "#Charged", "#Given back", "#Corrected", "#Total"], empty)
+                .rows(totals),
+        )
         .and(Section::table("Rows", &["Site", "For", "#Quantity", "#Price", "#Amount", "Currency"], empty).rows(rows))
         .and(Section::facts("The period", facts))
         .show(&person))
 }
 
 /// The statement is one page with its own style: nothing else may come with it.
-const STATEMENT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+const STATEMENT_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// The statement as it is handed out. On record, as every export is.
 pub(super) async fn statement(

@@ -26,16 +26,38 @@ pub(super) async fn show(State(web): State<Web>, person: Person) -> Result<Page,
         vec![part.to_string().into(), Badge { tone, words: condition.to_string() }.into()]
     });
     let level = |badge: Badge, what: &'static str, count: u64, oldest: std::time::Duration| {
-        vec![badge.into(), what.into(), Cell::number(count), Cell::number(if count == 0 { "-".to_owned() } else { words::age(oldest) })]
+        vec![
+            badge.into(),
+            what.into(),
+            Cell::number(count),
+            Cell::number(if count == 0 { "-".to_owned() } else { words::age(oldest) }),
+        ]
     };
     let results = depth.results.iter().map(|one| level(words::result_state(one.state), "results", one.count, one.oldest));
     let deliveries = depth.deliveries.iter().map(|one| level(words::state(one.state), "deliveries", one.count, one.oldest));
     let awaited = level(Badge { tone: "info", words: "awaited".into() }, "notices", depth.awaited.0, depth.awaited.1);
     let ages = ages.into_iter().map(|(source, age)| vec![words::plain(source.as_str()).into(), Cell::number(words::age(age))]);
-    let lead = if report.ready { "This process may be given work." } else { "This process may not be given work: a part below is not good." };
+    let lead = if report.ready {
+        "This process may be given work."
+    } else {
+        "This process may not be given work: a part below is not good."
+    };
     Ok(Sheet::new("Health", lead)
-        .and(Section::table("Parts of this process", &["Part", "How it is"], ("No part", "This process has none of the loops.")).rows(parts))
-        .and(Section::table("The queue", &["State", "What", "#Count", "#Oldest"], ("Empty", "")).rows(results.chain(deliveries).chain([awaited])))
-        .and(Section::table("Age of the directory", &["Source", "#Age"], ("No directory", "NPIs cannot be looked up: postern directory import")).rows(ages))
+        .and(
+            Section::table("Parts of this process", &["Part", "How it is"], ("No part", "This process has none of the loops."))
+                .rows(parts),
+        )
+        .and(
+            Section::table("The queue", &["State", "What", "#Count", "#Oldest"], ("Empty", ""))
+                .rows(results.chain(deliveries).chain([awaited])),
+        )
+        .and(
+            Section::table(
+                "Age of the directory",
+                &["Source", "#Age"],
+                ("No directory", "NPIs cannot be looked up: postern directory import"),
+            )
+            .rows(ages),
+        )
         .show(&person))
 }

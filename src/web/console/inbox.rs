@@ -44,12 +44,19 @@ pub(super) async fn list(State(web): State<Web>, person: Person) -> Result<Page,
             Cell::time(words::when(letter.received_at)).to(format!("/inbox/{}{}", letter.id, person.about(letter.org))),
             letter.sender.clone().into(),
             Cell::from(letter.identity.clone()).with(slugs.get(&letter.org).cloned().unwrap_or_default()),
-            letter.answers.map_or_else(|| Cell::from("-"), |id| Cell::from("the delivery").to(format!("/deliveries/{id}{}", person.about(letter.org)))),
+            letter.answers.map_or_else(
+                || Cell::from("-"),
+                |id| Cell::from("the delivery").to(format!("/deliveries/{id}{}", person.about(letter.org))),
+            ),
             Cell::number(words::octets(i64::try_from(letter.bytes).unwrap_or(i64::MAX))),
         ]
     };
-    let empty = ("Nobody has written", "Replies and other messages to our addresses come here; notices do not: they stand with their delivery.");
-    let table = Section::table("", &["Received (UTC)", "From", "To", "Answers", "#Size"], empty).rows(letters.into_iter().map(row));
+    let empty = (
+        "Nobody has written",
+        "Replies and other messages to our addresses come here; notices do not: they stand with their delivery.",
+    );
+    let table =
+        Section::table("", &["Received (UTC)", "From", "To", "Answers", "#Size"], empty).rows(letters.into_iter().map(row));
     Ok(Sheet::new("Inbox", "The newest hundred. Reading one is put on record.").and(table).show(&person))
 }
 

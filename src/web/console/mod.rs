@@ -131,7 +131,11 @@ impl Told {
             "not-cared" => ("warn", "It is over already, or somebody else cares for it."),
             other => {
                 let count: u32 = other.strip_prefix("retried-")?.parse().ok()?;
-                let words = if count == 1 { "Back in the queue; it is tried within seconds.".to_owned() } else { format!("{count} are back in the queue.") };
+                let words = if count == 1 {
+                    "Back in the queue; it is tried within seconds.".to_owned()
+                } else {
+                    format!("{count} are back in the queue.")
+                };
                 return Some(Self { tone: "good", words });
             }
         };

@@ -38,10 +38,7 @@ const GROUPS: [(&str, &[(&str, &str, Right)]); 3] = [
             ("/inbox", "Inbox", Right::InboxRead),
         ],
     ),
-    (
-        "Business",
-        &[("/organizations", "Organizations", Right::OrganizationsRead), ("/fees", "Fees", Right::FeesRead)],
-    ),
+    ("Business", &[("/organizations", "Organizations", Right::OrganizationsRead), ("/fees", "Fees", Right::FeesRead)]),
     (
         "Installation",
         &[

@@ -33,7 +33,8 @@ pub(super) async fn list(State(web): State<Web>, person: Person) -> Result<Page,
             Cell::number(one.identities.len()),
         ]
     };
-    let empty = ("No organization yet", "An organization is a file: postern org apply FILE --dry-run shows what it would change.");
+    let empty =
+        ("No organization yet", "An organization is a file: postern org apply FILE --dry-run shows what it would change.");
     let table = Section::table("", &["Name", "Slug", "Mode", "#Sites", "#Identities"], empty).rows(all.into_iter().map(row));
     Ok(Sheet::new("Organizations", "The customers: their sites, rules and prices.").and(table).show(&person))
 }
@@ -70,24 +71,67 @@ pub(super) async fn show(State(web): State<Web>, person: Person, Path(slug): Pat
             identity.address.to_string().into(),
             identity.mode.to_string().into(),
             or_none(identity.relay.clone()).into(),
-            if identity.has_secret { Badge { tone: "good", words: "yes".into() } } else { Badge { tone: "warn", words: "no".into() } }.into(),
+            if identity.has_secret {
+                Badge { tone: "good", words: "yes".into() }
+            } else {
+                Badge { tone: "warn", words: "no".into() }
+            }
+            .into(),
         ]
     });
     let configured = file.targets.iter().map(|target| vec![target.direct.to_string().into(), target.when.to_string().into()]);
     let mut sheet = Sheet::new(file.name.clone(), "What is in force now. It is changed with its file: postern org apply FILE.")
         .under("/organizations", "Organizations")
         .and(Section::facts("Facts", facts))
-        .and(Section::table("Its own addresses", &["Address", "When"], ("No address of its own", "A result whose order names nobody is held (no_target).")).rows(configured))
-        .and(Section::table("Sites", &["Site", "Mode", "Addresses", "Sends from", "NPI"], ("No site", "An order names the site it is of: add [[site]] to the organization file.")).rows(sites))
-        .and(Section::table("Identities", &["Address", "Mode", "Relay", "Key or password"], ("Nothing to send from", "Add [[identity]] to the organization file; until then deliveries are held (no_identity).")).rows(identities));
+        .and(
+            Section::table(
+                "Its own addresses",
+                &["Address", "When"],
+                ("No address of its own", "A result whose order names nobody is held (no_target)."),
+            )
+            .rows(configured),
+        )
+        .and(
+            Section::table(
+                "Sites",
+                &["Site", "Mode", "Addresses", "Sends from", "NPI"],
+                ("No site", "An order names the site it is of: add [[site]] to the organization file."),
+            )
+            .rows(sites),
+        )
+        .and(
+            Section::table(
+                "Identities",
+                &["Address", "Mode", "Relay", "Key or password"],
+                (
+                    "Nothing to send from",
+                    "Add [[identity]] to the organization file; until then deliveries are held (no_identity).",
+                ),
+            )
+            .rows(identities),
+        );
     if person.may(Right::FeesRead) {
         let prices = store.prices(one.id).await.map_err(Page::store)?;
         let rows = prices.into_iter().map(|price| {
-            vec![price.rate.fee_code.clone().into(), Cell::number(price.rate.amount), price.currency.to_string().into(), price.rate.billable.to_string().into(), price.rate.from.to_string().into()]
+            vec![
+                price.rate.fee_code.clone().into(),
+                Cell::number(price.rate.amount),
+                price.currency.to_string().into(),
+                price.rate.billable.to_string().into(),
+                price.rate.from.to_string().into(),
+            ]
         });
-        sheet = sheet
-            .leading(format!("/fees/{}{}", file.slug, person.about(one.id)), "Fees")
-            .and(Section::table("Prices", &["Fee code", "#Amount", "Currency", "Charged when", "From"], ("No price in force", "Deliveries go on and are charged 0, marked unpriced: add [price] to the organization file.")).rows(rows));
+        sheet = sheet.leading(format!("/fees/{}{}", file.slug, person.about(one.id)), "Fees").and(
+            Section::table(
+                "Prices",
+                &["Fee code", "#Amount", "Currency", "Charged when", "From"],
+                (
+                    "No price in force",
+                    "Deliveries go on and are charged 0, marked unpriced: add [price] to the organization file.",
+                ),
+            )
+            .rows(rows),
+        );
     }
     if person.may(Right::DeliveriesRead) {
         sheet = sheet.leading(format!("/deliveries?organization={}", file.slug), "Deliveries");

@@ -165,7 +165,8 @@ fn tiles(counted: &Counted, now: Timestamp) -> Vec<Tile> {
         let all: Vec<&Standing> = counted.standing.iter().filter(|level| states.contains(&level.state)).collect();
         (all.iter().map(|level| level.count).sum::<u64>(), all.iter().filter_map(|level| level.oldest).min())
     };
-    let oldest = |at: Option<Timestamp>| at.map_or_else(|| "nothing".to_owned(), |at| format!("oldest {}", words::age(now.since(at))));
+    let oldest =
+        |at: Option<Timestamp>| at.map_or_else(|| "nothing".to_owned(), |at| format!("oldest {}", words::age(now.since(at))));
     let (moving, moving_since) = of(&[At::Queued, At::Claimed, At::OnWire]);
     let (unknown, unknown_since) = of(&[At::Unknown]);
     let late = moving_since.is_some_and(|at| now.since(at) > Duration::from_mins(15));
@@ -205,7 +206,12 @@ fn tiles(counted: &Counted, now: Timestamp) -> Vec<Tile> {
 
 /// A day in hours: handed over, on its way, and what went wrong.
 fn bars(counted: &Counted) -> chart::Bars {
-    let mut bars = chart::Bars::new(&[("good", "delivered or handed over"), ("info", "on its way"), ("warn", "needs a person"), ("bad", "failed")]);
+    let mut bars = chart::Bars::new(&[
+        ("good", "delivered or handed over"),
+        ("info", "on its way"),
+        ("warn", "needs a person"),
+        ("bad", "failed"),
+    ]);
     for hour in 0..24 {
         let at = counted.from.plus(Duration::from_hours(hour));
         let mut sums = [0; 4];
@@ -260,7 +266,13 @@ async fn expiries(store: &Store, scope: OrgScope, now: Timestamp) -> Result<Vec<
     let mut keys = store.identity_keys(scope).await?;
     keys.sort_by_key(|key| key.term.until);
     let soon = keys.into_iter().take_while(|key| key.term.until < now.plus(SOON)).take(8);
-    Ok(soon.map(|key| Expiry { badge: until(key.term.until, now), address: key.address.to_string(), until: words::when(key.term.until) }).collect())
+    Ok(soon
+        .map(|key| Expiry {
+            badge: until(key.term.until, now),
+            address: key.address.to_string(),
+            until: words::when(key.term.until),
+        })
+        .collect())
 }
 
 /// How near an end is.

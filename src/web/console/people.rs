@@ -45,12 +45,26 @@ pub(super) async fn show(State(web): State<Web>, person: Person) -> Result<Page,
         };
         let rights: Vec<&str> = one.rights.iter().map(|right| right.as_str()).collect();
         let whose = one.org.and_then(|org| slugs.get(&org).cloned()).unwrap_or_else(|| "installation".to_owned());
-        vec![Cell::from(one.name).with(whose), rights.join(" ").into(), state.into(), Cell::time(words::when(one.created_at)), Cell::time(words::when_if(one.used_at))]
+        vec![
+            Cell::from(one.name).with(whose),
+            rights.join(" ").into(),
+            state.into(),
+            Cell::time(words::when(one.created_at)),
+            Cell::time(words::when_if(one.used_at)),
+        ]
     };
     let nobody = ("Nobody", "Let somebody in: postern user add LOGIN --role operator");
     let none = ("No token", "A program needs one: postern token create --organization SLUG");
-    Ok(Sheet::new("People and tokens", "Who may sign in, and which programs may call. Changed with postern user and postern token.")
-        .and(Section::table("People", &["Signs in as", "Role", "Sees", "Codes", "State", "Signed in (UTC)"], nobody).rows(people.into_iter().map(row)))
-        .and(Section::table("Tokens", &["Name", "May", "State", "Made (UTC)", "Used (UTC)"], none).rows(tokens.into_iter().map(token)))
-        .show(&person))
+    Ok(Sheet::new(
+        "People and tokens",
+        "Who may sign in, and which programs may call. Changed with postern user and postern token.",
+    )
+    .and(
+        Section::table("People", &["Signs in as", "Role", "Sees", "Codes", "State", "Signed in (UTC)"], nobody)
+            .rows(people.into_iter().map(row)),
+    )
+    .and(
+        Section::table("Tokens", &["Name", "May", "State", "Made (UTC)", "Used (UTC)"], none).rows(tokens.into_iter().map(token)),
+    )
+    .show(&person))
 }

@@ -17,11 +17,7 @@ use super::{
     worklist::{Waits, waits},
 };
 use crate::{
-    domain::{
-        Order, ResultId,
-        person::Right,
-        report::ResultState,
-    },
+    domain::{Order, ResultId, person::Right, report::ResultState},
     observe::events::{DocumentRevealed, PatientRevealed},
     source::Refusal,
     store::survey::ResultView,
@@ -118,7 +114,14 @@ async fn page(
         suffix: person.about(view.org),
         decisions: decisions
             .into_iter()
-            .map(|one| (words::when(one.decided.at), format!("{} {}", words::plain(one.what.as_str()), one.detail), one.decided.by, one.decided.why))
+            .map(|one| {
+                (
+                    words::when(one.decided.at),
+                    format!("{} {}", words::plain(one.what.as_str()), one.detail),
+                    one.decided.by,
+                    one.decided.why,
+                )
+            })
             .collect(),
         patient,
         view,
@@ -126,7 +129,12 @@ async fn page(
 }
 
 /// Shows who the patient is, with the document beside it. On record before anything is opened.
-pub(super) async fn reveal(State(web): State<Web>, person: Person, Path(id): Path<String>, Form(_): Form<Vec<(String, String)>>) -> Result<Page, Page> {
+pub(super) async fn reveal(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<String>,
+    Form(_): Form<Vec<(String, String)>>,
+) -> Result<Page, Page> {
     let store = web.intake.store();
     let view = find(&web, &person, &id).await?;
     let shelf = store.shelf(person.scope, view.id).await.map_err(Page::store)?.ok_or_else(missing)?;
@@ -175,7 +183,11 @@ pub(super) async fn document(State(web): State<Web>, person: Person, Path(id): P
     store.witness(&person.actor, &event).await.map_err(Page::store)?;
     let pdf = web.intake.blobs().get(shelf.org, &key, &shelf.pdf).await.map_err(|error| {
         tracing::error!(error = crate::observe::chain(&error), "a document could not be read");
-        Page::from(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "document_unavailable", "the stored document is missing or damaged"))
+        Page::from(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "document_unavailable",
+            "the stored document is missing or damaged",
+        ))
     })?;
     let headers = [
         (header::CONTENT_TYPE, "application/pdf"),

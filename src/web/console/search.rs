@@ -111,4 +111,3 @@ fn line(person: &Person, view: ResultView) -> ResultLine {
         order: view.order_id,
     }
 }
-

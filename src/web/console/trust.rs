@@ -26,10 +26,22 @@ pub(super) async fn show(State(web): State<Web>, person: Person) -> Result<Page,
     certificates.sort_by_key(|certificate| certificate.not_after);
     let bundles = store.bundles(person.scope).await.map_err(Page::store)?;
     let key = |key: StoredKey| {
-        vec![Cell::from(key.address.to_string()).with(slug(key.org)), key.term.used_for.to_string().into(), Cell::time(words::when(key.term.until)), until(key.term.until, now).into(), Cell::from("").with(key.fingerprint)]
+        vec![
+            Cell::from(key.address.to_string()).with(slug(key.org)),
+            key.term.used_for.to_string().into(),
+            Cell::time(words::when(key.term.until)),
+            until(key.term.until, now).into(),
+            Cell::from("").with(key.fingerprint),
+        ]
     };
     let certificate = |one: StoredCertificate| {
-        vec![Cell::from(one.name).with(slug(one.org)), one.used_for.map_or_else(|| "-".to_owned(), |used| used.to_string()).into(), Cell::time(words::when(one.not_after)), until(one.not_after, now).into(), Cell::from("").with(one.fingerprint)]
+        vec![
+            Cell::from(one.name).with(slug(one.org)),
+            one.used_for.map_or_else(|| "-".to_owned(), |used| used.to_string()).into(),
+            Cell::time(words::when(one.not_after)),
+            until(one.not_after, now).into(),
+            Cell::from("").with(one.fingerprint),
+        ]
     };
     let bundle = |one: Bundle| {
         vec![

@@ -15,13 +15,11 @@ use super::{
     words,
 };
 use crate::{
-    domain::{
-        Reason,
-        audit::Witness,
-        report::ResultState,
-        route::Candidate,
+    domain::{Reason, audit::Witness, report::ResultState, route::Candidate},
+    observe::{
+        events::SettingChanged,
+        facts::{Configured, Named},
     },
-    observe::{events::SettingChanged, facts::{Configured, Named}},
     resolve::{
         decisions,
         worklist::{self, Ask, Open, WorklistError, open},
@@ -90,7 +88,8 @@ struct Worklist<'a> {
 
 pub(super) async fn list(State(web): State<Web>, person: Person, Query(asked): Query<Asked>) -> Result<Page, Page> {
     let store = web.intake.store();
-    let bad = |what: &str| Page::from(Problem::new(StatusCode::BAD_REQUEST, "malformed", format!("that is no {what} of the worklist")));
+    let bad =
+        |what: &str| Page::from(Problem::new(StatusCode::BAD_REQUEST, "malformed", format!("that is no {what} of the worklist")));
     let (mut kind, mut reason, mut after) = (None, None, None);
     if !asked.kind.is_empty() {
         kind = Some(asked.kind.parse::<WorkKind>().map_err(|_| bad("kind"))?);
@@ -106,8 +105,13 @@ pub(super) async fn list(State(web): State<Web>, person: Person, Query(asked): Q
     let more = items.len() > LINES as usize;
     items.truncate(LINES as usize);
     let said = [("organization", &asked.organization), ("kind", &asked.kind), ("reason", &asked.reason)];
-    let said: String = said.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={}&", words::query(value))).collect();
-    let next = items.last().filter(|_| more).map(|last| format!("/worklist?{said}after={}", words::query(&last.cursor().to_string())));
+    let said: String = said
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{name}={}&", words::query(value)))
+        .collect();
+    let next =
+        items.last().filter(|_| more).map(|last| format!("/worklist?{said}after={}", words::query(&last.cursor().to_string())));
     let slugs = store.slugs(person.scope).await.map_err(Page::store)?;
     let now = store.clock().now();
     let line = |item: WorkItem| Line {
@@ -125,7 +129,8 @@ pub(super) async fn list(State(web): State<Web>, person: Person, Query(asked): Q
         since: words::when(item.since),
         age: words::age(now.since(item.since)),
     };
-    let choice = |word: &'static str, chosen: &str| Choice { value: word.to_owned(), words: words::plain(word), chosen: word == chosen };
+    let choice =
+        |word: &'static str, chosen: &str| Choice { value: word.to_owned(), words: words::plain(word), chosen: word == chosen };
     Ok(Page::of(&Worklist {
         person: Some(&person),
         told: Told::of(&asked.done),
@@ -170,7 +175,8 @@ pub(super) async fn decide(
         _ => return Err(wrong("Choose what is to be done.".to_owned())),
     };
     let name = format!("{} {}", person.actor.kind, person.actor.name);
-    let whom = decisions::whom(&name, &decided.why).map_err(|error| wrong(format!("The reason: {error}. Go back and say why.")))?;
+    let whom =
+        decisions::whom(&name, &decided.why).map_err(|error| wrong(format!("The reason: {error}. Go back and say why.")))?;
     let org = match id.parse() {
         Ok(result) => store.result_view(person.scope, result).await.map_err(Page::store)?.map(|view| view.org),
         Err(_) => None,

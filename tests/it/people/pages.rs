@@ -15,14 +15,47 @@ use postern::{
 };
 
 use super::world::World;
+use crate::store::world::World as Database;
 
 /// Every page of the console that names nothing.
 const PAGES: [&str; 13] = [
-    "/", "/deliveries", "/worklist", "/inbox", "/organizations", "/fees", "/directory", "/trust", "/alerts", "/health", "/audit", "/people",
+    "/",
+    "/deliveries",
+    "/worklist",
+    "/inbox",
+    "/organizations",
+    "/fees",
+    "/directory",
+    "/trust",
+    "/alerts",
+    "/health",
+    "/audit",
+    "/people",
     "/account",
 ];
 
-on_both_engines! {
+/// On both engines, where no role must set codes up first.
+macro_rules! shown {
+    ($(async fn $name:ident($world:ident: &World) $body:block)+) => {$(
+        mod $name {
+            use super::*;
+
+            async fn check($world: &World) $body
+
+            #[tokio::test]
+            async fn sqlite() {
+                check(&World::without_codes(Database::sqlite().await).await).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                check(&World::without_codes(Database::postgres().await).await).await;
+            }
+        }
+    )+};
+}
+
+shown! {
     async fn an_admin_sees_every_page_whether_there_is_something_on_it_or_not(world: &World) {
         let admin = world.person("root@lab.example", Role::Admin, Reach::Installation).await;
         let mut browser = world.signed_in(admin).await;
@@ -120,7 +153,8 @@ async fn the_style_sheet_is_kept_for_ever_under_a_name_that_changes_with_it() {
     let world = World::sqlite().await;
     let mut browser = world.browser();
     let page = browser.get("/sign-in").await;
-    let path = page.body.split("href=\"").find(|part| part.starts_with("/assets/")).unwrap().split('"').next().unwrap().to_owned();
+    let path =
+        page.body.split("href=\"").find(|part| part.starts_with("/assets/")).unwrap().split('"').next().unwrap().to_owned();
     let sheet = browser.get(&path).await;
     assert_eq!(sheet.status, 200);
     assert!(sheet.headers["cache-control"].to_str().unwrap().contains("immutable"));
@@ -129,7 +163,7 @@ async fn the_style_sheet_is_kept_for_ever_under_a_name_that_changes_with_it() {
 
 #[tokio::test]
 async fn lists_are_quick_with_two_hundred_thousand_deliveries() {
-    let world = World::sqlite().await;
+    let world = World::without_codes(Database::sqlite().await).await;
     let org = world.organization("north").await;
     world.database.queued(org, "A1").await;
     fill(&world, 200_000).await;
