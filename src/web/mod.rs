@@ -168,7 +168,7 @@ pub fn routes(web: &Web) -> (Router<Web>, Vec<Named>) {
         .program(get.clone(), "/v1/deliveries/{id}", Right::DeliveriesRead, api::deliveries::show)
         .program(get.clone(), "/v1/deliveries/{id}/receipt", Right::DeliveriesRead, api::deliveries::receipt)
         .program(get.clone(), "/v1/events", Right::DeliveriesRead, api::events::read)
-        .program(get.clone(), "/v1/probe/{address}", Right::TrustRead, api::probe::show)
+        .program(get.clone(), "/v1/probe/{address}", Right::DeliveriesRead, api::probe::show)
         .program(post.clone(), "/v1/explain", Right::DeliveriesRead, api::explain::explain)
         .program(get.clone(), "/v1/worklist", Right::DeliveriesRead, api::worklist::list)
         .program(post.clone(), "/v1/worklist/reroute", Right::DeliveriesAct, api::worklist::reroute)

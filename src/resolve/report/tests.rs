@@ -59,15 +59,15 @@ fn report(outcomes: &[Outcome]) -> Report {
 /// Everything ties: results are the sum of their states, what is for providers the sum of its fates, row by row and in all.
 fn ties(report: &Report) {
     let totals = &report.totals;
-    assert_eq!(totals.results, totals.by_state.values().sum());
-    assert_eq!(totals.deliveries, totals.deliveries_by_state.values().sum());
+    assert_eq!(totals.results, totals.by_state.values().sum::<u64>());
+    assert_eq!(totals.deliveries, totals.deliveries_by_state.values().sum::<u64>());
     let sum = |row: &ByPcp| row.delivered + row.pending + row.failed + row.not_sent + row.no_address;
     assert!(report.by_pcp.iter().all(|row| row.results == sum(row)), "{report:?}");
-    assert_eq!(totals.pcp_results, report.by_pcp.iter().map(|row| row.results).sum());
+    assert_eq!(totals.pcp_results, report.by_pcp.iter().map(|row| row.results).sum::<u64>());
     assert_eq!(totals.pcp_results, totals.delivered + totals.pending + totals.failed + totals.not_sent + totals.no_address);
     let undelivered = u64::try_from(report.undeliverable.len()).unwrap();
     assert_eq!(undelivered, totals.failed + totals.no_address, "what failed or has no address is listed, and nothing else");
-    assert_eq!(totals.no_address, report.no_address.iter().map(|row| row.results).sum());
+    assert_eq!(totals.no_address, report.no_address.iter().map(|row| row.results).sum::<u64>());
 }
 
 #[test]

@@ -182,6 +182,7 @@ const INSTALLATION: &str = "\
 [[relay]]
 name = \"hisp-a\"
 host = \"smtp.hisp.example\"
+imap = { host = \"imap.hisp.example\" }
 [[identity]]
 address = \"results@direct.gateway.example\"
 mode = \"edge\"

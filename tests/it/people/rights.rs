@@ -84,7 +84,8 @@ on_both_engines! {
         let (mut person, mut program) = (world.signed_in(viewer).await, world.browser());
         program.headers.push(("authorization", format!("Bearer {token}")));
         for route in &named {
-            let varies = route.path.contains('{');
+            // An address or an NPI is nobody's own.
+            let varies = route.path.contains("{id}");
             for word in ["south", &theirs.to_string(), "nowhere"] {
                 let path = format!("{}?organization={word}", concrete(route.path, &result));
                 match route.who {
