@@ -67,7 +67,7 @@ shown! {
                 assert!(seen.body.contains("<h1>") && seen.body.contains("id=\"main\""), "{path}");
             }
             let org = world.organization("north").await;
-            world.database.queued(org, "A1").await;
+            world.database.queued(org, &format!("A{round}")).await;
         }
     }
 
