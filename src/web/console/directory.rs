@@ -43,7 +43,7 @@ pub(super) async fn show(State(web): State<Web>, person: Person, Query(asked): Q
         match asked.npi.trim().parse::<Npi>() {
             Ok(npi) => found.push(look_up(&web, org, &npi).await?),
             Err(_) => {
-                problem = Some(format!("{:?} is not an NPI: ten digits, the last of which checks the others.", asked.npi.trim()))
+                problem = Some(format!("{:?} is not an NPI: ten digits, the last of which checks the others.", asked.npi.trim()));
             }
         }
     }
@@ -123,7 +123,7 @@ async fn probe(web: &Web, org: OrgId, address: &DirectAddress) -> Result<Section
         let end = word(&step["end"]);
         let tone = if end == "valid" { "good" } else { "warn" };
         for asked in list(&step["asked"]) {
-            let certificates: Vec<String> = list(&asked["certificates"]).map(|one| judged(one)).collect();
+            let certificates: Vec<String> = list(&asked["certificates"]).map(judged).collect();
             rows.push(vec![
                 words::plain(&word(&step["place"])).into(),
                 Badge { tone, words: words::plain(&end) }.into(),

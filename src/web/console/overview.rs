@@ -129,14 +129,10 @@ pub(super) async fn show(State(web): State<Web>, person: Person) -> Result<Respo
     let store = web.intake.store();
     let counted = web.figures.of(store, person.scope).await.map_err(Page::store)?;
     let now = store.clock().now();
-    let alerts = match person.may(Right::HealthRead) {
-        true => Some(store.alerts(person.scope, false, 8).await.map_err(Page::store)?),
-        false => None,
-    };
-    let expiries = match person.may(Right::TrustRead) {
-        true => Some(expiries(store, person.scope, now).await.map_err(Page::store)?),
-        false => None,
-    };
+    let alerts =
+        if person.may(Right::HealthRead) { Some(store.alerts(person.scope, false, 8).await.map_err(Page::store)?) } else { None };
+    let expiries =
+        if person.may(Right::TrustRead) { Some(expiries(store, person.scope, now).await.map_err(Page::store)?) } else { None };
     let made = counted.hours.iter().map(|hour| hour.count).sum();
     Ok(Page::of(&Overview {
         person: Some(&person),

@@ -86,8 +86,8 @@ pub(super) fn disposition(disposition: Disposition) -> Badge {
 /// So many octets.
 pub(super) fn octets(count: i64) -> String {
     match count {
-        ..1_000 => format!("{count} B"),
-        ..1_000_000 => format!("{}.{} kB", count / 1_000, count / 100 % 10),
+        ..=999 => format!("{count} B"),
+        1_000..=999_999 => format!("{}.{} kB", count / 1_000, count / 100 % 10),
         _ => format!("{}.{} MB", count / 1_000_000, count / 100_000 % 10),
     }
 }
