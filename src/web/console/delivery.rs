@@ -72,6 +72,8 @@ struct Delivery<'a> {
     retry: bool,
     cancel: bool,
     resend: bool,
+    /// Names this showing of the page, so that two clicks ask for one resend.
+    mark: String,
 }
 
 struct NoticeLine {
@@ -80,13 +82,6 @@ struct NoticeLine {
     from: String,
     verdict: String,
     why: String,
-}
-
-impl Delivery<'_> {
-    /// Names this showing of the page, so that two clicks ask for one resend.
-    fn mark(&self) -> String {
-        DeliveryId::new().0.simple().to_string()
-    }
 }
 
 /// What the page was asked to say.
@@ -148,6 +143,7 @@ pub(super) async fn show(
         cancel: acts && matches!(entry.state, At::Queued | At::Claimed | At::OnWire | At::Unknown | At::Held),
         resend: acts && person.may(Right::ResultsWrite) && matches!(entry.state, At::Accepted | At::Cancelled),
         reply: kept.reply,
+        mark: DeliveryId::new().0.simple().to_string(),
         entry: &entry,
     }))
 }
