@@ -103,7 +103,9 @@ pub(crate) fn run(report: &ReportOf, global: &Global) -> anyhow::Result<Exit> {
             let page = store.outcomes(organization.id, from, to, after).await?;
             let Some(last) = page.last() else { return Ok(report.finished()) };
             after = Some(last.result);
-            page.iter().for_each(|outcome| report.add(outcome));
+            for outcome in &page {
+                report.add(outcome);
+            }
         }
     })?;
     match if period.json { Format::Json } else { period.format } {

@@ -147,7 +147,9 @@ impl Gateway {
                 if let Some(disposition) = moved.delivery.disposition {
                     metrics::delivery_ended(disposition, moved.delivery.reason);
                 }
-                if let Some(Disposition::Unconfirmed) = moved.delivery.disposition { events::DeliveryUnconfirmed { org, delivery }.emit() } else {
+                if let Some(Disposition::Unconfirmed) = moved.delivery.disposition {
+                    events::DeliveryUnconfirmed { org, delivery }.emit();
+                } else {
                     events::DeliveryExpired { org, delivery }.emit();
                     // Nobody could open it, perhaps because its certificate has been replaced.
                     self.forget_recipient(&silent.to).await;

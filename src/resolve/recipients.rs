@@ -35,13 +35,15 @@ impl Walk<'_> {
         let mut own = line.clone();
         own.npi = None;
         match &recipient.direct {
-            Some(Stated::Valid(address)) => if let Some(what) = suppressed(address, self.case.choice, self.case.known) {
-                let note = format!("the order names the address, and its {} is suppressed", what.kind());
-                self.note(own.again(note), Some(address.clone()), Verdict::Dropped, Some(Reason::Suppressed));
-            } else {
-                stated = Some(address);
-                self.offer(own.again("the order names the address"), address.clone(), Some(intended(recipient)));
-            },
+            Some(Stated::Valid(address)) => {
+                if let Some(what) = suppressed(address, self.case.choice, self.case.known) {
+                    let note = format!("the order names the address, and its {} is suppressed", what.kind());
+                    self.note(own.again(note), Some(address.clone()), Verdict::Dropped, Some(Reason::Suppressed));
+                } else {
+                    stated = Some(address);
+                    self.offer(own.again("the order names the address"), address.clone(), Some(intended(recipient)));
+                }
+            }
             // What was written may be anything, a patient's data too, so the trace does not repeat it.
             Some(Stated::Invalid { problem, .. }) => {
                 self.drop(own.again(format!("the address on the order {problem}")), Reason::AddressInvalid);

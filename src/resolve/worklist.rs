@@ -217,7 +217,9 @@ async fn delivery(store: &Store, scope: OrgScope, id: &str) -> Result<Option<Del
 
 async fn find(store: &Store, scope: OrgScope, id: &str) -> Result<Item, WorklistError> {
     let by_result: ResultId = id.parse().map_err(|_| WorklistError::NotFound)?;
-    let (result, delivery) = if let Some(result) = store.result_view(scope, by_result).await? { (result, None) } else {
+    let (result, delivery) = if let Some(result) = store.result_view(scope, by_result).await? {
+        (result, None)
+    } else {
         let delivery = delivery(store, scope, id).await?.ok_or(WorklistError::NotFound)?;
         (store.result_view(scope, delivery.result).await?.ok_or(WorklistError::NotFound)?, Some(delivery))
     };
@@ -257,7 +259,9 @@ impl Item {
                 Act::Name(origin, address.clone())
             }
             Ask::Suppress(Some(what)) => Act::Suppress(what.clone()),
-            Ask::Suppress(None) => Act::Suppress(if let Some(delivery) = &self.delivery { Suppressed::Address(delivery.address.parse().map_err(|_| WorklistError::NoNpi)?) } else {
+            Ask::Suppress(None) => Act::Suppress(if let Some(delivery) = &self.delivery {
+                Suppressed::Address(delivery.address.parse().map_err(|_| WorklistError::NoNpi)?)
+            } else {
                 let npi = self.the_one(recipient)?.and_then(|open| open.npi).ok_or(WorklistError::NoNpi)?;
                 Suppressed::Npi(npi.parse::<Npi>().map_err(|_| WorklistError::NoNpi)?)
             }),

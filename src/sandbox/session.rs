@@ -32,6 +32,9 @@ pub(super) struct Host {
     pub(super) tls: ServerTls,
 }
 
+/// What MAIL FROM said; `None` is the null reverse path (RFC 5321 4.5.5).
+type ReturnPath = Option<DirectAddress>;
+
 /// Where the conversation stands.
 struct Session {
     host: Host,
@@ -39,8 +42,8 @@ struct Session {
     input: Input,
     greeted: bool,
     user: Option<String>,
-    /// MAIL FROM, once it was said; the inner `None` is the null reverse path.
-    sender: Option<Option<DirectAddress>>,
+    /// MAIL FROM, once it was said.
+    sender: Option<ReturnPath>,
     recipient: Option<DirectAddress>,
     mishap: Option<Mishap>,
 }

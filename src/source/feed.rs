@@ -142,7 +142,7 @@ impl Feed {
             return Ok(Pulled::default());
         }
         let task = self.task.clone();
-        let pulled = held(&store, &task, lease, self.page_under(lease)).await;
+        let pulled = Box::pin(held(&store, &task, lease, self.page_under(lease))).await;
         if matches!(pulled, Err(SourceError::TakenOver)) {
             // The other process may have come further: an acknowledgement of ours would be an old one.
             self.owed = Some(Owed::OnRecord);

@@ -138,7 +138,7 @@ impl Folder {
         if !store.take_task(task, lease).await? {
             return Ok(Sweep::default());
         }
-        held(&store, task, lease, self.sweep(lease.length / 3)).await
+        Box::pin(held(&store, task, lease, self.sweep(lease.length / 3))).await
     }
 
     /// Looks once and takes what is complete, for about as long as `budget`.

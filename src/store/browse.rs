@@ -162,8 +162,8 @@ impl Store {
         }
         if let Some(disposition) = wanted.disposition {
             say("d.disposition =", disposition.as_str().to_owned());
-            use Disposition as D;
-            if matches!(disposition, D::Awaited | D::Failed | D::Expired | D::Unconfirmed) {
+            if matches!(disposition, Disposition::Awaited | Disposition::Failed | Disposition::Expired | Disposition::Unconfirmed)
+            {
                 literal += " AND d.disposition IN ('awaited', 'failed', 'expired', 'unconfirmed')";
                 aside = true;
             }

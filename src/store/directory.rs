@@ -205,7 +205,9 @@ impl Store {
         for hit in hits {
             let (Some(address), Some(true)) = (hit.address, hit.active) else { continue };
             let address: DirectAddress = read("address", &address)?;
-            let last_success = if let Some(known) = experience.get(&address.key()) { *known } else {
+            let last_success = if let Some(known) = experience.get(&address.key()) {
+                *known
+            } else {
                 let found = self.last_success(org, &address).await?.map(Timestamp::micros);
                 experience.insert(address.key(), found);
                 found

@@ -36,6 +36,9 @@ pub struct Roster {
     pub loaded_at: Timestamp,
 }
 
+/// Plan, birth date, NPI, from, to.
+type LineRow = (Option<String>, Option<String>, String, String, String);
+
 impl Store {
     /// The versions of an organization's roster, the latest first.
     ///
@@ -186,17 +189,16 @@ impl Store {
             .doing("look for a roster")?;
         let Some(active) = active else { return Ok(None) };
         let key = self.key(org).await?;
-        type Row = (Option<String>, Option<String>, String, String, String);
-        let rows: Vec<Row> = on!(&self.db, pool => sqlx::query_as(
+        let rows: Vec<LineRow> = on!(&self.db, pool => sqlx::query_as(
             "SELECT plan, birth, npi, from_day, to_day FROM roster_line WHERE org_id = $1 AND roster = $2 AND member = $3 ORDER BY position")
             .bind(org.to_string()).bind(&active).bind(key.search_hash("member_id", member)?).fetch_all(pool).await)
         .doing("ask a roster")?;
         // Where both name the plan it must be the same: two plans may give out the same member number.
-        let same_plan = |row: &&Row| match (&row.0, &plan.id) {
+        let same_plan = |row: &&LineRow| match (&row.0, &plan.id) {
             (Some(theirs), Some(own)) => theirs.trim().eq_ignore_ascii_case(own.trim()),
             _ => true,
         };
-        let rows: Vec<&Row> = rows.iter().filter(same_plan).collect();
+        let rows: Vec<&LineRow> = rows.iter().filter(same_plan).collect();
         let birth = key.search_hash("birth_date", order.patient.birth_date.as_str())?;
         let of_day = day.to_string();
         let mut npis = BTreeSet::<Npi>::new();

@@ -49,7 +49,9 @@ impl Numbers {
 fn mutations(entry: &str, count: usize) {
     let (_, look, seeds) = entries::entries().into_iter().find(|(name, ..)| *name == entry).unwrap();
     assert!(!seeds.is_empty());
-    seeds.iter().for_each(|seed| look(seed));
+    for seed in &seeds {
+        look(seed);
+    }
     look(&[]);
     let mut numbers = Numbers(2026);
     let mut slowest = Duration::ZERO;

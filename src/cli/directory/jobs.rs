@@ -98,7 +98,9 @@ fn is_of(part: Part, name: &str) -> bool {
         Part::Endpoints => "endpoint_pfile",
         Part::Npis => "npidata_pfile",
     };
-    name.starts_with(begins) && name.ends_with(".csv") && !name.contains("fileheader")
+    name.starts_with(begins)
+        && Path::new(name).extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"))
+        && !name.contains("fileheader")
 }
 
 pub(super) fn nppes(file: &Path, only: Option<Part>) -> Result<Vec<Job>, DirectoryError> {

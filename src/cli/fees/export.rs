@@ -115,7 +115,9 @@ async fn statements(
     month: Month,
     bill_to: Option<Organization>,
 ) -> anyhow::Result<Vec<Statement>> {
-    let payers = if let Some(payer) = bill_to { vec![payer] } else {
+    let payers = if let Some(payer) = bill_to {
+        vec![payer]
+    } else {
         let period = store.period(OrgScope::All, organization.id, month).await?;
         let payers = period.and_then(|period| period.record).map(|record| record.payers).unwrap_or_default();
         let mut found = Vec::new();

@@ -42,7 +42,7 @@ pub fn plain(path: &Path, meter: &Meter) -> Result<Stream, DirectoryError> {
 /// # Errors
 /// When it cannot be read.
 pub fn is_zip(path: &Path) -> Result<bool, DirectoryError> {
-    starts_with(path, b"PK\x03\x04")
+    starts_with(path, *b"PK\x03\x04")
 }
 
 /// Whether a file begins as a zstd frame does.
@@ -50,10 +50,10 @@ pub fn is_zip(path: &Path) -> Result<bool, DirectoryError> {
 /// # Errors
 /// When it cannot be read.
 pub fn is_zstd(path: &Path) -> Result<bool, DirectoryError> {
-    starts_with(path, &[0x28, 0xb5, 0x2f, 0xfd])
+    starts_with(path, [0x28, 0xb5, 0x2f, 0xfd])
 }
 
-fn starts_with(path: &Path, magic: &[u8; 4]) -> Result<bool, DirectoryError> {
+fn starts_with(path: &Path, magic: [u8; 4]) -> Result<bool, DirectoryError> {
     let mut first = Vec::with_capacity(4);
     open(path)?.take(4).read_to_end(&mut first).map_err(|error| DirectoryError::Open(path.display().to_string(), error))?;
     Ok(first == magic)

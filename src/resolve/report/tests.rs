@@ -52,7 +52,9 @@ fn line(npi: Option<&str>, verdict: Verdict, reason: Option<Reason>, address: Op
 
 fn report(outcomes: &[Outcome]) -> Report {
     let mut report = Report::default();
-    outcomes.iter().for_each(|outcome| report.add(outcome));
+    for outcome in outcomes {
+        report.add(outcome);
+    }
     report.finished()
 }
 

@@ -41,8 +41,8 @@ pub fn fingerprint(row: &DirectoryRow) -> i64 {
     take(at.state.as_deref());
     take(at.postal_code.as_deref());
     take(Some(if row.active { "1" } else { "0" }));
-    let [a, b, c, d, e, f, g, h, ..] = hash.finish();
-    i64::from_be_bytes([a, b, c, d, e, f, g, h])
+    let whole = hash.finish();
+    i64::from_be_bytes(std::array::from_fn(|place| whole[place]))
 }
 
 /// Writes rows in one statement; tells how many were new.

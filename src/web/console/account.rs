@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::Page;
+use super::{Page, words};
 use crate::{
     domain::{
         audit::Witness,
@@ -28,7 +28,7 @@ use crate::{
 struct Account<'a> {
     person: Option<&'a Person>,
     here: &'a Person,
-    sessions: Vec<SessionView>,
+    sessions: Vec<(String, String, SessionView)>,
     recovery: i64,
 }
 
@@ -57,6 +57,7 @@ pub(super) async fn show(State(web): State<Web>, person: Person) -> Result<Page,
     let store = web.intake.store();
     let sessions = store.sessions_of(person.known.id, web.console.idle.0).await.map_err(Page::store)?;
     let recovery = store.recovery_codes_left(person.known.id).await.map_err(Page::store)?;
+    let sessions = sessions.into_iter().map(|one| (words::when(one.created_at), words::when(one.seen_at), one)).collect();
     Ok(Page::of(&Account { person: Some(&person), here: &person, sessions, recovery }))
 }
 

@@ -7,7 +7,7 @@ use super::{
     Page,
     deliveries::organizations,
     sheet::{Cell, Field, Section, Sheet},
-    words::{self, Badge, query},
+    words::{self, Badge},
 };
 use crate::{
     domain::audit::Outcome,
@@ -45,8 +45,7 @@ pub(super) async fn show(State(web): State<Web>, person: Person, Query(asked): Q
     events.truncate(LINES as usize);
     let fields =
         [("organization", &asked.organization), ("actor", &asked.actor), ("action", &asked.action), ("object", &asked.object)];
-    let said: String =
-        fields.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={}&", query(value))).collect();
+    let said = words::said(&fields);
     let next = events.last().filter(|_| more).map(|last| format!("/audit?{said}before={}", last.id));
     let row = |event: AuditEvent| {
         let outcome =

@@ -19,6 +19,7 @@ use crate::{
         DeliveryId,
         audit::Witness,
         delivery::{Disposition, Event, State as At},
+        inbound::NoticeVerdict,
         person::Right,
         route::{Candidate, Verdict},
     },
@@ -71,6 +72,8 @@ struct Delivery<'a> {
     retry: bool,
     cancel: bool,
     resend: bool,
+    /// Names this showing of the page, so that two clicks ask for one resend.
+    mark: String,
 }
 
 struct NoticeLine {
@@ -79,13 +82,6 @@ struct NoticeLine {
     from: String,
     verdict: String,
     why: String,
-}
-
-impl Delivery<'_> {
-    /// Names this showing of the page, so that two clicks ask for one resend.
-    fn mark(&self) -> String {
-        DeliveryId::new().0.simple().to_string()
-    }
 }
 
 /// What the page was asked to say.
@@ -147,6 +143,7 @@ pub(super) async fn show(
         cancel: acts && matches!(entry.state, At::Queued | At::Claimed | At::OnWire | At::Unknown | At::Held),
         resend: acts && person.may(Right::ResultsWrite) && matches!(entry.state, At::Accepted | At::Cancelled),
         reply: kept.reply,
+        mark: DeliveryId::new().0.simple().to_string(),
         entry: &entry,
     }))
 }
@@ -203,12 +200,14 @@ fn steps(history: &[HistoryLine], notices: &[NoticeView]) -> Vec<Step> {
     let mut steps: Vec<(i64, Step)> = history
         .iter()
         .map(|line| {
-            let words = format!("{}: {}", words::plain(&line.event), words::plain(line.state.as_str()));
+            let (event, state) = (words::plain(&line.event), words::plain(line.state.as_str()));
+            let words = if event == state { event } else { format!("{event}: {state}") };
             let more = line.detail.clone().unwrap_or_default();
             (line.at.micros(), Step { tone: words::tone_of_state(line.state), at: words::when(line.at), words, more })
         })
         .collect();
-    steps.extend(notices.iter().map(|notice| {
+    // One that counted has moved the delivery, so it stands there already.
+    steps.extend(notices.iter().filter(|notice| notice.verdict != NoticeVerdict::Applied).map(|notice| {
         let tone = match notice.stated.parse::<Disposition>() {
             Ok(disposition) => words::tone_of_disposition(disposition),
             Err(_) => "calm",

@@ -116,7 +116,49 @@ async fn probe(web: &Web, org: OrgId, address: &DirectAddress) -> Result<Section
         tracing::error!(error = chain(&error), "a probe could not be made");
         Page::from(Problem::unavailable_now("the probe could not be made; ask again later"))
     })?;
-    let text = serde_json::to_string_pretty(&probed).unwrap_or_default();
     let can = if probed.sendable { "can" } else { "cannot" };
-    Ok(Section::verbatim(&format!("{address} {can} be sent to now"), text))
+    let told = serde_json::to_value(&probed).unwrap_or_default();
+    let mut rows = Vec::new();
+    for step in list(&told["steps"]) {
+        let end = word(&step["end"]);
+        let tone = if end == "valid" { "good" } else { "warn" };
+        for asked in list(&step["asked"]) {
+            let certificates: Vec<String> = list(&asked["certificates"]).map(judged).collect();
+            rows.push(vec![
+                words::plain(&word(&step["place"])).into(),
+                Badge { tone, words: words::plain(&end) }.into(),
+                Cell::from(word(&asked["what"])).with(word(&asked["of"])),
+                Cell::from(words::plain(&word(&asked["said"]))).with(certificates.join("; ")),
+            ]);
+        }
+    }
+    let path: Vec<String> = list(&told["path"]).map(word).collect();
+    if !path.is_empty() {
+        rows.push(vec![
+            "path".into(),
+            Badge { tone: "good", words: "valid".into() }.into(),
+            path.join(", then ").into(),
+            Cell::from("").with(format!("until {}", word(&told["valid_until"]))),
+        ]);
+    }
+    let empty = ("Nobody was asked", "The organization's identities are in edge mode: its HISP finds certificates.");
+    Ok(Section::table(&format!("{address} {can} be sent to now"), &["Where", "End", "Asked", "Said"], empty).rows(rows))
+}
+
+fn list(value: &serde_json::Value) -> impl Iterator<Item = &serde_json::Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn word(value: &serde_json::Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// A certificate, and which checks it did not pass.
+fn judged(one: &serde_json::Value) -> String {
+    let failed: Vec<String> = list(&one["checks"])
+        .filter(|check| check["result"] != "pass")
+        .map(|check| format!("{} {}", word(&check["check"]), word(&check["result"])))
+        .collect();
+    let verdict = if failed.is_empty() { "every check passed".to_owned() } else { failed.join(", ") };
+    format!("{}, until {}: {verdict}", word(&one["subject"]), word(&one["last_day"]))
 }

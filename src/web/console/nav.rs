@@ -28,7 +28,10 @@ pub struct Group {
     pub places: Vec<Place>,
 }
 
-const GROUPS: [(&str, &[(&str, &str, Right)]); 3] = [
+/// Where, what it is called, and the right it takes.
+type Listed = (&'static str, &'static str, Right);
+
+const GROUPS: [(&str, &[Listed]); 3] = [
     (
         "Results",
         &[

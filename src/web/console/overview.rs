@@ -36,7 +36,10 @@ const SOON: Duration = Duration::from_hours(24 * 60);
 
 /// The figures of each scope as they were counted last: people who look at the same time look at the same ones.
 #[derive(Debug, Default)]
-pub struct Figures(Mutex<HashMap<Option<OrgId>, (Instant, Arc<Counted>)>>);
+pub struct Figures(Mutex<HashMap<Option<OrgId>, Kept>>);
+
+/// Figures, and when they were counted.
+type Kept = (Instant, Arc<Counted>);
 
 #[derive(Debug)]
 struct Counted {
@@ -129,8 +132,10 @@ pub(super) async fn show(State(web): State<Web>, person: Person) -> Result<Respo
     let store = web.intake.store();
     let counted = web.figures.of(store, person.scope).await.map_err(Page::store)?;
     let now = store.clock().now();
-    let alerts = if person.may(Right::HealthRead) { Some(store.alerts(person.scope, false, 8).await.map_err(Page::store)?) } else { None };
-    let expiries = if person.may(Right::TrustRead) { Some(expiries(store, person.scope, now).await.map_err(Page::store)?) } else { None };
+    let alerts =
+        if person.may(Right::HealthRead) { Some(store.alerts(person.scope, false, 8).await.map_err(Page::store)?) } else { None };
+    let expiries =
+        if person.may(Right::TrustRead) { Some(expiries(store, person.scope, now).await.map_err(Page::store)?) } else { None };
     let made = counted.hours.iter().map(|hour| hour.count).sum();
     Ok(Page::of(&Overview {
         person: Some(&person),

@@ -171,7 +171,7 @@ fn patient(order: &Order) -> Vec<(&'static str, String)> {
 }
 
 /// A document runs nothing, fetches nothing, and may be shown within a page of ours alone.
-const DOCUMENT_POLICY: &str = "default-src 'none'; object-src 'self'; plugin-types application/pdf; frame-ancestors 'self'; base-uri 'none'; form-action 'none'";
+const DOCUMENT_POLICY: &str = "default-src 'none'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'";
 
 /// The PDF, in an answer of its own. Each look is on record.
 pub(super) async fn document(State(web): State<Web>, person: Person, Path(id): Path<String>) -> Result<Response, Page> {

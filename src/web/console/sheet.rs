@@ -61,6 +61,7 @@ impl From<Badge> for Cell {
 
 impl Cell {
     /// A number: at the right.
+    #[expect(clippy::needless_pass_by_value, reason = "what calls it has numbers, which are copied")]
     pub(super) fn number(number: impl ToString) -> Self {
         Self { text: number.to_string(), kind: "n", ..Self::default() }
     }

@@ -86,10 +86,18 @@ pub(super) fn disposition(disposition: Disposition) -> Badge {
 /// So many octets.
 pub(super) fn octets(count: i64) -> String {
     match count {
-        ..1_000 => format!("{count} B"),
-        ..1_000_000 => format!("{}.{} kB", count / 1_000, count / 100 % 10),
+        ..=999 => format!("{count} B"),
+        1_000..=999_999 => format!("{}.{} kB", count / 1_000, count / 100 % 10),
         _ => format!("{}.{} MB", count / 1_000_000, count / 100_000 % 10),
     }
+}
+
+/// What a form has said, as the beginning of a query of a URL: what is empty was not said.
+pub(super) fn said(fields: &[(&str, &String)]) -> String {
+    fields
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .fold(String::new(), |said, (name, value)| said + name + "=" + &query(value) + "&")
 }
 
 /// A value within a query of a URL.

@@ -15,7 +15,7 @@ use super::{
     words,
 };
 use crate::{
-    domain::{Reason, audit::Witness, report::ResultState, route::Candidate},
+    domain::{Reason, ResultId, audit::Witness, report::ResultState, route::Candidate},
     observe::{
         events::SettingChanged,
         facts::{Configured, Named},
@@ -105,11 +105,7 @@ pub(super) async fn list(State(web): State<Web>, person: Person, Query(asked): Q
     let more = items.len() > LINES as usize;
     items.truncate(LINES as usize);
     let said = [("organization", &asked.organization), ("kind", &asked.kind), ("reason", &asked.reason)];
-    let said: String = said
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| format!("{name}={}&", words::query(value)))
-        .collect();
+    let said = words::said(&said);
     let next =
         items.last().filter(|_| more).map(|last| format!("/worklist?{said}after={}", words::query(&last.cursor().to_string())));
     let slugs = store.slugs(person.scope).await.map_err(Page::store)?;
@@ -177,10 +173,10 @@ pub(super) async fn decide(
     let name = format!("{} {}", person.actor.kind, person.actor.name);
     let whom =
         decisions::whom(&name, &decided.why).map_err(|error| wrong(format!("The reason: {error}. Go back and say why.")))?;
-    let org = match id.parse() {
-        Ok(result) => store.result_view(person.scope, result).await.map_err(Page::store)?.map(|view| view.org),
-        Err(_) => None,
-    };
+    // What goes on record is an id of ours, not whatever the path said.
+    let result: ResultId = id.parse().map_err(|_| problem(WorklistError::NotFound))?;
+    let id = result.to_string();
+    let org = store.result_view(person.scope, result).await.map_err(Page::store)?.map(|view| view.org);
     let event = SettingChanged { org: org.or(person.scope.org()), what: Configured("worklist"), which: Named(&id) };
     let witness = Witness::new(&person.actor, &event);
     store.witness(witness.actor, witness.event).await.map_err(Page::store)?;

@@ -68,7 +68,7 @@ pub fn certificate(data: &[u8]) {
         let _ = (one.is_signed_by(one), scene.us.certificate.is_signed_by(one), one.is_signed_by(scene.root.certificate()));
         // As an anchor and as an intermediate.
         let anchors = Anchors::new(vec![one.clone()]);
-        let _ = choose(&[scene.us.certificate.clone()], Policy::new(&anchors, &all), &scene.to, NOW);
+        let _ = choose(std::slice::from_ref(&scene.us.certificate), Policy::new(&anchors, &all), &scene.to, NOW);
     }
 }
 

@@ -128,7 +128,7 @@ async fn a_national_file_loads_in_bounded_memory_and_a_look_up_is_quick() {
         let direct = loaded.counts["DIRECT"];
         println!(
             "{round} load: {rows} rows in {took:.2} s, {:.0} rows/s, {:.2} x raw insert; {} in force",
-            rows as f64 / took,
+            f64::from(u32::try_from(rows).unwrap()) / took,
             took / raw,
             loaded.entries
         );

@@ -51,6 +51,11 @@ impl World {
         Self::open(Database::sqlite().await, console).await
     }
 
+    /// Where no role must set codes up first.
+    pub(crate) async fn without_codes(database: Database) -> Self {
+        Self::open(database, ConsoleSection { codes_for: Vec::new(), ..ConsoleSection::default() }).await
+    }
+
     async fn open(database: Database, console: ConsoleSection) -> Self {
         let blobs = tempfile::tempdir().unwrap();
         let check: PdfCheck = Arc::new(|_: &[u8]| Ok(()));

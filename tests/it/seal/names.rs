@@ -19,6 +19,9 @@ const DNS: u8 = 2;
 const URI: u8 = 6;
 const IP: u8 = 7;
 
+/// Names of a certificate, each with its kind.
+type Names<'a> = &'a [(u8, &'a [u8])];
+
 /// A certificate whose subjectAltName holds these, and whose subject holds the address.
 fn named(names: &[(u8, &[u8])]) -> Issued {
     let names: Vec<Vec<u8>> = names.iter().map(|(tag, name)| der::tlv(der::implicit(*tag), &[*name]).unwrap()).collect();
@@ -45,7 +48,7 @@ fn as_signer(issued: Issued) -> Option<Reason> {
 fn only_the_address_itself_and_exactly_its_domain_bind_a_certificate() {
     let us = SENDER.as_bytes();
     let not_bound = Some(Reason::NotBound);
-    let cases: [(&str, &[(u8, &[u8])], Option<Reason>); 21] = [
+    let cases: [(&str, Names<'_>, Option<Reason>); 21] = [
         ("the address", &[(EMAIL, us)], None),
         ("the address in capitals", &[(EMAIL, b"RESULTS@DIRECT.LAB.EXAMPLE")], None),
         ("the domain", &[(DNS, b"direct.lab.example")], None),

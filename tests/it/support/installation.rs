@@ -93,7 +93,11 @@ impl Installation {
     /// As arranged.
     pub(crate) async fn arranged(arrangement: Arrangement<'_>) -> Self {
         let memory = Path::new("/dev/shm");
-        let dir = if arrangement.in_memory && memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() };
+        let dir = if arrangement.in_memory && memory.is_dir() {
+            tempfile::tempdir_in(memory).unwrap()
+        } else {
+            tempfile::tempdir().unwrap()
+        };
         let path = |name: &str| dir.path().join(name);
         let practice = Practice::open(&path("hisp/keys"), Arc::new(SystemClock)).unwrap();
         let (certificate, key) = practice.server("localhost").unwrap();

@@ -61,14 +61,14 @@ pub(in super::super) fn open(file: &Path, meter: &Meter, original: Option<u64>) 
     if archive::is_zstd(file)? { archive::zstd(file, meter, original) } else { archive::plain(file, meter) }
 }
 
+/// Takes a resource, or why it cannot be read: with its line, and its name in its Bundle.
+pub(in super::super) type Visit<'a> = dyn FnMut(u64, &str, Result<&Resource<'_>, String>) -> Result<(), DirectoryError> + 'a;
+
 /// Gives every resource to `visit`, with its line and its name in its Bundle; what cannot be read, with why.
 ///
 /// # Errors
 /// When the file cannot be read on, or `visit` wants no more.
-pub(in super::super) fn each(
-    source: impl Read,
-    visit: &mut dyn FnMut(u64, &str, Result<&Resource<'_>, String>) -> Result<(), DirectoryError>,
-) -> Result<(), DirectoryError> {
+pub(in super::super) fn each(source: impl Read, visit: &mut Visit<'_>) -> Result<(), DirectoryError> {
     let mut source = BufReader::with_capacity(1 << 16, source);
     let mut buffer = Vec::new();
     let mut line = 0;
@@ -97,11 +97,7 @@ pub(in super::super) fn each(
     }
 }
 
-fn document(
-    mut text: Vec<u8>,
-    mut source: impl Read,
-    visit: &mut dyn FnMut(u64, &str, Result<&Resource<'_>, String>) -> Result<(), DirectoryError>,
-) -> Result<(), DirectoryError> {
+fn document(mut text: Vec<u8>, mut source: impl Read, visit: &mut Visit<'_>) -> Result<(), DirectoryError> {
     let read = source.by_ref().take(MOST as u64 + 1).read_to_end(&mut text);
     read.map_err(|source| DirectoryError::Read { line: 1, source: source.into() })?;
     if text.len() > MOST {
@@ -113,11 +109,7 @@ fn document(
 }
 
 /// One resource, or each of those in a Bundle.
-fn one(
-    text: &[u8],
-    line: u64,
-    visit: &mut dyn FnMut(u64, &str, Result<&Resource<'_>, String>) -> Result<(), DirectoryError>,
-) -> Result<(), DirectoryError> {
+fn one(text: &[u8], line: u64, visit: &mut Visit<'_>) -> Result<(), DirectoryError> {
     match serde_json::from_slice::<Resource<'_>>(text) {
         Err(error) => visit(line, "", Err(why(&error))),
         Ok(bundle) if bundle.resource_type == "Bundle" => {

@@ -250,8 +250,8 @@ fn key(reference: &str) -> Option<Key> {
 }
 
 fn hash(text: &[u8]) -> Key {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = sha256(text);
-    [a, b, c, d, e, f, g, h, i, j, k, l]
+    let whole = sha256(text);
+    std::array::from_fn(|place| whole[place])
 }
 
 #[cfg(test)]

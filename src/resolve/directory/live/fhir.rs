@@ -78,7 +78,8 @@ async fn search(place: &Place, url: &str) -> Result<Resources, Trouble> {
         match next {
             None => return Ok(resources),
             Some(next) => {
-                url = follow(place.settings.base(), &next).ok_or_else(|| unusable("leads to another server for the next page"))?;
+                url =
+                    follow(place.settings.base(), &next).ok_or_else(|| unusable("leads to another server for the next page"))?;
             }
         }
     }
