@@ -79,7 +79,7 @@ mod tests {
     fn a_typing_slip_is_shown_with_its_line_and_a_caret() {
         let error = Place::with("[web]\nlisten = \"127.0.0.1:1\"\n\tlisten_on = 1\n").load(&[]).unwrap_err();
         insta::assert_snapshot!(error, @r"
-        DIR/postern.toml:3:2: unknown field `listen_on`, expected one of `listen`, `body_bytes`, `request_timeout`, `header_timeout`, `idle_timeout`, `upload_silence`, `upload_rate`, `connections`, `uploads`, `uploads_per_organization`, `upload_memory`, `upload_memory_per_organization`
+        DIR/postern.toml:3:2: unknown field `listen_on`, expected one of `listen`, `body_bytes`, `request_timeout`, `header_timeout`, `idle_timeout`, `upload_silence`, `upload_rate`, `connections`, `uploads`, `uploads_per_organization`, `probes`, `probes_per_organization`, `probes_per_minute`, `upload_memory`, `upload_memory_per_organization`
           |
         3 | 	listen_on = 1
           | 	^^^^^^^^^

@@ -96,6 +96,8 @@ mod tests {
                 "#webhook_secret =",
                 "#ca_file =",
                 "#url = \"https",
+                "#metering =",
+                "#metering_secret =",
             ]
             .iter()
             .any(|name| line.starts_with(name))

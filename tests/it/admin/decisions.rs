@@ -73,7 +73,7 @@ async fn tr09_a_pin_settles_what_was_held_and_stays_on_record() {
     assert!(world.good(&["worklist"]).out.contains("deliver_to[0] NPI 2000000010 (ambiguous): p@alpha.example, p@beta.example"));
 
     let dry = world.good(&args(&["directory", "pin", NPI, "p@beta.example", "--dry-run"], WHY));
-    assert!(dry.out.contains("1 results that waited") && dry.err.contains("nothing was changed"), "{dry:?}");
+    assert!(dry.out.contains("1 result that waited") && dry.err.contains("nothing was changed"), "{dry:?}");
     assert_eq!(world.json(&["directory", "pins", "--organization", "north"])["pins"], json!([]));
     let resolved = world.json(&args(&["worklist", "resolve", &held, "--pin", "p@beta.example"], WHY));
     assert_eq!(resolved["rerouted"], json!([held]));

@@ -164,7 +164,7 @@ async fn a_probe_over_the_api_says_the_same_as_the_command() {
     let file = shell.world.write("south.toml", "slug = \"south\"\nname = \"South\"\n");
     shell.world.good(&["org", "apply", &file]);
     let token = |slug: &str| {
-        shell.world.good(&["token", "create", "--organization", slug, "--scope", "trust:read"]).out.trim().to_owned()
+        shell.world.good(&["token", "create", "--organization", slug, "--scope", "deliveries:read"]).out.trim().to_owned()
     };
     let (north, south) = (token("north"), token("south"));
     let serving = shell.world.serve(Some("web"));
@@ -246,7 +246,7 @@ async fn one_organization_cannot_make_us_hammer_name_servers() {
     let file = shell.world.write("south.toml", "slug = \"south\"\nname = \"South\"\n");
     shell.world.good(&["org", "apply", &file]);
     let token = |slug: &str| {
-        shell.world.good(&["token", "create", "--organization", slug, "--scope", "trust:read"]).out.trim().to_owned()
+        shell.world.good(&["token", "create", "--organization", slug, "--scope", "deliveries:read"]).out.trim().to_owned()
     };
     let (north, south) = (token("north"), token("south"));
     let serving = shell.world.serve(Some("web"));
