@@ -65,12 +65,12 @@ on_both_engines! {
         assert!(store.reveal_order(&actor, &event, OrgScope::One(elsewhere), org, order).await.is_err());
         assert_eq!(store.verify_audit(Some(org)).await.unwrap(), Ok(1));
 
-        let person = world.biller().await;
+        let person = world.auditor().await;
         world.database.run("ALTER TABLE audit_event RENAME TO taken_away").await;
         assert!(store.reveal_order(&actor, &event, OrgScope::One(org), org, order).await.is_err());
         let event = RoleGiven { person, organizations: 0, role: Role::Admin };
         assert!(store.set_role(person, Role::Admin, &Reach::Installation, Witness::new(&actor, &event)).await.is_err());
-        assert_eq!(store.person(person).await.unwrap().unwrap().known.role, Role::Billing);
+        assert_eq!(store.person(person).await.unwrap().unwrap().known.role, Role::Auditor);
         let mut browser = world.browser();
         assert_eq!(browser.sign_in("jo@lab.example", PASSWORD).await.status, 503, "nobody is let in unrecorded");
     }

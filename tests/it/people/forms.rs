@@ -4,7 +4,7 @@ use super::world::{PASSWORD, World};
 
 on_both_engines! {
     async fn a_form_without_our_mark_or_from_another_site_is_refused(world: &World) {
-        let person = world.biller().await;
+        let person = world.auditor().await;
         let mut browser = world.signed_in(person).await;
         let mark = browser.get("/account").await.field("csrf");
         let other = world.signed_in(person).await.get("/account").await.field("csrf");
@@ -32,7 +32,7 @@ on_both_engines! {
     }
 
     async fn nobody_is_signed_in_by_another_site(world: &World) {
-        world.biller().await;
+        world.auditor().await;
         let mut browser = world.browser();
         let page = browser.get("/sign-in").await;
         let fields = [("login", "jo@lab.example"), ("password", PASSWORD)];

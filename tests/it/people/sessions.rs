@@ -22,7 +22,7 @@ use super::world::{PASSWORD, World};
 
 on_both_engines! {
     async fn a_session_ends_when_nothing_is_done_in_it_and_after_eight_hours_however_busy(world: &World) {
-        let person = world.biller().await;
+        let person = world.auditor().await;
         let mut idle = world.signed_in(person).await;
         world.database.pass(Duration::from_mins(14)).await;
         assert_eq!(idle.get("/").await.status, 200);
@@ -41,7 +41,7 @@ on_both_engines! {
     }
 
     async fn a_session_id_from_before_is_never_taken_over(world: &World) {
-        world.biller().await;
+        world.auditor().await;
         let mut browser = world.browser();
         let planted = "ab".repeat(32);
         browser.cookies.insert("postern".to_owned(), planted.clone());
@@ -61,7 +61,7 @@ on_both_engines! {
     }
 
     async fn signing_out_ends_it_for_whoever_has_the_cookie_and_everywhere_else_when_asked(world: &World) {
-        let person = world.biller().await;
+        let person = world.auditor().await;
         let (mut one, mut two, mut three) = (world.signed_in(person).await, world.signed_in(person).await, world.signed_in(person).await);
         let mut copy = world.browser();
         copy.cookies = one.cookies.clone();
@@ -75,15 +75,15 @@ on_both_engines! {
     }
 
     async fn another_role_or_password_ends_what_was_signed_in_before(world: &World) {
-        let person = world.biller().await;
+        let person = world.auditor().await;
         let (mut one, mut two) = (world.signed_in(person).await, world.signed_in(person).await);
         let fields = [("old", PASSWORD), ("new", "another walk by the sea"), ("again", "another walk by the sea")];
         let wrong = one.fill("/account/password", "/account/password", &[("old", "no"), fields[1], fields[2]]).await;
         assert_eq!(wrong.status, 422);
         assert_eq!(one.fill("/account/password", "/account/password", &fields).await.status, 303);
         assert_eq!((one.get("/").await.status, two.get("/").await.location.as_str()), (200, "/sign-in"));
-        let (actor, event) = (Actor::shell(0, "root"), RoleGiven { person, organizations: 0, role: Role::Auditor });
-        world.database.store.set_role(person, Role::Auditor, &Reach::Installation, Witness::new(&actor, &event)).await.unwrap();
+        let (actor, event) = (Actor::shell(0, "root"), RoleGiven { person, organizations: 0, role: Role::Billing });
+        world.database.store.set_role(person, Role::Billing, &Reach::Installation, Witness::new(&actor, &event)).await.unwrap();
         assert_eq!(one.get("/").await.location, "/sign-in");
         assert_eq!(world.browser().sign_in("jo@lab.example", PASSWORD).await.status, 422);
         assert_eq!(world.browser().sign_in("jo@lab.example", "another walk by the sea").await.status, 303);
@@ -113,7 +113,7 @@ on_both_engines! {
 async fn cookies_are_for_this_host_over_tls_alone_and_pages_say_what_they_may_do() {
     let url = Some("https://console.example".to_owned());
     let world = World::with(ConsoleSection { url, ..ConsoleSection::default() }).await;
-    world.biller().await;
+    world.auditor().await;
     let mut browser = world.browser();
     let page = browser.get("/sign-in").await;
     assert_eq!(page.set_cookies.len(), 1);

@@ -17,7 +17,7 @@ use super::world::{PASSWORD, World};
 
 on_both_engines! {
     async fn the_right_password_opens_a_session_and_goes_on_record(world: &World) {
-        world.biller().await;
+        world.auditor().await;
         let mut browser = world.browser();
         assert_eq!(browser.get("/").await.location, "/sign-in");
         assert_eq!(browser.get("/account?x=1").await.location, "/sign-in?next=/account%3Fx%3D1");
@@ -30,7 +30,7 @@ on_both_engines! {
     }
 
     async fn after_five_wrong_tries_the_right_password_does_not_help_for_a_growing_while(world: &World) {
-        let id = world.biller().await;
+        let id = world.auditor().await;
         let mut browser = world.browser();
         for _ in 0..5 {
             assert_eq!(browser.sign_in("jo@lab.example", "wrong wrong wrong").await.status, 422);
@@ -49,7 +49,7 @@ on_both_engines! {
     }
 
     async fn who_has_an_account_cannot_be_found_out(world: &World) {
-        let id = world.biller().await;
+        let id = world.auditor().await;
         let mut browser = world.browser();
         let mut ask = async |login: &str| {
             let begun = Instant::now();

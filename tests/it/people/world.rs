@@ -80,8 +80,8 @@ impl World {
     }
 
     /// Somebody in a role that needs no codes.
-    pub(crate) async fn biller(&self) -> PersonId {
-        self.person("jo@lab.example", Role::Billing, Reach::Installation).await
+    pub(crate) async fn auditor(&self) -> PersonId {
+        self.person("jo@lab.example", Role::Auditor, Reach::Installation).await
     }
 
     /// A browser that is signed in, without the ceremony.

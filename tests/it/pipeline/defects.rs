@@ -87,7 +87,7 @@ async fn a_mistake_in_the_set_up_holds_the_delivery_with_its_reason_and_mending_
 /// Strangers choose every octet of what comes in. A defect that one message meets, wherever it is met, is no other message's:
 /// the loop goes on, and that one is looked at again.
 async fn panics_with_a_notice_at(point: &str) {
-    let installation = Installation::open("retry_min = \"100ms\"\nretry_max = \"1s\"", None).await;
+    let installation = Installation::open("retry_max = \"1s\"", None).await;
     let mut serving = installation.serve(None, None);
     let mut results = BTreeSet::new();
     for number in 0..3 {
