@@ -99,6 +99,7 @@ on_both_engines! {
         let address: DirectAddress = make::ADDRESS.parse().unwrap();
         let sent = world.queued(theirs, "A1").await;
         world.lead(theirs, sent, SENT).await;
+        world.run("UPDATE delivery SET disposition = 'processed'").await;
         world.store.import_certificate(theirs, address.as_str(), b"der", "fp", Timestamp(1)).await.unwrap();
         assert!(world.store.last_success(theirs, &address).await.unwrap().is_some());
         assert!(world.store.last_success(mine, &address).await.unwrap().is_none());

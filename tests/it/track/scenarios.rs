@@ -86,7 +86,7 @@ on_both_engines! {
         t.gateway.track_once(&mut None, Duration::ZERO).await.unwrap();
         let mut ends = Vec::new();
         for id in &ids {
-            ends.push(format!("{} {}", world.column(*id, "address").await, world.column(*id, "disposition || ' ' || fee || ' ' || fallback").await));
+            ends.push(format!("{} {}", world.column(*id, "address").await, world.column(*id, "disposition || ' ' || fee || ' ' || COALESCE(fallback, '')").await));
         }
         ends.sort();
         // TR-15 charges the delivered one alone; product.md 17: a fee attaches to each message that was accepted.
