@@ -128,42 +128,34 @@ struct Storm<'a> {
     installation: &'a Installation,
     parts: Vec<(&'static str, Serving)>,
     luck: Luck,
-    next: Instant,
+    last: Instant,
     kills: usize,
-    /// Between two of them, at least, in milliseconds; at most four times that.
-    calm: u64,
-    /// How many were left at the last one, and how many must have gone since.
+    /// How many were left at the last one, and how many must have gone since, about.
     unsent: usize,
     step: usize,
+    due: usize,
 }
 
 impl<'a> Storm<'a> {
-    fn over(installation: &'a Installation, luck: Luck, calm: u64, count: usize) -> Self {
+    fn over(installation: &'a Installation, luck: Luck, count: usize) -> Self {
         let parts = ["worker", "worker", "track"].map(|part| (part, installation.serve(Some(part), None)));
-        Self {
-            installation,
-            parts: parts.into(),
-            luck,
-            next: Instant::now() + Duration::from_millis(calm),
-            kills: 0,
-            calm,
-            unsent: count,
-            step: count / 50,
-        }
+        let step = (count / 40).max(25);
+        Self { installation, parts: parts.into(), luck, last: Instant::now(), kills: 0, unsent: count, step, due: step }
     }
 
-    /// `unsent` deliveries are left. On a machine that is slow only time would pass between two kills, so some work must.
+    /// `unsent` deliveries are left. It goes by the work that was done: a fast machine would be done before the first kill, and on
+    /// a slow one nothing would happen between two.
     fn blow(&mut self, unsent: usize) {
-        if Instant::now() < self.next || (unsent + self.step > self.unsent && self.next.elapsed() < Duration::from_mins(1)) {
+        if self.unsent.saturating_sub(unsent) < self.due && self.last.elapsed() < Duration::from_mins(1) {
             return;
         }
-        self.unsent = unsent;
         let which = usize::try_from(self.luck.draw(3)).unwrap();
         let (part, serving) = &mut self.parts[which];
         serving.kill();
         *serving = self.installation.serve(Some(part), None);
         self.kills += 1;
-        self.next = Instant::now() + Duration::from_millis(self.calm + self.luck.draw(3 * self.calm));
+        (self.unsent, self.last) = (unsent, Instant::now());
+        self.due = self.step / 2 + usize::try_from(self.luck.draw(self.step as u64)).unwrap();
     }
 }
 
@@ -189,7 +181,7 @@ async fn thousands_of_deliveries_with_every_kind_of_answer_and_killed_processes_
     .await;
     let web = installation.serve(Some("web"), None);
     let results = results(&mut luck, count);
-    let mut storm = Storm::over(&installation, Luck(seed ^ 1), if count < 1_000 { 800 } else { 2_000 }, count);
+    let mut storm = Storm::over(&installation, Luck(seed ^ 1), count);
     let began = Instant::now();
     let submit = async {
         let answers = stream::iter(&results).map(|result| installation.post(&web, result)).buffer_unordered(4);
@@ -202,7 +194,7 @@ async fn thousands_of_deliveries_with_every_kind_of_answer_and_killed_processes_
     loop {
         tokio::select! {
             ids = &mut submit, if submitted.is_none() => { submitted = Some(ids); taken.0 = began.elapsed(); },
-            () = tokio::time::sleep(Duration::from_millis(200)) => {}
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
         }
         let left =
             |which: &str| -> usize { database.query(&format!("SELECT count(*) FROM delivery WHERE {which}")).parse().unwrap() };
