@@ -6,10 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 
-use super::{
-    Gateway, backoff,
-    defect::{DEFECT, contained},
-};
+use super::{Gateway, backoff};
 use crate::{
     crypto::Hex,
     domain::{
@@ -19,7 +16,13 @@ use crate::{
         order::Priority,
         organization::SendMode,
     },
-    observe::{chain, events, facts::Configured, failpoint, metrics},
+    observe::{
+        chain,
+        defect::{DEFECT, contained},
+        events,
+        facts::Configured,
+        failpoint, metrics,
+    },
     seal::{self, OpenError, Opening, Verified},
     store::{
         StoreError,

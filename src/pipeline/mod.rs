@@ -27,8 +27,6 @@ pub mod alerting;
 pub mod backoff;
 /// What is believed for a few seconds: organizations, keys, judged certificates.
 mod beliefs;
-/// A defect ends the work on one thing alone.
-mod defect;
 /// One delivery, from claim to a durable answer.
 pub mod delivering;
 /// What follows when a delivery has failed for good.
