@@ -49,6 +49,8 @@ pub mod recovery;
 mod replying;
 /// One result, from claim to its deliveries.
 pub mod routing;
+/// Who waits for a certificate takes no place.
+mod standing;
 /// Keeping revocation lists fresh.
 mod statements;
 /// Webhooks are told what happened.
@@ -134,6 +136,10 @@ pub struct Gateway {
     desk: letter::Desk,
     /// CPU work runs on so many threads at a time.
     cpu: Semaphore,
+    /// Who makes a message or sends it: as many as there are places.
+    making: Semaphore,
+    /// Who waits for a certificate without a place.
+    standing: Semaphore,
     /// The mailboxes that clocks wait for, as was told last.
     held_clocks: Mutex<BTreeMap<String, Held>>,
 }
@@ -149,6 +155,8 @@ impl Gateway {
             beliefs: beliefs::Beliefs::default(),
             desk: letter::Desk::default(),
             cpu: Semaphore::new(cores),
+            making: Semaphore::new(settings.worker.concurrency.max(1)),
+            standing: Semaphore::new(standing::MOST_STANDING),
             held_clocks: Mutex::default(),
             process: ProcessId::new(),
             live: Arc::new(Live::new(&settings.live_directory, store.clone())),
