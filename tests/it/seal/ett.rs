@@ -129,6 +129,20 @@ async fn certificate_policies_are_asked_for_all_along_the_path_when_they_are_wan
         let message = forge.message(INNER, "-certfile middle.pem", "");
         assert_eq!(verdict(&world, &forge, &message).await, expected, "{case}");
     }
+    // As communities ask for it: a level of assurance and a category together.
+    const COVERED_ENTITY: &str = "1.3.6.1.4.1.41179.2.1";
+    world.strictness.certificate_policies = vec![format!("{LEVEL_3}+{COVERED_ENTITY}")];
+    for (case, policies, expected) in [
+        ("both", vec![COVERED_ENTITY, LEVEL_3], None),
+        ("the level alone", vec![LEVEL_3], Some(Reason::Untrusted)),
+        ("the category alone", vec![COVERED_ENTITY], Some(Reason::Untrusted)),
+    ] {
+        let policies = policies.into_iter().map(str::to_owned).collect();
+        let forge = Forge::new(any.issue(&Order { policies, ..order(&world) }).unwrap());
+        forge.bench.file("middle.pem", any.certificate().pem().unwrap());
+        let message = forge.message(INNER, "-certfile middle.pem", "");
+        assert_eq!(verdict(&world, &forge, &message).await, expected, "{case}");
+    }
 }
 
 /// A sound certificate with its validity replaced, signed again by its authority.
