@@ -4,7 +4,7 @@
 //! are silent. So a delivery that is not answered at once stands up, its place goes to the next one, and when the answer is
 //! there it sits down again. Messages are still made and sent by no more at a time than there are places.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
@@ -23,7 +23,7 @@ pub(super) const MOST_STANDING: usize = 256;
 impl Gateway {
     /// The recipient's certificate, as [`Gateway::recipient`] has it; whoever has to wait for it does not take a place meanwhile.
     pub(super) async fn recipient_of(&self, claimed: &Claimed, to: &DirectAddress) -> Result<Arc<Trusted>, TrustError> {
-        let mut looking = pin!(self.recipient(claimed.org, to));
+        let mut looking = Box::pin(self.recipient(claimed.org, to));
         if let Ok(told) = timeout(SOON, &mut looking).await {
             return told;
         }

@@ -65,7 +65,7 @@ impl Gateway {
         let mut forgot: Option<Instant> = None;
         while !stop.is_cancelled() {
             // Nobody would follow anything any more if a defect ended this loop; it goes on, and health says that it is not well.
-            let worked = contained(self.turn(&mut watch, began.elapsed())).await;
+            let worked = contained(Box::pin(self.turn(&mut watch, began.elapsed()))).await;
             self.health.say(Part::Track, matches!(worked, Some(Ok(Turn { sound: true, .. }))));
             let idle = match worked {
                 Some(Ok(Turn { worked: 0, sound: true })) => self.until_next_deadline().await,

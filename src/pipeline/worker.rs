@@ -187,7 +187,7 @@ impl Gateway {
                         None => gateway.deliver(claimed.clone()).await,
                     }
                 };
-                if contained(delivering).await.is_none() {
+                if contained(Box::pin(delivering)).await.is_none() {
                     gateway.let_go(&claimed).await;
                 }
             });

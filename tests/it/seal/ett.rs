@@ -102,6 +102,7 @@ async fn each_signer_of_the_federal_test_tool_is_judged_as_it_asks() {
 #[tokio::test]
 async fn certificate_policies_are_asked_for_all_along_the_path_when_they_are_wanted() {
     const LEVEL_3: &str = "1.3.6.1.4.1.41179.1.3";
+    const COVERED_ENTITY: &str = "1.3.6.1.4.1.41179.2.1";
     let mut world = World::new().await;
     world.strictness.certificate_policies = vec![LEVEL_3.to_owned(), "1.2.3".to_owned()];
     let middle = |policies: &[&str]| {
@@ -130,7 +131,6 @@ async fn certificate_policies_are_asked_for_all_along_the_path_when_they_are_wan
         assert_eq!(verdict(&world, &forge, &message).await, expected, "{case}");
     }
     // As communities ask for it: a level of assurance and a category together.
-    const COVERED_ENTITY: &str = "1.3.6.1.4.1.41179.2.1";
     world.strictness.certificate_policies = vec![format!("{LEVEL_3}+{COVERED_ENTITY}")];
     for (case, policies, expected) in [
         ("both", vec![COVERED_ENTITY, LEVEL_3], None),
