@@ -8,15 +8,14 @@ use crate::domain::{
     Reason,
     report::ResultState,
     route::{Candidate, Decision, Route, Score, Target, Verdict},
-    text::is_forbidden,
+    text::{counted, is_forbidden},
 };
 
 /// One sentence: what follows from the route.
 #[must_use]
 pub fn summary(route: &Route) -> String {
     match (route.decision, route.targets.len()) {
-        (Decision::Routed, 1) => "routed to 1 address".to_owned(),
-        (Decision::Routed, n) => format!("routed to {n} addresses"),
+        (Decision::Routed, n) => format!("routed to {}", counted(n as u64, "address", "addresses")),
         (Decision::Held(reason), _) => format!("held ({reason}): {}", reason.meaning()),
         (Decision::Waiting(reason), _) => format!("waiting ({reason}): {}", reason.meaning()),
         (Decision::NotSent(reason), _) => format!("not sent ({reason}): {}", reason.meaning()),
@@ -118,10 +117,10 @@ fn spoke(score: &Score) -> String {
     ];
     let mut said: Vec<String> = said.into_iter().flatten().collect();
     if said.is_empty() {
-        said.push("nothing spoke for it".to_owned());
+        said.push("not preferred to any other address of this NPI".to_owned());
     }
     if score.failures > 0 {
-        said.push(format!("failed {} times since it last succeeded", score.failures));
+        said.push(format!("failed {} since it last succeeded", counted(score.failures.into(), "time", "times")));
     }
     said.join(", ")
 }

@@ -19,7 +19,7 @@ use crate::{
         Statement,
         export::{self, LineFormat, iif},
     },
-    domain::{Month, OrgId, OrgScope},
+    domain::{Month, OrgId, OrgScope, text::counted},
     observe::{events::DataExported, facts::Configured},
     store::{Store, ledger::read::LineQuery, organization::Organization},
 };
@@ -84,7 +84,8 @@ pub(super) fn run(args: &ExportArgs, global: &Global) -> anyhow::Result<Exit> {
                 Some(file) => std::fs::write(file, written).with_context(|| format!("cannot write {}", file.display()))?,
                 None => print_bytes(&written)?,
             }
-            say(&format!("{} invoices; loading a file twice enters them twice: look for their numbers first", invoices.len()));
+            let count = counted(invoices.len() as u64, "invoice", "invoices");
+            say(&format!("{count}; loading a file twice enters them twice: look for their numbers first"));
             return Ok(());
         }
         let slugs: HashMap<OrgId, String> = context::slugs(store).await?;
@@ -102,7 +103,8 @@ pub(super) fn run(args: &ExportArgs, global: &Global) -> anyhow::Result<Exit> {
         out.flush()?;
         let sums: Vec<String> = exported.amounts.iter().map(|(currency, sum)| format!("{sum} {currency}")).collect();
         let sums = if sums.is_empty() { "nothing".to_owned() } else { sums.join(" and ") };
-        say(&format!("{} lines that add up to {sums}; the last is line {}", exported.lines, exported.last));
+        let count = counted(exported.lines, "line that adds", "lines that add");
+        say(&format!("{count} up to {sums}; the last is line {}", exported.last));
         Ok(())
     })?;
     Ok(Exit::Good)

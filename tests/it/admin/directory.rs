@@ -23,7 +23,7 @@ fn a_directory_is_loaded_with_its_rejects_listed_and_asked() {
     let file =
         world.write("d.csv", csv(1) + "1234567890,x@direct.example.org,,,\n2000000010,,,,\n1245319599,a@d.example,,,inactive\n");
     let ran = world.good(&["directory", "import", "csv", &file]);
-    assert!(ran.out.ends_with("directtrust: 3 rows are in force, 1 were rejected\n"), "{}", ran.out);
+    assert!(ran.out.ends_with("directtrust: 3 rows in force, 1 rejected\n"), "{}", ran.out);
     let rejects = std::fs::read_to_string(world.path("d.csv.rejects.csv")).unwrap();
     assert_eq!(rejects, "line,column,reason\n3,npi,has a wrong check digit\n");
 

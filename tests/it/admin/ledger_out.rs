@@ -177,4 +177,7 @@ fn a_sponsor_nobody_knows_is_an_error_when_the_file_is_applied() {
     assert!(ran.err.contains("price.terms[0].sponsor[0].organization") && ran.err.contains("\"plan\""), "{}", ran.err);
     world.good(&["org", "apply", &world.write("plan.toml", PLAN)]);
     world.good(&["org", "apply", &file]);
+    let own = world.write("own.toml", format!("{NORTH}[[price.terms.sponsor]]\norganization = \"north\"\n"));
+    let ran = world.bad(&["org", "apply", &own]);
+    assert!(ran.err.contains("sponsor[0].organization is the organization itself"), "{}", ran.err);
 }
