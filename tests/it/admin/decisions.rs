@@ -75,6 +75,19 @@ async fn tr09_a_pin_settles_what_was_held_and_stays_on_record() {
     let dry = world.good(&args(&["directory", "pin", NPI, "p@beta.example", "--dry-run"], WHY));
     assert!(dry.out.contains("1 result that waited") && dry.err.contains("nothing was changed"), "{dry:?}");
     assert_eq!(world.json(&["directory", "pins", "--organization", "north"])["pins"], json!([]));
+    for (what, told) in [
+        (&["--pin", "p@beta.example"][..], "2000000010 is pinned to p@beta.example\n1 result would be routed again\n"),
+        (&["--dismiss"], "the result is not delivered\n"),
+    ] {
+        let dry = world.good(&args(&args(&["worklist", "resolve", &held, "--dry-run"], what), WHY));
+        assert_eq!((dry.out.as_str(), dry.err.contains("nothing was changed")), (told, true), "{dry:?}");
+    }
+    assert_eq!(
+        world.json(&["directory", "pins", "--organization", "north", "--history"])["history"],
+        json!([]),
+        "nothing is on record"
+    );
+    assert_eq!(world.json(&["worklist"]), items, "and nothing has moved");
     let resolved = world.json(&args(&["worklist", "resolve", &held, "--pin", "p@beta.example"], WHY));
     assert_eq!(resolved["rerouted"], json!([held]));
     route(&store, north).await;
