@@ -209,11 +209,7 @@ async fn a_payers_roster_finds_the_primary_care_provider_of_an_order_and_its_ver
 
     world.write("roster.csv", "member_id,pcp_npi\nMBR-1,1234567893\n");
     let ran = world.bad(&import);
-    assert!(
-        ran.err.contains("1 members, more than 10 % off the 9 in force") && ran.err.contains("stays in force"),
-        "{}",
-        ran.err
-    );
+    assert!(ran.err.contains("1 member, more than 10 % off the 9 in force") && ran.err.contains("stays in force"), "{}", ran.err);
     assert_eq!(world.json(&["roster", "list", "--organization", "north"])[0]["roster"], loaded["roster"]);
     world.good(&args(&import, &["--force"]));
     let versions = world.json(&["roster", "list", "--organization", "north"]);
