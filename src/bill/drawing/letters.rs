@@ -31,25 +31,30 @@ pub(crate) fn width(font: &str, text: &str, size: i64) -> i64 {
     (win_ansi(text).into_iter().map(one).sum::<i64>() * size + 999) / 1000
 }
 
-/// The text in lines no wider than `most` points: broken between words, and inside one that is too long for a line of its own.
-/// Nothing is left out.
+/// The text in lines no wider than `most` points: broken between words, behind a mark inside a word that is too long, and
+/// anywhere else only where there is none. Nothing is left out.
 pub(crate) fn lines(font: &str, text: &str, size: i64, most: i64) -> Vec<String> {
+    const MARKS: [char; 6] = ['-', '_', '/', '@', '.', ','];
     let fits = |line: &str| width(font, line, size) <= most;
     let (mut lines, mut line) = (Vec::new(), String::new());
     for word in text.split_whitespace() {
-        let longer = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
-        if fits(&longer) {
-            line = longer;
+        let whole = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
+        if fits(&whole) {
+            line = whole;
             continue;
         }
         if !line.is_empty() {
             lines.push(std::mem::take(&mut line));
         }
-        for letter in word.chars() {
-            line.push(letter);
-            if !fits(&line) && line.chars().nth(1).is_some() {
-                line.pop();
-                lines.push(std::mem::replace(&mut line, letter.to_string()));
+        for piece in word.split_inclusive(MARKS) {
+            if !line.is_empty() && !fits(&format!("{line}{piece}")) {
+                lines.push(std::mem::take(&mut line));
+            }
+            for letter in piece.chars() {
+                if !line.is_empty() && !fits(&format!("{line}{letter}")) {
+                    lines.push(std::mem::take(&mut line));
+                }
+                line.push(letter);
             }
         }
     }
@@ -104,6 +109,7 @@ mod tests {
             }
         }
         assert_eq!(lines(PLAIN, "WWW", 10, 1), ["W", "W", "W"], "a letter a line, when there is no place for two");
+        assert_eq!(lines(PLAIN, "CENTER-OF-THE-LAKES", 9, 70), ["CENTER-OF-", "THE-LAKES"]);
     }
 
     #[test]

@@ -19,8 +19,8 @@ const BOTTOM: i64 = 74;
 /// From one line to the next.
 const LINE: i64 = 15;
 /// Right edges of the numbers of a row.
-const QUANTITY: i64 = RIGHT - 156;
-const PRICE: i64 = RIGHT - 92;
+const QUANTITY: i64 = RIGHT - 172;
+const PRICE: i64 = RIGHT - 104;
 const AMOUNT: i64 = RIGHT - 28;
 /// Where the words of a row begin.
 const WORDS: i64 = MARGIN + 132;

@@ -292,12 +292,11 @@ pub async fn export(
     let month: Option<Month> = parameter("month", asked.month.as_deref(), "a month like 2026-01")?;
     let after: i64 = parameter("after", asked.after.as_deref(), "the number of a line")?.unwrap_or(0);
     let ledgers = Ledgers::of(store, scope, None).await?;
-    let whose = match asked.ledger.as_deref() {
-        Some(slug) => ledgers.all.iter().find(|known| known.file.slug == slug),
-        None => {
-            let own = caller.sender()?.org;
-            ledgers.all.iter().find(|known| known.id == own)
-        }
+    let whose = if let Some(slug) = asked.ledger.as_deref() {
+        ledgers.all.iter().find(|known| known.file.slug == slug)
+    } else {
+        let own = caller.sender()?.org;
+        ledgers.all.iter().find(|known| known.id == own)
     };
     let (whose, bill_to) = (whose.ok_or_else(nothing)?, ledgers.payer(scope, asked.bill_to.as_deref())?);
     let bad = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "bad_query", detail);

@@ -55,6 +55,19 @@ fn half_a_file_does_not_replace_a_whole_one_unless_forced() {
     assert_eq!(world.run(&["directory", "import", "csv", "nowhere.csv"]).code, 2);
 }
 
+#[test]
+fn on_a_terminal_an_import_shows_how_far_it_is() {
+    let world = World::new();
+    let file = world.write("large.csv", csv(60_000));
+    // script(1) gives it a terminal; every Debian has it.
+    let line = format!("{} directory import csv {file}", command(world.dir.path()).get_program().display());
+    let mut script = std::process::Command::new("script");
+    let shown = script.args(["-qec", &line, "/dev/null"]).current_dir(world.dir.path()).env("TERM", "xterm").output().unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("rows read, 0 rejected") && shown.contains('%') && shown.contains("left"), "{shown}");
+    assert!(shown.contains("60000 rows in force"), "{shown}");
+}
+
 #[tokio::test]
 async fn an_import_stopped_in_the_middle_leaves_nothing_half_visible_and_nothing_behind() {
     let world = World::new();

@@ -33,13 +33,12 @@ pub(super) struct Place(usize);
 impl Endpoints {
     /// One more. Of two with the same name the later counts. `None` when there is no more room: four gigabytes of addresses.
     pub(super) fn insert(&mut self, key: Key, address: &DirectAddress, rank: Option<i64>) -> Option<()> {
-        let domain = match self.domains.get(address.domain()) {
-            Some(at) => *at,
-            None => {
-                let at = self.put(&[], address.domain())?;
-                self.domains.insert(address.domain().into(), at);
-                at
-            }
+        let domain = if let Some(at) = self.domains.get(address.domain()) {
+            *at
+        } else {
+            let at = self.put(&[], address.domain())?;
+            self.domains.insert(address.domain().into(), at);
+            at
         };
         let address = self.put(&domain.to_le_bytes(), address.local())?;
         self.rows.push(Row { key, address, practitioners: 0 });
