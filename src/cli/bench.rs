@@ -387,11 +387,11 @@ fn floors(parties: &Parties, inner: &Inner, pdf: &[u8]) -> anyhow::Result<(f64, 
         seal.push(three.saturating_sub(two));
     }
     ensure!(octets > 0, "nothing was measured");
-    let (floor_seal, passes, seal) = (median_ms(floor_seal), median_ms(passes), median_ms(seal));
+    let (floor_seal, passes, seal) = (median_ms(&floor_seal), median_ms(&passes), median_ms(&seal));
     Ok((floor_seal, floor_seal + passes, seal))
 }
 
-fn median_ms(times: Vec<Duration>) -> f64 {
+fn median_ms(times: &[Duration]) -> f64 {
     median(times.iter().map(|time| time.as_secs_f64() * 1e3).collect())
 }
 

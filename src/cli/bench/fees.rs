@@ -25,7 +25,8 @@ pub(super) struct Charging {
     /// CPU per message that is not.
     uncharged_cpu_ms: f64,
     /// How many times as much a charged one takes: the median of what each pair of turns says, so that noise meets both alike.
-    charging_ratio: f64,
+    #[serde(rename = "charging_ratio")]
+    ratio: f64,
 }
 
 impl Charging {
@@ -35,7 +36,7 @@ impl Charging {
             self.charged_cpu_ms - self.uncharged_cpu_ms,
             self.charged_cpu_ms,
             self.uncharged_cpu_ms,
-            (self.charging_ratio - 1.0) * 100.0
+            (self.ratio - 1.0) * 100.0
         )
     }
 }
@@ -75,5 +76,5 @@ pub(super) async fn measure(run: Run, dir: &Path) -> anyhow::Result<Charging> {
     let none = gateway.store.counts(OrgScope::One(uncharged.org)).await?.charge_lines;
     ensure!(charges == u64::from(each * (TURNS + 1)) && none == 0, "{charges} charges with and {none} without a price");
     sink.end()?;
-    Ok(Charging { charged_cpu_ms: median(with), uncharged_cpu_ms: median(without), charging_ratio: median(ratios) })
+    Ok(Charging { charged_cpu_ms: median(with), uncharged_cpu_ms: median(without), ratio: median(ratios) })
 }
