@@ -43,8 +43,8 @@ use crate::{
 /// AES-256-CBC over the message, one RSA encryption and one base64 pass (floor_seal), and the two base64 passes for
 /// document and attachment (floor). Ratios hold on a noisy machine; absolute figures do not.
 ///
-/// With --fees it sends the same messages once more, in turns that are charged and turns that are not, and says what charging
-/// adds.
+/// With --fees it goes on with turns that are charged and turns that are not, nine of each with a quarter of the messages, and
+/// says what charging adds.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
     /// How many messages to send
