@@ -23,6 +23,8 @@ use crate::support::counter::Counter;
 const REAL: u64 = 7_440_000;
 /// Octets of a Practitioner there: 16.7 GB of them.
 const PRACTITIONER: usize = 2_250;
+/// What a Practitioner ends with.
+const END: &[u8] = br#""}}]}"#;
 /// Peak memory of a load, however long the release.
 const MEMORY_MIB: u64 = 200;
 
@@ -128,7 +130,6 @@ fn release(folder: &Path, size: Size) {
             is_active(n),
             npi(n)
         );
-        const END: &[u8] = br#""}}]}"#;
         out.extend_from_slice(&filler.as_bytes()[..PRACTITIONER.saturating_sub(out.len() + END.len())]);
         out.extend_from_slice(END);
     });

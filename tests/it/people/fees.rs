@@ -162,7 +162,7 @@ on_both_engines! {
             let answer = request.header("content-type", "text/csv; charset=utf-8").body("Message-ID\r\nx@y.example\r\n").send().await.unwrap();
             (answer.status().as_u16(), answer.text().await.unwrap())
         };
-        let (status, body) = tokio::time::timeout(Duration::from_secs(60), async {
+        let (status, body) = tokio::time::timeout(Duration::from_mins(1), async {
             // The place is taken once the head was read.
             loop {
                 let told = send().await;
@@ -171,7 +171,7 @@ on_both_engines! {
         }).await.expect("the place is taken");
         assert_eq!((status, json(&body)["code"].as_str()), (429, Some("too_many_uploads")), "{body}");
         drop(slow);
-        tokio::time::timeout(Duration::from_secs(60), async { while send().await.0 != 200 {} }).await.expect("it comes free again");
+        tokio::time::timeout(Duration::from_mins(1), async { while send().await.0 != 200 {} }).await.expect("it comes free again");
     }
 
     async fn a_usage_file_is_compared_and_signed_for_over_the_api(world: &World) {
