@@ -69,8 +69,10 @@ pub struct Web {
     waiting: Arc<api::events::Waiting>,
     paces: Arc<auth::Paces>,
     gauge: Arc<status::Gauge>,
-    /// What the HISP asks for a message, when it is known.
+    /// What HISPs ask for a message, when it is known.
     costs: Option<Arc<Costs>>,
+    /// How accounts are called, and by how much prices may differ.
+    fees: Arc<FeesSection>,
     prober: Option<Prober>,
     turns: Arc<turns::Turns>,
     figures: Arc<console::Figures>,
@@ -99,6 +101,7 @@ impl Web {
             prober: None,
             gauge: Arc::default(),
             costs: None,
+            fees: Arc::default(),
             figures: Arc::default(),
         }
     }
@@ -112,9 +115,7 @@ impl Web {
     /// The same, comparing prices with what the HISP asks for.
     #[must_use]
     pub fn costing(self, fees: &FeesSection) -> Self {
-        let channels = fees.cost.iter().map(|(channel, cost)| (channel.to_string(), *cost)).collect();
-        let costs = Costs { currency: fees.cost_currency.clone(), channels };
-        Self { costs: (!fees.cost.is_empty()).then(|| Arc::new(costs)), ..self }
+        Self { fees: Arc::new(fees.clone()), costs: Costs::of(fees).map(Arc::new), ..self }
     }
 
     fn costs(&self) -> Option<&Costs> {

@@ -173,6 +173,9 @@ pub(super) async fn decide(
     let name = format!("{} {}", person.actor.kind, person.actor.name);
     let whom =
         decisions::whom(&name, &decided.why).map_err(|error| wrong(format!("The reason: {error}. Go back and say why.")))?;
+    if ask.needs().is_some_and(|right| !person.may(right)) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "Your role may not decide about addresses.").into());
+    }
     // What goes on record is an id of ours, not whatever the path said.
     let result: ResultId = id.parse().map_err(|_| problem(WorklistError::NotFound))?;
     let id = result.to_string();

@@ -27,7 +27,7 @@ pub(crate) mod make;
 pub(crate) mod world;
 
 mod at_rest;
-mod billing;
+pub(crate) mod billing;
 mod bundles;
 mod cancel;
 mod changes;
