@@ -20,6 +20,8 @@ mod delivery;
 mod directory;
 /// What was charged.
 mod fees;
+/// What a page asks for.
+mod form;
 /// How the process is.
 mod health;
 /// Messages that are no notices.
@@ -40,8 +42,12 @@ mod search;
 mod sheet;
 /// Signing in and out.
 mod sign_in;
+/// What was just done.
+mod told;
 /// Whom we believe.
 mod trust;
+/// For which organization.
+mod whose;
 /// How things are said.
 mod words;
 /// What needs a person.
@@ -49,6 +55,7 @@ mod worklist;
 
 pub(crate) use assets::style_path;
 pub use overview::Figures;
+pub(super) use told::Told;
 
 use askama::Template;
 use axum::{
@@ -95,7 +102,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .page(post.clone(), "/alerts/{id}", Right::DeliveriesAct, alerts::care)
         .page(get.clone(), "/inbox", Right::InboxRead, inbox::list)
         .page(get.clone(), "/inbox/{id}", Right::InboxRead, inbox::show)
-        .page(post, "/inbox/{id}/read", Right::PatientsReveal, inbox::reveal)
+        .page(post.clone(), "/inbox/{id}/read", Right::PatientsReveal, inbox::reveal)
         .page(get.clone(), "/organizations", Right::OrganizationsRead, organizations::list)
         .page(get.clone(), "/organizations/{slug}", Right::OrganizationsRead, organizations::show)
         .page(get.clone(), "/fees", Right::FeesRead, fees::list)
@@ -103,44 +110,12 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .page(get.clone(), "/fees/{slug}/{month}", Right::FeesRead, fees::month)
         .page(get.clone(), "/fees/{slug}/{month}/statement", Right::FeesRead, fees::statement)
         .page(get.clone(), "/directory", Right::DirectoryRead, directory::show)
+        .page(post.clone(), "/directory/probe", Right::TrustRead, directory::probe::probe)
+        .page(post.clone(), "/directory/decisions", Right::AddressesAct, directory::decide)
         .page(get.clone(), "/trust", Right::TrustRead, trust::show)
         .page(get.clone(), "/health", Right::HealthRead, health::show)
         .page(get.clone(), "/audit", Right::AuditRead, audit::show)
         .page(get, "/people", Right::PeopleRead, people::show)
-}
-
-/// What a page says about what was just done.
-#[derive(Debug)]
-pub(super) struct Told {
-    /// `good`, `warn` or `bad`.
-    pub tone: &'static str,
-    /// One sentence.
-    pub words: String,
-}
-
-impl Told {
-    /// By the word in the URL; nothing for one we do not know.
-    fn of(done: &str) -> Option<Self> {
-        let (tone, words) = match done {
-            "not-retried" => ("warn", "It was not queued again: it is on its way, was accepted, or a newer version exists."),
-            "cancelled" => ("good", "No further attempt is made. What the state says now holds: it may have left before."),
-            "not-cancelled" => ("warn", "It cannot be called back: it was handed over, or is not being sent."),
-            "resent" => ("good", "The result goes out once more, as new deliveries; they appear within seconds."),
-            "decided" => ("good", "Decided, and on record. What flows again because of it is routed within seconds."),
-            "cared" => ("good", "Noted: nobody else is told about it."),
-            "not-cared" => ("warn", "It is over already, or somebody else cares for it."),
-            other => {
-                let count: u32 = other.strip_prefix("retried-")?.parse().ok()?;
-                let words = if count == 1 {
-                    "Back in the queue; it is tried within seconds.".to_owned()
-                } else {
-                    format!("{count} are back in the queue.")
-                };
-                return Some(Self { tone: "good", words });
-            }
-        };
-        Some(Self { tone, words: words.to_owned() })
-    }
 }
 
 /// A page: a template, or what went wrong.
