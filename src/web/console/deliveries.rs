@@ -251,7 +251,7 @@ pub(super) async fn retry(
     if sure {
         let mut done = 0;
         for id in ids {
-            done += u32::from(delivery::ask(&web, &person, id, delivery::Ask::Retry).await?);
+            done += u32::from(delivery::ask(&web, &person, id, delivery::Ask::Retry, "").await?);
         }
         let and = if suffix.is_empty() { "?" } else { "&" };
         return Ok(Redirect::to(&format!("/deliveries{suffix}{and}done=retried-{done}")).into_response());

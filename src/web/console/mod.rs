@@ -93,6 +93,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .page(post.clone(), "/deliveries", Right::DeliveriesAct, deliveries::retry)
         .page(get.clone(), "/deliveries/{id}", Right::DeliveriesRead, delivery::show)
         .page(post.clone(), "/deliveries/{id}", Right::DeliveriesAct, delivery::act)
+        .page(post.clone(), "/deliveries/{id}/document", Right::PatientsReveal, delivery::open::document)
+        .page(post.clone(), "/deliveries/{id}/path", Right::TrustRead, delivery::open::path)
         .page(get.clone(), "/results/{id}", Right::ResultsRead, result::show)
         .page(post.clone(), "/results/{id}/reveal", Right::PatientsReveal, result::reveal)
         .page(get.clone(), "/results/{id}/document", Right::PatientsReveal, result::document)
