@@ -71,6 +71,8 @@ pub struct Web {
     gauge: Arc<status::Gauge>,
     /// What the HISP asks for a message, when it is known.
     costs: Option<Arc<Costs>>,
+    /// How accounts are called, and by how much prices may differ.
+    fees: Arc<FeesSection>,
     prober: Option<Prober>,
     turns: Arc<turns::Turns>,
     figures: Arc<console::Figures>,
@@ -99,6 +101,7 @@ impl Web {
             prober: None,
             gauge: Arc::default(),
             costs: None,
+            fees: Arc::default(),
             figures: Arc::default(),
         }
     }
@@ -114,7 +117,7 @@ impl Web {
     pub fn costing(self, fees: &FeesSection) -> Self {
         let channels = fees.cost.iter().map(|(channel, cost)| (channel.to_string(), *cost)).collect();
         let costs = Costs { currency: fees.cost_currency.clone(), channels };
-        Self { costs: (!fees.cost.is_empty()).then(|| Arc::new(costs)), ..self }
+        Self { fees: Arc::new(fees.clone()), costs: (!fees.cost.is_empty()).then(|| Arc::new(costs)), ..self }
     }
 
     fn costs(&self) -> Option<&Costs> {

@@ -22,15 +22,10 @@ use super::{
 use crate::{
     domain::{
         Npi, OrgId,
-        audit::Witness,
         choice::{Pin, Suppressed, Suppression},
         directory::{Says, answer},
         person::Right,
         time::Span,
-    },
-    observe::{
-        events::SettingChanged,
-        facts::{Configured, Named},
     },
     resolve::{
         deciding::{self, Ask, Came},
@@ -266,10 +261,7 @@ pub(super) async fn decide(State(web): State<Web>, person: Person, fields: Field
         Ok(whom) => whom,
         Err(error) => return wrong(&web, &person, format!("Say why: {error}.")).await,
     };
-    let what = Configured("directory_decision");
-    let event = SettingChanged { org: Some(one.id), what, which: Named(&one.file.slug) };
-    let witness = Witness::new(&person.actor, &event);
-    store.witness(witness.actor, witness.event).await.map_err(Page::store)?;
+    whose::on_record(&web, &person, Some(one.id), "directory_decision", &one.file.slug).await?;
     let came = deciding::carry_out(store, &one, &ask, false, whom).await.map_err(|error| match error {
         DecisionError::Store(cause) => Page::store(cause),
         text @ DecisionError::Text { .. } => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", text.to_string()).into(),

@@ -2,7 +2,11 @@
 
 use super::{Page, deliveries::Choice, form::Input};
 use crate::{
-    domain::OrgScope,
+    domain::{OrgId, OrgScope},
+    observe::{
+        events::SettingChanged,
+        facts::{Configured, Named},
+    },
     source::Refusal,
     store::organization::Organization,
     web::{Problem, Web, auth::Person},
@@ -32,4 +36,16 @@ pub(super) async fn all(web: &Web, person: &Person) -> Result<Vec<Choice>, Page>
 pub(super) fn input(choices: &[Choice]) -> Input {
     let copy = |one: &Choice| Choice { value: one.value.clone(), words: one.words.clone(), chosen: one.chosen };
     Input::choice("for", "For the organization", choices.iter().map(copy).collect()).needed()
+}
+
+/// Puts on record that the person changes something, before it is changed.
+pub(super) async fn on_record(
+    web: &Web,
+    person: &Person,
+    org: Option<OrgId>,
+    what: &'static str,
+    which: &str,
+) -> Result<(), Page> {
+    let event = SettingChanged { org, what: Configured(what), which: Named(which) };
+    web.intake.store().witness(&person.actor, &event).await.map_err(Page::store)
 }
