@@ -76,6 +76,7 @@ pub struct Web {
     prober: Option<Prober>,
     turns: Arc<turns::Turns>,
     figures: Arc<console::Figures>,
+    comparisons: Arc<console::Comparisons>,
 }
 
 impl Web {
@@ -103,6 +104,7 @@ impl Web {
             costs: None,
             fees: Arc::default(),
             figures: Arc::default(),
+            comparisons: Arc::default(),
         }
     }
 

@@ -54,6 +54,7 @@ mod words;
 mod worklist;
 
 pub(crate) use assets::style_path;
+pub use fees::Comparisons;
 pub use overview::Figures;
 pub(super) use told::Told;
 
@@ -115,7 +116,14 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .page(get.clone(), "/fees", Right::FeesRead, fees::list)
         .page(get.clone(), "/fees/{slug}", Right::FeesRead, fees::organization)
         .page(get.clone(), "/fees/{slug}/{month}", Right::FeesRead, fees::month)
-        .page(get.clone(), "/fees/{slug}/{month}/statement", Right::FeesRead, fees::statement)
+        .page(get.clone(), "/fees/{slug}/{month}/statement", Right::FeesRead, fees::exports::statement)
+        .page(get.clone(), "/fees/{slug}/{month}/lines", Right::FeesRead, fees::lines::show)
+        .page(get.clone(), "/fees/{slug}/{month}/export", Right::FeesAct, fees::exports::ledger)
+        .page(get.clone(), "/fees/{slug}/{month}/reconcile", Right::FeesAct, fees::reconcile::show)
+        .page(post.clone(), "/fees/{slug}/{month}/reconcile", Right::FeesAct, fees::reconcile::compare)
+        .page(post.clone(), "/fees/{slug}/{month}/reconcile/sign", Right::FeesAct, fees::reconcile::sign)
+        .page(get.clone(), "/fees/{slug}/{month}/close", Right::FeesAct, fees::close::show)
+        .page(post.clone(), "/fees/{slug}/{month}/close", Right::FeesAct, fees::close::close)
         .page(get.clone(), "/directory", Right::DirectoryRead, directory::show)
         .page(post.clone(), "/directory/probe", Right::TrustRead, directory::probe::probe)
         .page(post.clone(), "/directory/decisions", Right::AddressesAct, directory::decide)

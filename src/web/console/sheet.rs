@@ -17,7 +17,7 @@ pub(super) struct Sheet {
     told: Option<Told>,
     links: Vec<(String, String)>,
     sections: Vec<Section>,
-    next: Option<String>,
+    next: Option<(String, &'static str)>,
 }
 
 /// One field of the filter bar.
@@ -224,8 +224,13 @@ impl Sheet {
     }
 
     /// The page after this one.
-    pub(super) fn next(mut self, next: Option<String>) -> Self {
-        self.next = next;
+    pub(super) fn next(self, next: Option<String>) -> Self {
+        self.next_as(next, "Older")
+    }
+
+    /// The same, called otherwise.
+    pub(super) fn next_as(mut self, next: Option<String>, words: &'static str) -> Self {
+        self.next = next.map(|next| (next, words));
         self
     }
 
