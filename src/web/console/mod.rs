@@ -137,7 +137,16 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .page(post.clone(), "/trust/certificates/remove", Right::TrustAct, trust::acts::drop)
         .page(get.clone(), "/health", Right::HealthRead, health::show)
         .page(get.clone(), "/audit", Right::AuditRead, audit::show)
-        .page(get, "/people", Right::PeopleRead, people::show)
+        .page(get.clone(), "/people", Right::PeopleRead, people::show)
+        .page(post.clone(), "/people", Right::PeopleAct, people::one::add)
+        .page(get, "/people/{id}", Right::PeopleRead, people::one::show)
+        .page(post.clone(), "/people/{id}/reset", Right::PeopleAct, people::one::reset)
+        .page(post.clone(), "/people/{id}/role", Right::PeopleAct, people::one::give)
+        .page(post.clone(), "/people/{id}/disable", Right::PeopleAct, people::one::disable)
+        .page(post.clone(), "/people/{id}/enable", Right::PeopleAct, people::one::enable)
+        .page(post.clone(), "/tokens", Right::PeopleAct, people::tokens::create)
+        .page(post.clone(), "/tokens/rotate", Right::PeopleAct, people::tokens::rotate)
+        .page(post, "/tokens/revoke", Right::PeopleAct, people::tokens::revoke)
 }
 
 /// A page: a template, or what went wrong.
