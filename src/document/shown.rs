@@ -63,7 +63,12 @@ fn document(root: &Element) -> Part {
     say("Id", root.first("id").map(Element::coded));
     say("Set", root.first("setId").map(Element::coded));
     let relation = root.first("relatedDocument").and_then(|related| related.attribute("typeCode"));
-    say("Does", relation.map(|code| if code == "APND" { "adds to an earlier document" } else { "takes the place of an earlier document" }.to_owned()));
+    say(
+        "Does",
+        relation.map(|code| {
+            if code == "APND" { "adds to an earlier document" } else { "takes the place of an earlier document" }.to_owned()
+        }),
+    );
     let body = root.at("component/nonXMLBody/text");
     say("Body", body.first().and_then(|text| text.attribute("mediaType")).map(str::to_owned));
     Part { heading: "Document", facts }

@@ -124,7 +124,7 @@ fn missing() -> Page {
     Problem::from(Refusal::not_found("delivery")).into()
 }
 
-async fn find(web: &Web, person: &Person, id: &str) -> Result<DeliveryEntry, Page> {
+pub(super) async fn find(web: &Web, person: &Person, id: &str) -> Result<DeliveryEntry, Page> {
     let id: DeliveryId = id.parse().map_err(|_| missing())?;
     web.intake.store().delivery_in(person.scope, id).await.map_err(Page::store)?.ok_or_else(missing)
 }
@@ -160,8 +160,8 @@ async fn page(
         person: Some(person),
         here: person,
         told,
-        state: words::state(entry.state),
-        disposition: entry.disposition.map(words::disposition),
+        state: badges(entry).0,
+        disposition: badges(entry).1,
         meaning: entry.reason.map(|reason| (reason.meaning(), reason.remedy())),
         facts: facts(entry, &kept, slug),
         evidence: evidence(entry, &kept),
@@ -182,6 +182,11 @@ async fn page(
         mark: DeliveryId::new().0.simple().to_string(),
         entry,
     }))
+}
+
+/// How it stands on our side and on theirs.
+pub(super) fn badges(entry: &DeliveryEntry) -> (Badge, Option<Badge>) {
+    (words::state(entry.state), entry.disposition.map(words::disposition))
 }
 
 fn facts(entry: &DeliveryEntry, kept: &Kept, slug: String) -> Vec<(&'static str, String)> {
@@ -232,7 +237,7 @@ fn evidence(entry: &DeliveryEntry, kept: &Kept) -> Vec<(&'static str, String)> {
 }
 
 /// What happened and what came back, in the order in which it did.
-fn steps(history: &[HistoryLine], notices: &[NoticeView]) -> Vec<Step> {
+pub(super) fn steps(history: &[HistoryLine], notices: &[NoticeView]) -> Vec<Step> {
     let mut steps: Vec<(i64, Step)> = history
         .iter()
         .map(|line| {
@@ -363,7 +368,9 @@ pub(super) async fn ask(web: &Web, person: &Person, id: DeliveryId, ask: Ask, wh
     };
     let note = match why.trim() {
         "" => format!("{} asked for it in the console", person.known.login),
-        why => format!("{} asked for it in the console: {}", person.known.login, text::line(why, text::FIELD_LIMIT).map_err(bad)?),
+        why => {
+            format!("{} asked for it in the console: {}", person.known.login, text::line(why, text::FIELD_LIMIT).map_err(bad)?)
+        }
     };
     match store.ask_delivery_as(person.scope, id, event, &note, Witness::new(&person.actor, &record)).await {
         Ok(_) => Ok(true),

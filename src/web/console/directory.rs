@@ -74,13 +74,7 @@ pub(super) async fn eyes(web: &Web, person: &Person) -> Result<Option<Organizati
     Ok(all.into_iter().next())
 }
 
-async fn page(
-    web: &Web,
-    person: &Person,
-    npi: &str,
-    found: Vec<Section>,
-    problem: Option<String>,
-) -> Result<Sheet, Page> {
+async fn page(web: &Web, person: &Person, npi: &str, found: Vec<Section>, problem: Option<String>) -> Result<Sheet, Page> {
     let store = web.intake.store();
     let choices = organizations(web, person).await?;
     let mut fields: Vec<Field> = Field::choice("organization", "Seen by", choices).into_iter().collect();
@@ -96,10 +90,8 @@ async fn page(
     }
     if let Some(one) = &eyes {
         let acts = person.may(Right::AddressesAct);
-        let (pins, suppressions) = (
-            store.pins(one.id, None).await.map_err(Page::store)?,
-            store.suppressions(one.id).await.map_err(Page::store)?,
-        );
+        let (pins, suppressions) =
+            (store.pins(one.id, None).await.map_err(Page::store)?, store.suppressions(one.id).await.map_err(Page::store)?);
         let (pins, suppressions) = (pinned(one, pins, acts), suppressed(one, suppressions, acts));
         sheet = sheet.and(pins).and(suppressions);
     }
@@ -188,12 +180,18 @@ fn suppressed(one: &Organization, known: Vec<Suppression>, acts: bool) -> Sectio
     };
     let in_file = one.file.choice.suppress.iter().map(|what| {
         let from = Cell::from("the organization's file").with("changed there");
-        vec![Cell::code(what.to_string()).with(what.kind()), Cell::from("as long as it stands there"), from, Cell::default(), Cell::default()]
+        vec![
+            Cell::code(what.to_string()).with(what.kind()),
+            Cell::from("as long as it stands there"),
+            from,
+            Cell::default(),
+            Cell::default(),
+        ]
     });
     let empty = ("Nothing is suppressed", "What is suppressed gets nothing: an address, an NPI, or a whole domain.");
     let columns = ["What is not used", "Until (UTC)", "Decided by", "When (UTC)", ""];
-    let mut section = Section::table(&format!("Suppressions of {slug}"), &columns, empty)
-        .rows(known.into_iter().map(row).chain(in_file));
+    let mut section =
+        Section::table(&format!("Suppressions of {slug}"), &columns, empty).rows(known.into_iter().map(row).chain(in_file));
     if acts {
         section = section.and(
             Form::new("/directory/decisions", "Suppress it")
@@ -240,7 +238,10 @@ async fn look_up(web: &Web, org: OrgId, npi: &Npi) -> Result<Vec<Section>, Page>
         rows.push(vec![source(), Cell::from(words::plain(finding.says.word())).with(why), Cell::default(), as_of()]);
     }
     let sentence = shortfall(&together).map_or_else(
-        || "It has an address. Of several, a pin comes first, then the place the order names, then the last that worked.".to_owned(),
+        || {
+            "It has an address. Of several, a pin comes first, then the place the order names, then the last that worked."
+                .to_owned()
+        },
         |(reason, why)| format!("{reason}: {why}. What to do: {}.", reason.remedy()),
     );
     let empty = ("No directory is loaded", "Load one: postern directory import nppes FILE");

@@ -57,7 +57,11 @@ fn next_step(period: &BillingPeriod, now: Timestamp) -> String {
         PeriodState::Open => format!("ends {}", words::when(period.bounds.ends_at)),
         PeriodState::Grace => {
             let until = period.bounds.ends_at.plus(GRACE);
-            if until > now { format!("what belongs to it may come until {}", words::when(until)) } else { "can be closed".to_owned() }
+            if until > now {
+                format!("what belongs to it may come until {}", words::when(until))
+            } else {
+                "can be closed".to_owned()
+            }
         }
         PeriodState::Closed => period.closed_by.clone().map_or_else(String::new, |by| format!("by {by}")),
     }
@@ -83,8 +87,7 @@ pub(super) async fn list(State(web): State<Web>, person: Person) -> Result<Page,
     };
     let empty = ("No month has begun", "A month begins with its organization's first charge.");
     let rows = periods.into_iter().filter_map(row).take(MONTHS * 8);
-    let table = Section::table("Months", &["Month", "Organization", "State", "Begins (UTC)", "Ends (UTC)"], empty)
-        .rows(rows);
+    let table = Section::table("Months", &["Month", "Organization", "State", "Begins (UTC)", "Ends (UTC)"], empty).rows(rows);
     Ok(Sheet::new("Fees", "What was charged, by month and organization. Nothing here is about a patient.")
         .and(table)
         .show(&person))

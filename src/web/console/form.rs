@@ -87,14 +87,6 @@ impl Form {
         self
     }
 
-    /// The same, with a field to choose from; without it when there is nothing to choose.
-    pub(super) fn maybe(self, input: Option<Input>) -> Self {
-        match input {
-            Some(input) => self.and(input),
-            None => self,
-        }
-    }
-
     /// The same, carrying `value`.
     pub(super) fn hidden(self, name: &'static str, value: impl Into<String>) -> Self {
         self.and(Input { value: value.into(), kind: Kind::Hidden, ..Input::line(name, "") })

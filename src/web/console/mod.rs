@@ -26,12 +26,16 @@ mod form;
 mod health;
 /// Messages that are no notices.
 mod inbox;
+/// Pages that follow what happens.
+mod live;
 /// From page to page.
 mod nav;
 /// Customers and their rules.
 mod organizations;
 /// What is stuck, and what went through.
 mod overview;
+/// What a feed gave that could not be taken.
+mod parked;
 /// Who has access.
 mod people;
 /// One version of a result.
@@ -46,6 +50,8 @@ mod sign_in;
 mod told;
 /// Whom we believe.
 mod trust;
+/// Programs that are told.
+mod webhooks;
 /// For which organization.
 mod whose;
 /// How things are said.
@@ -53,8 +59,9 @@ mod words;
 /// What needs a person.
 mod worklist;
 
-pub(crate) use assets::style_path;
+pub(crate) use assets::{script_path, style_path};
 pub use fees::Comparisons;
+pub(super) use live::FOLLOWERS;
 pub use overview::Figures;
 pub(super) use told::Told;
 
@@ -82,6 +89,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .visitor(post.clone(), "/sign-in/code", sign_in::submit_code)
         .page(post.clone(), "/sign-out", Right::Account, sign_in::out)
         .page(get.clone(), "/", Right::Account, overview::show)
+        .quiet(get.clone(), "/live", Right::DeliveriesRead, live::overview)
         .page(get.clone(), "/account", Right::Account, account::show)
         .page(get.clone(), "/account/password", Right::Account, account::show_password)
         .page(post.clone(), "/account/password", Right::Account, account::change_password)
@@ -92,7 +100,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .page(post.clone(), "/search", Right::DeliveriesRead, search::find)
         .page(get.clone(), "/deliveries", Right::DeliveriesRead, deliveries::list)
         .page(post.clone(), "/deliveries", Right::DeliveriesAct, deliveries::retry)
+        .page(post.clone(), "/deliveries/filters", Right::DeliveriesRead, deliveries::filters::keep)
+        .page(post.clone(), "/deliveries/filters/remove", Right::DeliveriesRead, deliveries::filters::forget)
         .page(get.clone(), "/deliveries/{id}", Right::DeliveriesRead, delivery::show)
+        .quiet(get.clone(), "/deliveries/{id}/live", Right::DeliveriesRead, live::delivery)
         .page(post.clone(), "/deliveries/{id}", Right::DeliveriesAct, delivery::act)
         .page(post.clone(), "/deliveries/{id}/document", Right::PatientsReveal, delivery::open::document)
         .page(post.clone(), "/deliveries/{id}/path", Right::TrustRead, delivery::open::path)
@@ -100,10 +111,17 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .page(post.clone(), "/results/{id}/reveal", Right::PatientsReveal, result::reveal)
         .page(get.clone(), "/results/{id}/document", Right::PatientsReveal, result::document)
         .page(get.clone(), "/worklist", Right::DeliveriesRead, worklist::list)
+        .page(post.clone(), "/worklist/reroute", Right::DeliveriesAct, worklist::reroute)
         .page(post.clone(), "/worklist/{id}", Right::DeliveriesAct, worklist::decide)
+        .page(get.clone(), "/parked/{id}", Right::DeliveriesRead, parked::show)
+        .page(post.clone(), "/parked/{id}/read", Right::PatientsReveal, parked::read)
+        .page(post.clone(), "/parked/{id}/replay", Right::ResultsWrite, parked::replay)
+        .page(post.clone(), "/parked/{id}/discard", Right::ResultsWrite, parked::discard)
         .page(get.clone(), "/alerts", Right::HealthRead, alerts::show)
         .page(post.clone(), "/alerts/{id}", Right::DeliveriesAct, alerts::care)
         .page(get.clone(), "/inbox", Right::InboxRead, inbox::list)
+        .page(get.clone(), "/inbox/unmatched", Right::UnmatchedRead, inbox::unmatched::list)
+        .page(post.clone(), "/inbox/unmatched/{id}/read", Right::UnmatchedRead, inbox::unmatched::read)
         .page(get.clone(), "/inbox/{id}", Right::InboxRead, inbox::show)
         .page(post.clone(), "/inbox/{id}/read", Right::PatientsReveal, inbox::reveal)
         .page(get.clone(), "/organizations", Right::OrganizationsRead, organizations::list)
@@ -124,6 +142,11 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .page(post.clone(), "/fees/{slug}/{month}/reconcile/sign", Right::FeesAct, fees::reconcile::sign)
         .page(get.clone(), "/fees/{slug}/{month}/close", Right::FeesAct, fees::close::show)
         .page(post.clone(), "/fees/{slug}/{month}/close", Right::FeesAct, fees::close::close)
+        .page(get.clone(), "/webhooks", Right::OrganizationsRead, webhooks::show)
+        .page(post.clone(), "/webhooks/enable", Right::OrganizationsAct, webhooks::enable)
+        .page(post.clone(), "/webhooks/disable", Right::OrganizationsAct, webhooks::disable)
+        .page(post.clone(), "/webhooks/replay", Right::OrganizationsAct, webhooks::replay)
+        .page(post.clone(), "/webhooks/rotate", Right::OrganizationsAct, webhooks::rotate)
         .page(get.clone(), "/directory", Right::DirectoryRead, directory::show)
         .page(post.clone(), "/directory/probe", Right::TrustRead, directory::probe::probe)
         .page(post.clone(), "/directory/decisions", Right::AddressesAct, directory::decide)

@@ -225,7 +225,10 @@ fn bundled(bundles: Vec<Bundle>, around: &Around<'_>, whose: &[Choice]) -> Secti
                 .and(whose::input(whose))
                 .and(Input::line("name", "What to call it").needed())
                 .and(Input::line("url", "Where it is published").hint("https://...").needed())
-                .and(Input::file("signer", "The certificate that signs it").hint("without it whoever can change the URL decides whom you believe"))
+                .and(
+                    Input::file("signer", "The certificate that signs it")
+                        .hint("without it whoever can change the URL decides whom you believe"),
+                )
                 .and(uses()),
         );
     }
@@ -248,8 +251,8 @@ fn recipients(all: Vec<StoredCertificate>, around: &Around<'_>, whose: &[Choice]
     };
     let empty = ("None", "Certificates are found in DNS and LDAP. One that is published nowhere can be kept here.");
     let columns = ["For", "Whose", "Ends (UTC)", "Left", "SHA-256", ""];
-    let mut section = Section::table("Recipients' certificates kept by hand", &columns, empty)
-        .rows(all.into_iter().take(MOST).map(row));
+    let mut section =
+        Section::table("Recipients' certificates kept by hand", &columns, empty).rows(all.into_iter().take(MOST).map(row));
     if around.acts && !whose.is_empty() {
         section = section.and(
             Form::new("/trust/certificates", "Keep it")

@@ -15,9 +15,8 @@ use crate::{
 /// The organization that goes by `slug`. One out of reach looks as if it did not exist.
 pub(super) async fn organization(web: &Web, person: &Person, slug: &str) -> Result<Organization, Page> {
     let found = web.intake.store().organization_by_slug(OrgScope::All, slug).await.map_err(Page::store)?;
-    let found = found.filter(|found| {
-        person.known.reach.covers(found.id) && person.chosen.is_none_or(|chosen| chosen == found.id)
-    });
+    let found =
+        found.filter(|found| person.known.reach.covers(found.id) && person.chosen.is_none_or(|chosen| chosen == found.id));
     found.ok_or_else(|| Problem::from(Refusal::not_found("organization")).into())
 }
 
@@ -25,9 +24,8 @@ pub(super) async fn organization(web: &Web, person: &Person, slug: &str) -> Resu
 pub(super) async fn all(web: &Web, person: &Person) -> Result<Vec<Choice>, Page> {
     let all = web.intake.store().slugs(OrgScope::All).await.map_err(Page::store)?;
     let mine = all.into_iter().filter(|(org, _)| person.known.reach.covers(*org));
-    let mut choices: Vec<Choice> = mine
-        .map(|(org, slug)| Choice { chosen: person.scope.org() == Some(org), value: slug.clone(), words: slug })
-        .collect();
+    let mut choices: Vec<Choice> =
+        mine.map(|(org, slug)| Choice { chosen: person.scope.org() == Some(org), value: slug.clone(), words: slug }).collect();
     choices.sort_by(|a, b| a.words.cmp(&b.words));
     Ok(choices)
 }

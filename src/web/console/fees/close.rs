@@ -43,7 +43,10 @@ async fn tried(web: &Web, one: &Organization, period: &BillingPeriod, close: &Cl
 
 /// What `--force` is here.
 fn said(refusal: &Refusal) -> String {
-    refusal.to_string().replace("; --force closes it now", "; it can be closed before").replace("; --force closes it, and", "; it can be closed all the same, and")
+    refusal
+        .to_string()
+        .replace("; --force closes it now", "; it can be closed before")
+        .replace("; --force closes it, and", "; it can be closed all the same, and")
 }
 
 pub(in crate::web::console) async fn show(
@@ -84,7 +87,11 @@ async fn shown(
         .hidden("sure", "yes")
         .back(format!("/fees/{}/{month}{about}", one.file.slug));
     if !closing.refusals.is_empty() {
-        form = form.and(Input::tick("force", "Close it all the same").hint("what comes later goes into the open month and names this one").needed());
+        form = form.and(
+            Input::tick("force", "Close it all the same")
+                .hint("what comes later goes into the open month and names this one")
+                .needed(),
+        );
     }
     Ok(page.and(Section::form("Close it?", form.bad()).lead("The end of its ledger is signed, and its statements are kept.")))
 }
@@ -94,7 +101,11 @@ fn written(closing: &Closing) -> Section {
     let row = |added: bool, row: &Row| {
         let group = &row.group;
         let note = group.relates_to.map_or_else(|| group.note.clone(), |month| format!("{} of {month}", group.note));
-        let badge = if added { Badge { tone: "info", words: "added".to_owned() } } else { Badge { tone: "calm", words: "there".to_owned() } };
+        let badge = if added {
+            Badge { tone: "info", words: "added".to_owned() }
+        } else {
+            Badge { tone: "calm", words: "there".to_owned() }
+        };
         vec![
             badge.into(),
             Cell::from(group.site.clone()).with(group.cost_center.clone()),
@@ -114,7 +125,15 @@ fn written(closing: &Closing) -> Section {
 
 fn controls(all: &Controls) -> Section {
     let mut facts = vec![
-        ("Ties", if all.tie() { "yes: every delivery is charged once or says why not" } else { "NO: postern verify says what differs" }.to_owned()),
+        (
+            "Ties",
+            if all.tie() {
+                "yes: every delivery is charged once or says why not"
+            } else {
+                "NO: postern verify says what differs"
+            }
+            .to_owned(),
+        ),
         ("Deliveries made in it", all.deliveries.to_string()),
         ("Of these charged in it", all.charged.to_string()),
         ("Of these charged later", all.charged_later.to_string()),

@@ -160,7 +160,8 @@ pub(in crate::web::console) async fn ledger(
             };
             let slugs: HashMap<OrgId, String> = store.slugs(OrgScope::All).await.map_err(Page::store)?.into_iter().collect();
             on_record(&web, &person, one.id, "ledger").await?;
-            let reading = Reading { store: store.clone(), scope: person.scope, org: one.id, period, slugs, format, after: Some(0) };
+            let reading =
+                Reading { store: store.clone(), scope: person.scope, org: one.id, period, slugs, format, after: Some(0) };
             let body = Body::from_stream(stream::try_unfold(reading, Reading::next));
             Ok(file(kind, &format!("{name}.{}", if format == LineFormat::Csv { "csv" } else { "jsonl" }), body))
         }

@@ -85,16 +85,32 @@ pub(in crate::web::console) async fn show(
             delivery,
         ]
     };
-    let fields =
-        [("site", &asked.site), ("entry", &asked.entry), ("channel", &asked.channel), ("status", &asked.status)];
+    let fields = [("site", &asked.site), ("entry", &asked.entry), ("channel", &asked.channel), ("status", &asked.status)];
     let here = format!("/fees/{slug}/{month}");
     let chosen = person.chosen.map_or_else(String::new, |org| format!("organization={org}&"));
-    let next = lines.last().filter(|_| more).map(|last| format!("{here}/lines?{chosen}{}after={}", words::said(&fields), last.seq));
-    let which = [given("site", &asked.site), given("entry", &asked.entry), given("by", &asked.channel), given("status", &asked.status)];
+    let next =
+        lines.last().filter(|_| more).map(|last| format!("{here}/lines?{chosen}{}after={}", words::said(&fields), last.seq));
+    let which =
+        [given("site", &asked.site), given("entry", &asked.entry), given("by", &asked.channel), given("status", &asked.status)];
     let which: Vec<String> = which.into_iter().flatten().collect();
-    let lead = if which.is_empty() { "Every line, in the order in which it was written.".to_owned() } else { format!("Only: {}.", which.join(", ")) };
-    let columns =
-        ["#Line", "Billable since (UTC)", "Entry", "Site", "For", "Note", "#Quantity", "#Price", "#Amount", "Paid by", "Delivery"];
+    let lead = if which.is_empty() {
+        "Every line, in the order in which it was written.".to_owned()
+    } else {
+        format!("Only: {}.", which.join(", "))
+    };
+    let columns = [
+        "#Line",
+        "Billable since (UTC)",
+        "Entry",
+        "Site",
+        "For",
+        "Note",
+        "#Quantity",
+        "#Price",
+        "#Amount",
+        "Paid by",
+        "Delivery",
+    ];
     let empty = ("No line is like that", "Go back to the month and choose a row.");
     let mut sheet = Sheet::new(format!("Lines of {} {month}", one.file.name), lead)
         .under("/fees", "Fees")

@@ -116,9 +116,13 @@ async fn page(
     let form = Form::new(format!("{here}/reconcile{about}"), "Compare")
         .quiet()
         .and(Input::file("file", "The HISP's usage file").hint("CSV with a header").needed())
-        .and(Input::line("map", "Which column says what").hint("as in message_id=Message-ID,price=Charge; empty: the usual names are looked for"))
+        .and(
+            Input::line("map", "Which column says what")
+                .hint("as in message_id=Message-ID,price=Charge; empty: the usual names are looked for"),
+        )
         .and(Input::line("tolerance", "Prices may differ by").hint("for one message").value("0"));
-    let upload = Section::form("Compare a usage file", form).lead("The file is read and not kept; nothing is changed by comparing.");
+    let upload =
+        Section::form("Compare a usage file", form).lead("The file is read and not kept; nothing is changed by comparing.");
     let signed_by = web.intake.store().reconciliations(person.scope, one.id, month).await.map_err(Page::store)?;
     Ok(sheet.and(upload).and(signed(signed_by)))
 }
@@ -170,7 +174,11 @@ fn explained(person: &Person, differences: &[Difference], about: &str) -> Sectio
     let empty = ("Nothing differs", "Everything the HISP counts was handed over, and the other way round.");
     let columns = ["Difference", "#Row", "Message-ID", "With us", "With the HISP", "Why that may be, and what to do"];
     let table = Section::table("Differences", &columns, empty).rows(differences.iter().map(row));
-    if differences.len() == SHOWN { table.lead(format!("The first {SHOWN}; the totals count them all, and postern fees reconcile --csv writes them all.")) } else { table }
+    if differences.len() == SHOWN {
+        table.lead(format!("The first {SHOWN}; the totals count them all, and postern fees reconcile --csv writes them all."))
+    } else {
+        table
+    }
 }
 
 /// Who has stood for a comparison of the month.
@@ -212,21 +220,16 @@ pub(in crate::web::console) async fn compare(
 
 async fn compared(web: &Web, one: &Organization, period: &BillingPeriod, fields: &Fields) -> Result<Kept, String> {
     let file = fields.bytes("file").ok_or_else(|| "choose the HISP's usage file".to_owned())?;
-    let mapping: Result<Vec<Mapped>, _> = fields.given("map").into_iter().flat_map(|all| all.split(',')).map(str::parse).collect();
+    let mapping: Result<Vec<Mapped>, _> =
+        fields.given("map").into_iter().flat_map(|all| all.split(',')).map(str::parse).collect();
     let mapping = mapping.map_err(|error| format!("which column says what {error}"))?;
     let tolerance: Money = match fields.given("tolerance") {
         Some(text) => text.parse().map_err(|_| "the tolerance is an amount like 0.01".to_owned())?,
         None => Money::ZERO,
     };
     let mut told: Vec<Difference> = Vec::new();
-    let comparison = Comparison {
-        org: one.id,
-        bounds: period.bounds,
-        zone: &period.zone,
-        mapping: &mapping,
-        costs: web.costs(),
-        tolerance,
-    };
+    let comparison =
+        Comparison { org: one.id, bounds: period.bounds, zone: &period.zone, mapping: &mapping, costs: web.costs(), tolerance };
     let tell = |difference| {
         if told.len() < SHOWN {
             told.push(difference);
@@ -252,7 +255,9 @@ pub(in crate::web::console) async fn sign(
     let note = text::line(fields.text("note"), 500);
     let (kept, note) = match (kept, note) {
         (Some(kept), Ok(note)) => (kept, note),
-        (None, _) => return again(&web, &person, &one, &period, "it was compared too long ago; compare the file again".to_owned()).await,
+        (None, _) => {
+            return again(&web, &person, &one, &period, "it was compared too long ago; compare the file again".to_owned()).await;
+        }
         (_, Err(error)) => return again(&web, &person, &one, &period, format!("the note {error}")).await,
     };
     let counts = kept.compared.0.counts.clone();
@@ -267,13 +272,7 @@ pub(in crate::web::console) async fn sign(
     Ok(told(&format!("/fees/{slug}/{month}{}", person.about(one.id)), "signed").into_response())
 }
 
-async fn again(
-    web: &Web,
-    person: &Person,
-    one: &Organization,
-    period: &BillingPeriod,
-    why: String,
-) -> Result<Response, Page> {
+async fn again(web: &Web, person: &Person, one: &Organization, period: &BillingPeriod, why: String) -> Result<Response, Page> {
     let page = page(web, person, one, period, Some(format!("It was not signed: {why}."))).await?;
     Ok(page.show_as(StatusCode::UNPROCESSABLE_ENTITY, person).into_response())
 }

@@ -155,7 +155,9 @@ pub(in crate::web::console) async fn change(
             match store.change_rules(one.id, &mark, &after, whom).await {
                 Ok(_) => DecisionMade { org: one.id, result: None, rerouted: 0, what: Decides::Rules }.emit(),
                 Err(StoreError::Lost) => {
-                    return refused("Somebody has changed the file meanwhile: open it again and make the change on that.".to_owned());
+                    return refused(
+                        "Somebody has changed the file meanwhile: open it again and make the change on that.".to_owned(),
+                    );
                 }
                 Err(error) => return Err(Page::store(error)),
             }
@@ -169,7 +171,9 @@ pub(in crate::web::console) async fn change(
             .hidden("mark", mark.clone())
             .hidden("sure", "yes")
             .back(format!("/organizations/{slug}{suffix}"));
-        shown = shown.and(Section::form("Apply it?", apply).lead("A running gateway goes by it within seconds. Nothing has happened yet."));
+        shown = shown.and(
+            Section::form("Apply it?", apply).lead("A running gateway goes by it within seconds. Nothing has happened yet."),
+        );
     }
     Ok(shown.and(form(&slug, &suffix, text, &mark)).show(&person).into_response())
 }
@@ -203,7 +207,9 @@ pub(in crate::web::console) async fn create(State(web): State<Web>, person: Pers
         Err(why) => return refused(why),
     };
     if !file.identities.is_empty() {
-        return refused("[[identity]] comes with certificates and keys: leave it out here, and bring it with postern org apply.".to_owned());
+        return refused(
+            "[[identity]] comes with certificates and keys: leave it out here, and bring it with postern org apply.".to_owned(),
+        );
     }
     let checked = checked(&file, &OrganizationFile { slug: file.slug.clone(), ..file.clone() });
     if let Err(problem) = checked {

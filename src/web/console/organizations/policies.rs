@@ -99,7 +99,9 @@ fn trust(file: &OrganizationFile) -> Vec<String> {
     let rules = &file.trust;
     let mut all = vec![
         match rules.revocation {
-            strictness::WhenUnknown::HardFail => "Nothing is sealed to a certificate whose revocation cannot be told; it is tried again.",
+            strictness::WhenUnknown::HardFail => {
+                "Nothing is sealed to a certificate whose revocation cannot be told; it is tried again."
+            }
             strictness::WhenUnknown::SoftFail => "A certificate whose revocation cannot be told is believed, with a warning.",
         }
         .to_owned(),
@@ -108,7 +110,10 @@ fn trust(file: &OrganizationFile) -> Vec<String> {
         all.push("A certificate must name a revocation list or an OCSP responder.".to_owned());
     }
     if !rules.certificate_policies.is_empty() {
-        all.push(format!("A recipient's certificate must be under one of these policies: {}.", rules.certificate_policies.join(", ")));
+        all.push(format!(
+            "A recipient's certificate must be under one of these policies: {}.",
+            rules.certificate_policies.join(", ")
+        ));
     }
     all
 }

@@ -75,7 +75,8 @@ pub(in crate::web::console) async fn send(
     let one = find(&web, &person, &slug).await?;
     let wrong = |detail: String| Page::from(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", detail));
     let text = fields.text("address");
-    let address: DirectAddress = text.parse().map_err(|_| wrong(format!("{text:?} is not a Direct address: go back and correct it.")))?;
+    let address: DirectAddress =
+        text.parse().map_err(|_| wrong(format!("{text:?} is not a Direct address: go back and correct it.")))?;
     let site = one.site(fields.text("site")).ok_or_else(|| wrong("Choose one of its sites.".to_owned()))?;
     whose::on_record(&web, &person, Some(one.id), "test_message", &slug).await?;
     let order_id = format!("TEST-{}", uuid::Uuid::now_v7().simple());

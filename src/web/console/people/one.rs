@@ -108,23 +108,31 @@ async fn sheet(web: &Web, person: &Person, one: &person::Person, problem: Option
         return Ok(sheet);
     }
     if id == person.known.id {
-        let lines = vec!["That is you: somebody else changes your role or disables you. Your password is changed on your own account's page.".to_owned()];
+        let lines = vec![
+            "That is you: somebody else changes your role or disables you. Your password is changed on your own account's page."
+                .to_owned(),
+        ];
         return Ok(sheet.and(Section::lines("What can be done", lines)));
     }
     let about = |form: Form| form.about(known.login.clone());
     let reset = Form::new(format!("/people/{id}/reset"), "Give a new first password")
         .and(Input::tick("codes", "Take their codes away, too").hint("for a lost telephone"))
         .quiet();
-    let reset = Section::form("Reset the password", about(reset)).lead("What they are signed in to ends, and wrong tries are forgotten.");
+    let reset =
+        Section::form("Reset the password", about(reset)).lead("What they are signed in to ends, and wrong tries are forgotten.");
     let chosen = known.role.to_string();
-    let role = Form::new(format!("/people/{id}/role"), "Give this role").quiet().and(Input::words("role", "Role", &ROLES, &chosen).needed());
-    let role = Section::form("Another role", about(boxes(role, &slugs, &known.reach))).lead("They sign in anew. Without an organization they see all; a viewer needs one.");
+    let role = Form::new(format!("/people/{id}/role"), "Give this role")
+        .quiet()
+        .and(Input::words("role", "Role", &ROLES, &chosen).needed());
+    let role = Section::form("Another role", about(boxes(role, &slugs, &known.reach)))
+        .lead("They sign in anew. Without an organization they see all; a viewer needs one.");
     let switch = if one.disabled_at.is_some() {
         let form = Form::new(format!("/people/{id}/enable"), "Let them in again").quiet();
         Section::form("Let in again", about(form)).lead("They sign in with the password and codes they had.")
     } else {
         let form = Form::new(format!("/people/{id}/disable"), "Disable").bad();
-        Section::form("Disable", about(form)).lead("Nobody gets in as them any more, and what they are signed in to ends at once.")
+        Section::form("Disable", about(form))
+            .lead("Nobody gets in as them any more, and what they are signed in to ends at once.")
     };
     Ok(sheet.and(reset).and(role).and(switch))
 }
@@ -144,10 +152,13 @@ fn until(web: &Web) -> Timestamp {
 /// The page with a secret on it: this once.
 fn once(login: &str, password: &str, until: Timestamp, person: &Person) -> Page {
     let cells = vec![Cell::code(password.to_owned()), Cell::time(words::when(until))];
-    Sheet::new(format!("The first password of {login}"), "Hand it over now: it is not shown again. It is good only to choose another.")
-        .under("/people", "People and tokens")
-        .and(Section::table("", &["First password", "Good until (UTC)"], ("", "")).rows([cells]))
-        .show(person)
+    Sheet::new(
+        format!("The first password of {login}"),
+        "Hand it over now: it is not shown again. It is good only to choose another.",
+    )
+    .under("/people", "People and tokens")
+    .and(Section::table("", &["First password", "Good until (UTC)"], ("", "")).rows([cells]))
+    .show(person)
 }
 
 /// The role and the reach that a form gives.
@@ -177,7 +188,9 @@ pub(in crate::web::console) async fn add(State(web): State<Web>, person: Person,
     let login = fields.text("login");
     let named = line(login, FIELD_LIMIT).and_then(|login| Ok((login, line(fields.given("name").unwrap_or(login), FIELD_LIMIT)?)));
     let (login, name) = match named {
-        Ok((login, _)) if login.contains(char::is_whitespace) => return wrong("The name to sign in with must not have spaces in it.".to_owned()).await,
+        Ok((login, _)) if login.contains(char::is_whitespace) => {
+            return wrong("The name to sign in with must not have spaces in it.".to_owned()).await;
+        }
         Ok(both) => both,
         Err(why) => return wrong(format!("The name {why}.")).await,
     };

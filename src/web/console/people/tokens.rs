@@ -71,7 +71,10 @@ pub(super) async fn section(web: &Web, person: &Person, slugs: &BTreeMap<OrgId, 
             .lead("The new one may do the same; those of its name go on for a day: time to exchange them.")
             .hidden("once", TokenId::new().to_string())
             .and(Input::line("expires", "Ends after").hint("as in 90d; empty: when somebody ends it"));
-        let revoke = Form::new("/tokens/revoke", "Revoke").folded("Revoke").lead("Every token of that name lets nobody in from now on.").bad();
+        let revoke = Form::new("/tokens/revoke", "Revoke")
+            .folded("Revoke")
+            .lead("Every token of that name lets nobody in from now on.")
+            .bad();
         let forms = if acts && good(&one, now) { vec![named(rotate), named(revoke)] } else { Vec::new() };
         vec![
             Cell::from(one.name.clone()).with(whose),
@@ -96,7 +99,10 @@ pub(super) async fn section(web: &Web, person: &Person, slugs: &BTreeMap<OrgId, 
                 .hidden("once", TokenId::new().to_string())
                 .and(Input::choice("for", "It speaks for", choices))
                 .and(Input::line("name", "What to call it").needed())
-                .and(Input::line("scopes", "What it may do").hint("empty: a sender's. Rights as in results:read, nouns as in fees, or admin"))
+                .and(
+                    Input::line("scopes", "What it may do")
+                        .hint("empty: a sender's. Rights as in results:read, nouns as in fees, or admin"),
+                )
                 .and(Input::line("expires", "Ends after").hint("as in 90d; empty: when somebody ends it"))
                 .and(Input::tick("ignore", "Let its sender use fields we do not know")),
         );

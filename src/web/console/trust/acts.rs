@@ -131,7 +131,11 @@ async fn remove(web: &Web, person: &Person, fields: &Fields, what: &'static str)
     answer(web, person, &one, Ok(if removed == 0 { "gone" } else { "removed" })).await
 }
 
-pub(in crate::web::console) async fn disbelieve(State(web): State<Web>, person: Person, fields: Fields) -> Result<Response, Page> {
+pub(in crate::web::console) async fn disbelieve(
+    State(web): State<Web>,
+    person: Person,
+    fields: Fields,
+) -> Result<Response, Page> {
     remove(&web, &person, &fields, "anchor_removed").await
 }
 
