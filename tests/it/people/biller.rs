@@ -24,7 +24,17 @@ async fn month(world: &World) -> Vec<String> {
 /// Nothing of the patient, and nothing that leads to one.
 fn check(path: &str, seen: &Seen) {
     assert!(seen.status == 200, "{path}: {} {}", seen.status, seen.body);
-    for word in [make::FAMILY, "Morgan", make::LOCAL_ID, make::MEMBER_ID, "1964-02-17", "555-0142", make::ADDRESS, "/results/", "href=\"/deliveries"] {
+    for word in [
+        make::FAMILY,
+        "Morgan",
+        make::LOCAL_ID,
+        make::MEMBER_ID,
+        "1964-02-17",
+        "555-0142",
+        make::ADDRESS,
+        "/results/",
+        "href=\"/deliveries",
+    ] {
         assert!(!seen.body.contains(word), "{path} has {word}");
     }
 }

@@ -17,7 +17,13 @@ async fn admin(world: &World) -> Browser {
 fn text(page: &Seen) -> String {
     let inside = page.body.split("<textarea").nth(1).and_then(|rest| rest.split_once(">\n")).expect("a text area").1;
     let text = inside.split("</textarea>").next().unwrap();
-    text.replace("&#34;", "\"").replace("&#39;", "'").replace("&#38;", "&").replace("&#60;", "<").replace("&#62;", ">").replace("&quot;", "\"").replace("&amp;", "&")
+    text.replace("&#34;", "\"")
+        .replace("&#39;", "'")
+        .replace("&#38;", "&")
+        .replace("&#60;", "<")
+        .replace("&#62;", ">")
+        .replace("&quot;", "\"")
+        .replace("&amp;", "&")
 }
 
 shown! {
