@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use postern::{
     domain::{
-        OrgScope,
+        OrgScope, Timestamp,
         person::{Reach, Role},
     },
     trust::authority::{Authority, Binding, KeyKind, Order, Usage},
@@ -20,14 +20,14 @@ async fn operator(world: &World) -> Browser {
     world.signed_in(id).await
 }
 
-fn authority(left: u32) -> Authority {
-    Authority::new("Community", KeyKind::P256, START.minus(DAY * 400), START.plus(DAY * left)).unwrap()
+fn authority(until: Timestamp) -> Authority {
+    Authority::new("Community", KeyKind::P256, START.minus(DAY * 400), until).unwrap()
 }
 
 shown! {
     async fn an_anchor_is_added_from_a_file_or_pasted_and_removed(world: &World) {
         let org = world.organization("north").await;
-        let (mut browser, store, ca) = (operator(world).await, &world.database.store, authority(800));
+        let (mut browser, store, ca) = (operator(world).await, &world.database.store, authority(START.plus(DAY * 800)));
         let pem = ca.certificate().pem().unwrap();
         let done = browser.upload("/trust", "/trust/anchors", &[("for", "north"), ("kind", "anchor"), ("use", "send")], ("file", pem.as_bytes())).await;
         assert_eq!((done.status, done.location.as_str()), (303, "/trust?done=anchor-kept"), "{}", done.body);
@@ -36,7 +36,7 @@ shown! {
         let page = browser.get("/trust").await;
         assert!(page.body.contains("Community") && page.body.contains(&anchors[0].fingerprint[..16]), "{}", page.body);
         for (pem, why) in [("nonsense".to_owned(), "Nothing was changed"), (String::new(), "choose a file"),
-            (authority(0).certificate().pem().unwrap(), "expired")] {
+            (authority(START.minus(DAY)).certificate().pem().unwrap(), "expired")] {
             let seen = browser.fill("/trust", "/trust/anchors", &[("for", "north"), ("pem", &pem)]).await;
             assert!(seen.status == 422 && seen.body.contains(why), "{why}: {}", seen.body);
         }
