@@ -25,7 +25,7 @@ mod turns;
 /// Reading what was uploaded.
 mod upload;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{Router, extract::DefaultBodyLimit, http::Method, middleware::from_fn};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -40,6 +40,7 @@ use crate::{
         console::{ConsoleSection, Reached},
         directory::DirectorySection,
         fees::FeesSection,
+        source::Feed,
         test::TestSection,
         web::WebSection,
     },
@@ -76,6 +77,11 @@ pub struct Web {
     prober: Option<Prober>,
     turns: Arc<turns::Turns>,
     figures: Arc<console::Figures>,
+    comparisons: Arc<console::Comparisons>,
+    /// Places for pages that follow what happens.
+    followers: Arc<tokio::sync::Semaphore>,
+    /// Feeds whose items may have fields we do not know.
+    lenient: Arc<BTreeSet<String>>,
 }
 
 impl Web {
@@ -103,6 +109,9 @@ impl Web {
             costs: None,
             fees: Arc::default(),
             figures: Arc::default(),
+            comparisons: Arc::default(),
+            followers: Arc::new(tokio::sync::Semaphore::new(console::FOLLOWERS)),
+            lenient: Arc::default(),
         }
     }
 
@@ -116,6 +125,13 @@ impl Web {
     #[must_use]
     pub fn costing(self, fees: &FeesSection) -> Self {
         Self { fees: Arc::new(fees.clone()), costs: Costs::of(fees).map(Arc::new), ..self }
+    }
+
+    /// The same, taking parked items of these feeds as the feeds themselves do.
+    #[must_use]
+    pub fn feeding(self, feeds: &[Feed]) -> Self {
+        let lenient = feeds.iter().filter(|feed| feed.ignore_unknown).map(|feed| feed.name.clone()).collect();
+        Self { lenient: Arc::new(lenient), ..self }
     }
 
     fn costs(&self) -> Option<&Costs> {
