@@ -4,7 +4,11 @@
 
 use std::collections::HashSet;
 
-use super::{Resource, endpoints::Endpoints, practices::Practices};
+use super::{
+    Resource,
+    endpoints::Endpoints,
+    practices::{Practice, Practices},
+};
 use crate::{
     crypto::sha256::sha256,
     domain::{
@@ -17,14 +21,17 @@ use crate::{
 /// A resource by the hash of its type and id. Ninety-six bits: nobody meets somebody else's by chance.
 pub(super) type Key = [u8; 12];
 
-/// Somebody refers to an endpoint.
+/// A link without a rank.
+const UNRANKED: i32 = i32::MIN;
+
+/// Somebody refers to an endpoint. There are as many as endpoints and more: thirty-two octets, no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Link {
     /// The practitioner, or the participating organization.
     owner: Key,
     endpoint: Key,
-    organization: Option<Key>,
-    rank: Option<i32>,
+    organization: Practice,
+    rank: i32,
 }
 
 /// What was learnt from resources.
@@ -38,8 +45,8 @@ pub struct Graph {
     endpoints_known: bool,
     links: Vec<Link>,
     organizations: Practices,
-    /// The organizations somebody refers to; all of them when nobody has said.
-    wanted: Option<HashSet<Key>>,
+    /// Whether everybody who refers to an organization was read: others are of no use.
+    referrers_known: bool,
     /// Endpoints that an organization calls its own.
     owned: HashSet<Key>,
     /// How many practitioners and organizations were seen, and how many NPIs.
@@ -68,7 +75,7 @@ impl Graph {
             }
             "Organization" => {
                 for name in own_keys(resource, full_url) {
-                    if self.wanted.as_ref().is_none_or(|wanted| wanted.contains(&name)) {
+                    if !self.referrers_known || self.organizations.knows(&name) {
                         self.organizations.insert(name, &affiliation(resource));
                     }
                 }
@@ -113,7 +120,8 @@ impl Graph {
             let leads = |endpoint: &Key| !self.endpoints_known || self.endpoints.find(endpoint).is_some();
             if let Some(endpoint) = key(reference).filter(leads) {
                 // A place among a few addresses; what is farther off is all the same.
-                let rank = rank.map(|rank| i32::try_from(rank).unwrap_or(i32::MAX));
+                let rank = rank.map_or(UNRANKED, |rank| i32::try_from(rank).unwrap_or(i32::MAX).max(UNRANKED + 1));
+                let organization = organization.map_or(Practice::NONE, |of| self.organizations.named(of));
                 self.links.push(Link { owner, endpoint, organization, rank });
             }
         }
@@ -128,7 +136,7 @@ impl Graph {
 
     /// Leaves organizations out that nobody refers to: for files that come in an order in which who does is known by now.
     pub fn narrow(&mut self) {
-        self.wanted = Some(self.links.iter().filter_map(|link| link.organization).collect());
+        self.referrers_known = true;
     }
 
     /// Leaves out who has no address: of ten million, another source tells that they exist.
@@ -185,8 +193,8 @@ impl Graph {
         for name in own_keys(resource, full_url) {
             let from = self.links.partition_point(|link| link.owner < name);
             for link in self.links.iter().skip(from).take_while(|link| link.owner == name) {
-                let affiliation = link.organization.map(|of| self.organizations.get(&of)).unwrap_or_default();
-                found.push((link.endpoint, link.rank.map(i64::from), affiliation));
+                let rank = (link.rank != UNRANKED).then_some(i64::from(link.rank));
+                found.push((link.endpoint, rank, self.organizations.get(link.organization)));
             }
         }
         for (name, rank, affiliation) in found {

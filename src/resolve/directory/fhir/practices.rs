@@ -8,27 +8,59 @@ use crate::domain::route::AffiliatedWith;
 /// Marks a field that is absent; no field has a control character.
 const ABSENT: &str = "\u{1}";
 
+/// Named when somebody refers to one, described when it is read.
 #[derive(Debug, Default)]
 pub(super) struct Practices {
-    places: HashMap<Key, u32>,
+    names: HashMap<Key, u32>,
+    /// Where the description of each begins; none yet at `NOWHERE`.
+    places: Vec<u32>,
     texts: Vec<u8>,
 }
 
+/// Stands for a place in the texts that is none.
+const NOWHERE: u32 = u32::MAX;
+
+/// The number of a practice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Practice(u32);
+
+impl Practice {
+    /// Nobody's number: there are never so many.
+    pub(super) const NONE: Self = Self(u32::MAX);
+}
+
 impl Practices {
+    /// Its number, whether it was read already or not.
+    pub(super) fn named(&mut self, key: Key) -> Practice {
+        let next = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+        let number = *self.names.entry(key).or_insert(next);
+        if number == next {
+            self.places.push(NOWHERE);
+        }
+        Practice(number)
+    }
+
+    /// Whether somebody has referred to it, or it was read.
+    pub(super) fn knows(&self, key: &Key) -> bool {
+        self.names.contains_key(key)
+    }
+
     /// One more, or the same one once more. What would not fit into four gigabytes is left out.
     pub(super) fn insert(&mut self, key: Key, practice: &AffiliatedWith) {
-        let Ok(at) = u32::try_from(self.texts.len()) else { return };
+        let Practice(number) = self.named(key);
+        let (Ok(at), Some(place)) = (u32::try_from(self.texts.len()), self.places.get_mut(number as usize)) else { return };
+        *place = at;
         let npi = practice.npi.as_ref().map(crate::domain::Npi::as_str);
         for field in [npi, practice.name.as_deref(), practice.state.as_deref(), practice.postal_code.as_deref()] {
             self.texts.extend_from_slice(field.unwrap_or(ABSENT).as_bytes());
             self.texts.push(0);
         }
-        self.places.insert(key, at);
     }
 
-    /// What is known of it; nothing when it is not there.
-    pub(super) fn get(&self, key: &Key) -> AffiliatedWith {
-        let rest = self.places.get(key).and_then(|at| self.texts.get(*at as usize..)).unwrap_or_default();
+    /// What is known of it; nothing when it was never read.
+    pub(super) fn get(&self, practice: Practice) -> AffiliatedWith {
+        let at = self.places.get(practice.0 as usize).copied().unwrap_or(NOWHERE);
+        let rest = self.texts.get(at as usize..).unwrap_or_default();
         let mut fields =
             rest.split(|octet| *octet == 0).map(|field| std::str::from_utf8(field).ok().filter(|field| *field != ABSENT));
         let mut next = || fields.next().flatten().filter(|_| !rest.is_empty());
@@ -58,7 +90,10 @@ mod tests {
         for (n, practice) in [(1, &part), (2, &whole), (3, &AffiliatedWith::default()), (1, &whole)] {
             practices.insert([n; 12], practice);
         }
+        assert!(practices.knows(&[3; 12]) && !practices.knows(&[4; 12]));
         let nothing = AffiliatedWith::default();
-        assert_eq!([1, 2, 3, 4].map(|n| practices.get(&[n; 12])), [whole.clone(), whole, nothing.clone(), nothing]);
+        let told = [1, 2, 3, 4].map(|n| practices.named([n; 12])).map(|practice| practices.get(practice));
+        assert_eq!(told, [whole.clone(), whole, nothing.clone(), nothing.clone()]);
+        assert_eq!(practices.get(Practice::NONE), nothing);
     }
 }
