@@ -8,6 +8,8 @@ pub mod base64_lines;
 pub mod der;
 /// What can go wrong here.
 pub mod error;
+/// First passwords.
+mod first_password;
 /// HMAC-SHA-256 and hexadecimal text.
 pub mod hash;
 /// An organization's data key and what is derived from it.
@@ -29,6 +31,7 @@ pub mod totp;
 
 pub use base64_lines::base64_lines;
 pub use error::CryptoError;
+pub use first_password::first_password;
 pub use hash::Hex;
 pub use keys::DataKey;
 pub use master_key::MasterKey;

@@ -9,8 +9,9 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 
+use super::on_record;
 use crate::{
-    domain::organization::OrganizationFile,
+    domain::organization::{BadOrganization, OrganizationFile},
     observe::events::DecisionMade,
     resolve::decisions,
     source::{Refusal, wire::FieldProblem},
@@ -71,6 +72,7 @@ pub async fn change(
     changes.extend(priced);
     let applied = !how.dry_run && !changes.is_empty();
     let mark = if applied {
+        on_record(&web, &caller, Some(steward.org), "organization", &after.slug).await?;
         let whom = decisions::whom(&steward.name, "changed over the API")
             .map_err(|error| Refusal::new(422, "invalid", error.to_string()))?;
         let changed = store.change_rules(steward.org, &mark, &after, whom).await;
@@ -95,14 +97,7 @@ fn read(json: &[u8], before: &OrganizationFile) -> Result<OrganizationFile, Prob
         let message = "come with certificates and keys: change them with postern org apply on the machine itself";
         return Err(field("/identity", "immutable", message.to_owned()).into());
     }
-    after.check().map_err(|problems| {
-        let problem = |bad: crate::domain::organization::BadOrganization| FieldProblem {
-            field: format!("/{}", bad.field.replace(['.', '['], "/").replace(']', "")),
-            code: "invalid".into(),
-            message: bad.problem,
-        };
-        Refusal::fields(problems.into_iter().map(problem).collect())
-    })?;
+    after.check().map_err(fields)?;
     for (i, site) in after.sites.iter().enumerate() {
         let known = |address| before.sites.iter().filter_map(|site| site.identity.as_ref()).any(|known| known == address);
         if let Some(address) = &site.identity
@@ -114,6 +109,16 @@ fn read(json: &[u8], before: &OrganizationFile) -> Result<OrganizationFile, Prob
         }
     }
     Ok(after)
+}
+
+/// What is wrong with a document, by JSON pointer.
+pub(super) fn fields(problems: Vec<BadOrganization>) -> Problem {
+    let problem = |bad: BadOrganization| FieldProblem {
+        field: format!("/{}", bad.field.replace(['.', '['], "/").replace(']', "")),
+        code: "invalid".into(),
+        message: bad.problem,
+    };
+    Refusal::fields(problems.into_iter().map(problem).collect()).into()
 }
 
 /// The one strong tag of `If-Match` (RFC 9110 13.1.1).

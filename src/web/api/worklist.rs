@@ -8,8 +8,9 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::on_record;
 use crate::{
-    domain::{DirectAddress, OrgScope, Reason, ResultId, choice::Suppressed, report::ResultState},
+    domain::{DeliveryId, DirectAddress, OrgScope, Reason, ResultId, choice::Suppressed, report::ResultState},
     resolve::{
         decisions,
         worklist::{self, Ask, Settled, WorklistError, open},
@@ -129,6 +130,14 @@ pub async fn resolve(
     let whom = decisions::whom(&steward.name, &decided.reason)
         .map_err(|error| Refusal::field("/reason", "invalid", error.to_string()))?;
     let (scope, ask) = (OrgScope::One(steward.org), decided.ask()?);
+    // What goes on record is an id of ours, not whatever the path said.
+    let known: ResultId = id.parse().map_err(|_| problem(WorklistError::NotFound))?;
+    let store = web.intake.store();
+    let delivery = || async { store.delivery_view(scope, DeliveryId(known.0)).await };
+    if store.result_view(scope, known).await?.is_none() && delivery().await?.is_none() {
+        return Err(problem(WorklistError::NotFound));
+    }
+    on_record(&web, &caller, Some(steward.org), "worklist", &known.to_string()).await?;
     let settled = worklist::resolve(web.intake.store(), scope, &id, decided.recipient.as_deref(), &ask, whom).await;
     settled.map(Json).map_err(problem)
 }
@@ -155,6 +164,9 @@ pub async fn reroute(State(web): State<Web>, caller: Caller, request: Request) -
     let whom =
         decisions::whom(&steward.name, &again.reason).map_err(|error| Refusal::field("/reason", "invalid", error.to_string()))?;
     let scope = OrgScope::One(steward.org);
+    if !again.dry_run {
+        on_record(&web, &caller, Some(steward.org), "worklist", again.waiting_for.as_str()).await?;
+    }
     let results =
         worklist::reroute_all(web.intake.store(), scope, again.waiting_for, again.dry_run, whom).await.map_err(problem)?;
     Ok(Json(json!({ "results": results, "dry_run": again.dry_run })))
