@@ -16,10 +16,7 @@ use crate::{
         table::{Rows, clean, print_json},
     },
     crypto::token::TokenUri,
-    domain::{
-        DirectAddress, OrgScope, Reason, Timestamp,
-        identity::KeyUse,
-    },
+    domain::{DirectAddress, OrgScope, Reason, Timestamp, identity::KeyUse},
     pipeline::tokens,
     seal,
     store::identity_key::{KeyPlace, NewKey, StoredKey},

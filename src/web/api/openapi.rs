@@ -110,8 +110,10 @@ fn operations() -> Vec<Operation> {
 fn schemas() -> Vec<Schema> {
     let field = shape(json!({ "field": "text: JSON pointer (RFC 6901); empty for the whole", "code": "text: stable",
         "message": "text: one sentence whose subject is the field" }));
-    let problem = shape(json!({ "type": "text", "title": "text: the status in words", "status": "number", "code": "text: stable: what programs go by",
-        "detail": "text: one sentence", "errors?": "[#FieldProblem]: the fields it is about" }));
+    let problem = shape(
+        json!({ "type": "text", "title": "text: the status in words", "status": "number", "code": "text: stable: what programs go by",
+        "detail": "text: one sentence", "errors?": "[#FieldProblem]: the fields it is about" }),
+    );
     let change = shape(json!({ "field": "text", "old": "text|null", "new": "text|null" }));
     let common = vec![("FieldProblem", field), ("Problem", problem), ("Reason", words(Reason::ALL)), ("Change", change)];
     let all = [
@@ -178,8 +180,7 @@ mod tests {
 
     #[test]
     fn every_name_leads_somewhere_and_nothing_is_described_for_nobody() {
-        let routes: Vec<Named> =
-            described().into_iter().map(|(method, path)| Named { method, path, who: Who::Anyone }).collect();
+        let routes: Vec<Named> = described().into_iter().map(|(method, path)| Named { method, path, who: Who::Anyone }).collect();
         let document = document(&routes);
         let mut found = BTreeSet::new();
         references(&document, &mut found);

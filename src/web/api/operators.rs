@@ -94,9 +94,10 @@ pub async fn care(State(web): State<Web>, caller: Caller, Path(id): Path<String>
     let store = web.intake.store();
     let id: AlertId = id.parse().map_err(|_| missing())?;
     // Alerts are of the whole installation: whoever is confined to some organizations sees none.
-    let seen = store.alert(id).await?.filter(|alert| {
-        caller.may(Right::HealthRead) && alert.condition.org.is_none_or(|org| caller.reach.covers(org))
-    });
+    let seen = store
+        .alert(id)
+        .await?
+        .filter(|alert| caller.may(Right::HealthRead) && alert.condition.org.is_none_or(|org| caller.reach.covers(org)));
     seen.ok_or_else(missing)?;
     on_record(&web, &caller, None, "alert", &id.to_string()).await?;
     if !store.ack_alert(id, &caller.actor.name).await? {

@@ -53,10 +53,10 @@ pub async fn create(
     request: Request,
 ) -> Result<Response, Problem> {
     let Query(how) = how.map_err(bad_query)?;
+    let file: OrganizationFile = wish(&web, caller.scope, request).await?;
     if caller.reach != Reach::Installation {
         return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "only a token of the installation makes organizations"));
     }
-    let file: OrganizationFile = wish(&web, caller.scope, request).await?;
     file.check().map_err(fields)?;
     if !file.identities.is_empty() {
         let message = "come with certificates and keys: add them with postern org apply on the machine itself";

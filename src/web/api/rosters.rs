@@ -61,7 +61,8 @@ pub async fn load(
     let org = caller.sender()?.org;
     let Query(how) = how.map_err(bad_query)?;
     let bad = || {
-        let known = "columns must be WHAT=NAME, with WHAT one of member_id, npi, from, to, plan_id, birth_date, and commas between";
+        let known =
+            "columns must be WHAT=NAME, with WHAT one of member_id, npi, from, to, plan_id, birth_date, and commas between";
         Problem::new(StatusCode::BAD_REQUEST, "bad_query", known)
     };
     let mut columns: HashMap<Column, String> = HashMap::new();

@@ -72,7 +72,9 @@ fn rights(scopes: &[String], caller: &Caller) -> Result<BTreeSet<Right>, Problem
     for (i, word) in scopes.iter().enumerate() {
         let meant = Right::meant_by(word);
         if meant.is_empty() {
-            return Err(Refusal::field(&format!("/scopes/{i}"), "unknown", "is no right, no noun of rights, and not admin").into());
+            return Err(
+                Refusal::field(&format!("/scopes/{i}"), "unknown", "is no right, no noun of rights, and not admin").into()
+            );
         }
         all.extend(meant);
     }
@@ -108,7 +110,8 @@ pub async fn create(State(web): State<Web>, caller: Caller, request: Request) ->
     let event = TokenMade { org, token: id, name: Named(name), rights: rights.len() };
     let made = NewToken { id, org, name, rights: rights.clone(), ignore_unknown: new.ignore_unknown, expires_at };
     let token = store.make_token(&made, Witness::new(&caller.actor, &event)).await?;
-    let told = json!({ "id": id, "name": name, "scopes": rights, "expires_at": expires_at.map(|at| at.to_string()), "token": token });
+    let told =
+        json!({ "id": id, "name": name, "scopes": rights, "expires_at": expires_at.map(|at| at.to_string()), "token": token });
     Ok((StatusCode::CREATED, Json(told)).into_response())
 }
 

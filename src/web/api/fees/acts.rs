@@ -8,7 +8,10 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{super::{on_record, wish}, nothing};
+use super::{
+    super::{on_record, wish},
+    nothing,
+};
 use crate::{
     bill::closing,
     domain::{DeliveryId, Money, Month, OrgScope, id::LedgerLineId, prices::closing::Row},
@@ -107,8 +110,7 @@ pub async fn adjust(State(web): State<Web>, caller: Caller, request: Request) ->
         _ => return Err(Refusal::field("/delivery", "missing", "or line: say one of them").into()),
     };
     let (scope, store) = (OrgScope::One(steward.org), web.intake.store());
-    let correction =
-        Correction { of, amount: adjust.amount, reason: adjust.reason, by: steward.name, dry_run: true };
+    let correction = Correction { of, amount: adjust.amount, reason: adjust.reason, by: steward.name, dry_run: true };
     // Whether it can be done at all, before it is put on record that it is.
     let told = store.adjust(scope, &correction).await.map_err(problem)?;
     let lines = if adjust.dry_run {

@@ -51,18 +51,29 @@ pub(super) fn schemas() -> Vec<Named> {
     let token = shape(json!({
         "id": "id", "organization": "slug|null: none is the installation", "name": "text", "scopes": "[#Right]", "created_at": "time",
         "expires_at": "time|null", "used_at": "time|null: to the minute", "revoked_at": "time|null", "good": "flag: it lets somebody in" }));
-    let made = shape(json!({ "id": "id", "name": "text", "scopes": "[#Right]", "expires_at": "time|null", "token": "text: this once",
+    let made =
+        shape(json!({ "id": "id", "name": "text", "scopes": "[#Right]", "expires_at": "time|null", "token": "text: this once",
         "old_until?": "time: until when the ones before go on" }));
     vec![
         ("Right", words(&rights)),
         ("Person", person),
         ("People", shape(json!({ "people": "[#Person]" }))),
-        ("NewPerson", body(json!({ "login": "text", "name?": "text|null", "role": words(Role::ALL), "organizations?": "[text]: by short name; a viewer has at least one" }))),
+        (
+            "NewPerson",
+            body(
+                json!({ "login": "text", "name?": "text|null", "role": words(Role::ALL), "organizations?": "[text]: by short name; a viewer has at least one" }),
+            ),
+        ),
         ("PersonAct", act),
         ("PersonWithPassword", and("#Person", json!({ "password?": "text", "password_until?": "time" }))),
         ("Token", token),
         ("Tokens", shape(json!({ "tokens": "[#Token]" }))),
-        ("NewToken", body(json!({ "name": "text", "scopes?": "[text]: rights, nouns of rights, or admin; without them a sender's", "expires?": "text|null: after so long, as in 90d", "ignore_unknown?": "flag" }))),
+        (
+            "NewToken",
+            body(
+                json!({ "name": "text", "scopes?": "[text]: rights, nouns of rights, or admin; without them a sender's", "expires?": "text|null: after so long, as in 90d", "ignore_unknown?": "flag" }),
+            ),
+        ),
         ("TokenMade", made),
         ("RotateToken", body(json!({ "name": "text", "overlap?": "text: as in 24h", "expires?": "text|null" }))),
         ("RevokeToken", body(json!({ "name": "text" }))),

@@ -81,7 +81,8 @@ pub(super) fn schemas() -> Vec<Named> {
     let ids = json!({ "type": "array", "items": { "type": "string", "format": "uuid" }, "minItems": 1, "maxItems": 200 });
     let retried = shape(json!({ "retried": "number", "deliveries": "[#RetriedOne]" }));
     let one = shape(json!({ "id": "id", "retried": "flag", "state?": "#DeliveryState", "why?": "text: it was not" }));
-    let statuses = [TransmissionStatus::Unknown, TransmissionStatus::Complete, TransmissionStatus::Pending, TransmissionStatus::Failed];
+    let statuses =
+        [TransmissionStatus::Unknown, TransmissionStatus::Complete, TransmissionStatus::Pending, TransmissionStatus::Failed];
     let receipt = shape(json!({
         "TransactionId": "id", "Timestamp": "time", "IrisOrderId": "number", "OrderLocalId": "text|null", "TimeDelivered": "time|null",
         "DeliveryType": "text", "Endpoint": "text|null", "TransmissionStatus": json!({ "enum": statuses }), "Success": "flag",

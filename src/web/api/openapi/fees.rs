@@ -89,15 +89,20 @@ pub(super) fn schemas() -> Vec<Named> {
         "from": "time", "to": "time", "closed_at": "time|null", "forced": "flag", "rows": "[#StatementRow]", "totals": "[#StatementTotal]",
         "controls": json!({ "anyOf": [{ "$ref": "#/components/schemas/StatementControls" }, { "type": "null" }] }), "last_line": "number|null",
         "last_hash": "text|null" }));
-    let total = shape(json!({ "currency": "text", "charges": "number", "charged": "money", "credited": "money", "adjusted": "money",
+    let total =
+        shape(json!({ "currency": "text", "charges": "number", "charged": "money", "credited": "money", "adjusted": "money",
         "minimum": "money", "rounding": "money", "total": "money" }));
-    let period = shape(json!({ "organization": "slug", "month": "month", "state": words(PeriodState::ALL), "time_zone": "text", "from": "time",
-        "to": "time", "closed_at": "time|null", "closed_by": "text|null", "forced": "flag" }));
+    let period = shape(
+        json!({ "organization": "slug", "month": "month", "state": words(PeriodState::ALL), "time_zone": "text", "from": "time",
+        "to": "time", "closed_at": "time|null", "closed_by": "text|null", "forced": "flag" }),
+    );
     let closed = shape(json!({
         "month": "month", "closed": "flag", "dry_run": "flag", "rows": "[#ClosingRow]", "added": "[#ClosingRow]: by tiers, minimum, cap and rounding",
         "controls": "#Controls", "ties": "flag", "refusals": "[text]: what stands in the way, or gave way to force" }));
-    let adjust = body(json!({ "delivery?": "id|null: what stands of its fee", "line?": "id|null: or this line", "amount": "money: what it should have cost",
-        "reason": "text: one line; never about a patient", "dry_run?": "flag" }));
+    let adjust = body(
+        json!({ "delivery?": "id|null: what stands of its fee", "line?": "id|null: or this line", "amount": "money: what it should have cost",
+        "reason": "text: one line; never about a patient", "dry_run?": "flag" }),
+    );
     let line = shape(json!({
         "id": "id", "line": "number", "entry_type": "#EntryType", "fee_code": "text", "delivery": "id|null", "amount": "money", "currency": "text",
         "month": "month", "relates_to": "month|null", "reverses": "id|null", "reason": "text", "entered_by": "text" }));
@@ -106,15 +111,23 @@ pub(super) fn schemas() -> Vec<Named> {
     let difference = shape(json!({
         "bucket": words(Bucket::ALL), "row": "number|null", "message_id": "text|null", "delivery": "id|null", "ours": "text", "theirs": "text",
         "why": "text", "what_to_do": "text" }));
-    let reconciled = shape(json!({ "month": "month", "file_sha256": "text", "signed_at": "time|null", "differences": "[#Difference]",
+    let reconciled =
+        shape(json!({ "month": "month", "file_sha256": "text", "signed_at": "time|null", "differences": "[#Difference]",
         "totals": and("#UsageCounts", json!({ "prices_compared": "flag", "outcomes_compared": "flag", "asked": "money" })) }));
-    let signature = shape(json!({ "month": "month", "file_sha256": "text", "counts": "#UsageCounts", "signed_by": "text", "note": "text", "signed_at": "time" }));
+    let signature = shape(
+        json!({ "month": "month", "file_sha256": "text", "counts": "#UsageCounts", "signed_by": "text", "note": "text", "signed_at": "time" }),
+    );
     vec![
         ("EntryType", words(EntryType::ALL)),
         ("ReportFormat", json!({ "enum": ["json", "csv"] })),
         ("StatementFormat", json!({ "enum": ["json", "csv", "html", "pdf"] })),
         ("ExportFormat", json!({ "enum": ["jsonl", "csv"] })),
-        ("FeeReport", shape(json!({ "by": json!({ "type": "array", "items": words(By::ALL) }), "rows": "[#FeeRow]", "totals": "[#FeeSums]" }))),
+        (
+            "FeeReport",
+            shape(
+                json!({ "by": json!({ "type": "array", "items": words(By::ALL) }), "rows": "[#FeeRow]", "totals": "[#FeeSums]" }),
+            ),
+        ),
         ("FeeSums", shape(sums)),
         ("FeeRow", and("#FeeSums", keys)),
         ("Party", name),

@@ -139,9 +139,8 @@ impl Operation {
     /// As a document has it. What varies in the path and nobody has spoken of is an id.
     pub(super) fn object(mut self, right: Option<&str>) -> Value {
         let varies = self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-        let unsaid: Vec<&str> = varies
-            .filter(|name| !self.parameters.iter().any(|known| known["in"] == "path" && known["name"] == *name))
-            .collect();
+        let unsaid: Vec<&str> =
+            varies.filter(|name| !self.parameters.iter().any(|known| known["in"] == "path" && known["name"] == *name)).collect();
         let varies = self.path.contains('{');
         for name in unsaid {
             self.parameters.push(parameter("path", name, "id", true));

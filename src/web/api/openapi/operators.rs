@@ -19,7 +19,11 @@ pub(super) fn operations() -> Vec<Operation> {
         get("/v1/health", "How the process and its parts are")
             .says("For a token of the installation. /readyz says the same in short, and needs no token.")
             .answers(200, "#Health", "It."),
-        get("/v1/overview", "How many results and deliveries stand where").answers(200, "#Overview", "Counts, and whether they tie."),
+        get("/v1/overview", "How many results and deliveries stand where").answers(
+            200,
+            "#Overview",
+            "Counts, and whether they tie.",
+        ),
         get("/v1/alerts", "What is wrong, the newest first")
             .query("all", "flag: those that are over, too")
             .limit(200, 1000)
@@ -28,7 +32,11 @@ pub(super) fn operations() -> Vec<Operation> {
             .says("Nobody else is told of it until it is over. Again is 409.")
             .answers(200, "#Alert", "It.")
             .may_fail(&[409]),
-        get("/v1/inbox", "Messages for people, the newest first").limit(100, 1000).answers(200, "#Letters", "Who wrote, never what."),
+        get("/v1/inbox", "Messages for people, the newest first").limit(100, 1000).answers(
+            200,
+            "#Letters",
+            "Who wrote, never what.",
+        ),
         get("/v1/inbox/{id}", "One message, without what it says").answers(200, "#Letter", "It."),
         post("/v1/inbox/{id}/read", "Read a message")
             .says("It is about a patient: that somebody reads it is on record before it is opened.")
@@ -69,7 +77,12 @@ pub(super) fn schemas() -> Vec<Named> {
         "outcome": words(Outcome::ALL), "facts": json!({ "type": "object", "additionalProperties": { "type": "string" } }), "previous": "text", "hash": "text" }));
     vec![
         ("Health", health),
-        ("Overview", shape(json!({ "results": counts(), "held": counts(), "deliveries": counts(), "dispositions": counts(), "charged": "number", "ties": "flag" }))),
+        (
+            "Overview",
+            shape(
+                json!({ "results": counts(), "held": counts(), "deliveries": counts(), "dispositions": counts(), "charged": "number", "ties": "flag" }),
+            ),
+        ),
         ("AlertKind", words(AlertKind::ALL)),
         ("Alert", alert),
         ("Alerts", shape(json!({ "alerts": "[#Alert]" }))),
@@ -78,6 +91,11 @@ pub(super) fn schemas() -> Vec<Named> {
         ("LetterRead", and("#Letter", json!({ "content": "text" }))),
         ("AuditLine", line),
         ("AuditPage", shape(json!({ "events": "[#AuditLine]", "next": "id|null" }))),
-        ("Verified", shape(json!({ "verified": "flag", "lines": "number|null", "broken_at": "number|null: the first line that is not as it was" }))),
+        (
+            "Verified",
+            shape(
+                json!({ "verified": "flag", "lines": "number|null", "broken_at": "number|null: the first line that is not as it was" }),
+            ),
+        ),
     ]
 }

@@ -64,7 +64,9 @@ pub(super) fn schemas() -> Vec<Named> {
         "webhook?": "[#WebhookRules]", "price?": "#PriceList|null" }));
     let list = body(json!({ "currency?": "text", "rate?": "[#Rate]", "terms?": "[object]", "credit_trust_failures?": "flag",
         "credit?": json!({ "enum": ["trust", "any", "never", null] }) }));
-    let rate = shape(json!({ "from": "date", "fee_code": "text", "amount": "money", "billable?": json!({ "enum": ["accepted", "processed", "dispatched"] }) }));
+    let rate = shape(
+        json!({ "from": "date", "fee_code": "text", "amount": "money", "billable?": json!({ "enum": ["accepted", "processed", "dispatched"] }) }),
+    );
     let applied = shape(json!({ "slug": "slug", "applied": "flag", "dry_run": "flag", "changes": "[#Change]",
         "kept": "[text]: prices that stay in force although the document names them no more" }));
     let view = shape(json!({
@@ -77,7 +79,8 @@ pub(super) fn schemas() -> Vec<Named> {
         body(json!({ "action": json!({ "const": "rotate_secret" }), "keep?": "text|null: how long the old one signs, as in 24h" })),
     ] });
     let acted = and("#Webhook", json!({ "dry_run?": "flag", "secret?": "text", "old_signs_for?": "text" }));
-    let known = shape(json!({ "id": "id", "slug": "slug", "name": "text", "mode": "#Mode", "sites": "number", "identities": "[text]" }));
+    let known =
+        shape(json!({ "id": "id", "slug": "slug", "name": "text", "mode": "#Mode", "sites": "number", "identities": "[text]" }));
     vec![
         ("Mode", words(Mode::ALL)),
         ("ConfiguredTarget", target),

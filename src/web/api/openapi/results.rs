@@ -50,8 +50,10 @@ fn blank(kind: &str) -> Value {
 }
 
 pub(super) fn schemas() -> Vec<Named> {
-    let name = body(json!({ "family": "text", "given?": or_null(json!({ "type": "array", "items": { "type": "string" }, "maxItems": 10 })),
-        "prefix?": blank("text"), "suffix?": blank("text") }));
+    let name = body(
+        json!({ "family": "text", "given?": or_null(json!({ "type": "array", "items": { "type": "string" }, "maxItems": 10 })),
+        "prefix?": blank("text"), "suffix?": blank("text") }),
+    );
     let address = body(json!({ "lines?": or_null(json!({ "type": "array", "items": { "type": "string" }, "maxItems": 4 })),
         "city?": blank("text"), "state?": blank("text"), "postal_code?": blank("text"), "country?": blank("text") }));
     let provider = body(json!({ "npi?": blank("text"), "taxonomy?": blank("text"), "name?": blank("#Name") }));
@@ -75,12 +77,15 @@ pub(super) fn schemas() -> Vec<Named> {
         "document_code?": "text|null: LOINC", "author?": blank("#Provider"), "pdf?": "text|null: base64", "order?": blank("#Order"),
         "version?": blank("number"), "replaces?": or_null(body(json!({ "id?": blank("id"), "set_id?": blank("id"), "version?": blank("number") }))) }));
     let delivery = shape(json!({ "id": "id", "address": "text", "state": "#DeliveryState", "reason": "#Reason|null" }));
-    let states: Vec<String> = ["open", "cancelled"].map(str::to_owned).into_iter().chain(ResultState::ALL.iter().map(ToString::to_string)).collect();
+    let states: Vec<String> =
+        ["open", "cancelled"].map(str::to_owned).into_iter().chain(ResultState::ALL.iter().map(ToString::to_string)).collect();
     let accepted = shape(json!({
         "id": "id", "order_id": "text", "version?": "number: of a result", "state": words(&states), "reason?": "#Reason",
         "warnings": "[#FieldProblem]: what was taken, but not as sent", "deliveries": "[#Handed]: so far; of a cancelled order those too late to stop" }));
-    let revealed = shape(json!({ "order_id": "text", "site": "text", "patient": "object", "health_plan": or_null(json!({ "type": "object" })),
-        "procedure": or_null(json!({ "type": "object" })), "encounter": "text|null" }));
+    let revealed = shape(
+        json!({ "order_id": "text", "site": "text", "patient": "object", "health_plan": or_null(json!({ "type": "object" })),
+        "procedure": or_null(json!({ "type": "object" })), "encounter": "text|null" }),
+    );
     vec![
         ("Action", words(Action::ALL)),
         ("Priority", words(Priority::ALL)),

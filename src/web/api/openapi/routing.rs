@@ -79,7 +79,8 @@ pub(super) fn schemas() -> Vec<Named> {
         "certificate?": shape(certificate), "path?": "[text]: subjects, from the certificate's to the anchor's", "valid_until?": "time",
         "reason?": "#Reason", "why?": "text", "remedy?": "text" }));
     let step = shape(json!({ "place": "#ProbePlace", "end": words(End::ALL), "asked": "[#Asked]" }));
-    let asked = shape(json!({ "what": "text", "of": "text", "age_seconds": "number|null", "took_ms": "number", "said": words(Word::ALL),
+    let asked =
+        shape(json!({ "what": "text", "of": "text", "age_seconds": "number|null", "took_ms": "number", "said": words(Word::ALL),
         "why?": "text", "directories?": "[text]", "certificates?": "[#Judged]" }));
     let judged = shape(json!({
         "subject?": "text", "bound_to?": "text", "key?": "text", "valid_from?": "time", "valid_until?": "time", "last_day?": "date",
@@ -89,10 +90,17 @@ pub(super) fn schemas() -> Vec<Named> {
     let candidate = shape(json!({
         "origin": "text", "rule": words(Rule::ALL), "address": "text|null", "npi": "text|null", "verdict": words(Verdict::ALL),
         "reason": "#Reason|null", "note": "text", "snapshot": "id|null", "role?": "#Recipient", "roster?": "id", "score?": "object" }));
-    let route = shape(json!({ "decision": decision, "summary": "text", "remedy": "text|null", "targets": "[#Target]", "trace": "[#Candidate]" }));
-    let target = shape(json!({ "address": "text", "rule": words(Rule::ALL), "recipient": json!({ "type": ["object", "null"] }), "own_site": "flag" }));
-    let explained = shape(json!({ "route?": "#Route", "warnings?": "[#FieldProblem]", "order_id?": "text", "results?": "[#ExplainedResult]" }));
-    let of_result = shape(json!({ "result": "id", "version": "number", "status": "#ResultStatus", "state": "text", "reason": "#Reason|null",
+    let route = shape(
+        json!({ "decision": decision, "summary": "text", "remedy": "text|null", "targets": "[#Target]", "trace": "[#Candidate]" }),
+    );
+    let target = shape(
+        json!({ "address": "text", "rule": words(Rule::ALL), "recipient": json!({ "type": ["object", "null"] }), "own_site": "flag" }),
+    );
+    let explained = shape(
+        json!({ "route?": "#Route", "warnings?": "[#FieldProblem]", "order_id?": "text", "results?": "[#ExplainedResult]" }),
+    );
+    let of_result =
+        shape(json!({ "result": "id", "version": "number", "status": "#ResultStatus", "state": "text", "reason": "#Reason|null",
         "route": "#Route|null", "decisions": "[#Decision]" }));
     let decided_by = json!({ "by": "text", "why": "text", "at": "time" });
     let with = |mut fields: serde_json::Value| {
@@ -115,17 +123,25 @@ pub(super) fn schemas() -> Vec<Named> {
         "first_seen": "time", "last_seen": "time", "last_success": "time|null" }));
     let source = shape(json!({ "source": "#DirectorySource", "name": "text|null", "snapshot": "id|null", "as_of": "time",
         "says": json!({ "enum": ["found", "no_address", "inactive", "not_found", "unavailable"] }), "why": "text|null" }));
-    let snapshot = shape(json!({ "source": "#DirectorySource", "own": "flag: the organization's own list", "snapshot": "id", "file": "text",
-        "state": words(SnapshotState::ALL), "loaded_at": "time", "age_days": "number", "overdue": "flag", "rows": "number" }));
-    let roster = shape(json!({ "roster": "id", "source": "text", "state": json!({ "enum": ["active", "retired"] }), "lines": "number",
+    let snapshot = shape(
+        json!({ "source": "#DirectorySource", "own": "flag: the organization's own list", "snapshot": "id", "file": "text",
+        "state": words(SnapshotState::ALL), "loaded_at": "time", "age_days": "number", "overdue": "flag", "rows": "number" }),
+    );
+    let roster =
+        shape(json!({ "roster": "id", "source": "text", "state": json!({ "enum": ["active", "retired"] }), "lines": "number",
         "members": "number", "loaded_at": "time" }));
-    let columns: Vec<&str> = [Column::Member, Column::Npi, Column::From, Column::To, Column::Plan, Column::Birth].map(Column::word).to_vec();
-    let loaded = shape(json!({ "roster": "id", "lines": "number", "members": "number", "before": "number|null", "rejected": "number",
-        "rejects": json!({ "type": "string", "description": format!("rows that were left out, as CSV: line, one of {}, and why", columns.join(", ")) }) }));
+    let columns: Vec<&str> =
+        [Column::Member, Column::Npi, Column::From, Column::To, Column::Plan, Column::Birth].map(Column::word).to_vec();
+    let loaded = shape(
+        json!({ "roster": "id", "lines": "number", "members": "number", "before": "number|null", "rejected": "number",
+        "rejects": json!({ "type": "string", "description": format!("rows that were left out, as CSV: line, one of {}, and why", columns.join(", ")) }) }),
+    );
     let item = shape(json!({
         "kind": "#WorkKind", "id": "text", "order_id": "text", "reason": "#Reason|null", "meaning": "text|null", "remedy": "text|null",
         "since": "time", "recipients": "[#Open]" }));
-    let open = shape(json!({ "recipient": "text", "npi": "text|null", "reason": "#Reason|null", "addresses": "[text]", "note": "text" }));
+    let open = shape(
+        json!({ "recipient": "text", "npi": "text|null", "reason": "#Reason|null", "addresses": "[text]", "note": "text" }),
+    );
     let resolve = body(json!({
         "action": json!({ "enum": ["pin", "address", "suppress", "reroute", "dismiss"] }), "address?": "text|null: with pin and address",
         "what?": "text|null: with suppress", "recipient?": "text|null: which, when several wait", "reason": "text: why, one line" }));
@@ -143,15 +159,26 @@ pub(super) fn schemas() -> Vec<Named> {
         ("Route", route),
         ("Target", target),
         ("Candidate", candidate),
-        ("Decision", shape(json!({ "what": words(Decides::ALL), "about": "text", "result": "id|null", "detail": "text", "by": "text", "why": "text", "at": "time" }))),
+        (
+            "Decision",
+            shape(
+                json!({ "what": words(Decides::ALL), "about": "text", "result": "id|null", "detail": "text", "by": "text", "why": "text", "at": "time" }),
+            ),
+        ),
         ("Decisions", decisions),
         ("Decide", wish),
-        ("Decided", shape(json!({ "dry_run": "flag", "npi?": "npi", "address?": "text", "before?": "text|null", "rerouted?": "number",
-            "kind?": "#SuppressedKind", "what?": "text", "until?": "time|null", "lifted?": "flag", "in_file?": "flag" }))),
+        (
+            "Decided",
+            shape(json!({ "dry_run": "flag", "npi?": "npi", "address?": "text", "before?": "text|null", "rerouted?": "number",
+            "kind?": "#SuppressedKind", "what?": "text", "until?": "time|null", "lifted?": "flag", "in_file?": "flag" })),
+        ),
         ("SuppressedKind", json!({ "enum": ["address", "npi", "domain"] })),
         ("DirectorySource", words(DirectorySource::ALL)),
         ("AddressKind", words(AddressKind::ALL)),
-        ("Found", shape(json!({ "npi": "npi", "reason": "#Reason|null", "entries": "[#DirectoryEntry]", "sources": "[#Source]" }))),
+        (
+            "Found",
+            shape(json!({ "npi": "npi", "reason": "#Reason|null", "entries": "[#DirectoryEntry]", "sources": "[#Source]" })),
+        ),
         ("DirectoryEntry", entry),
         ("Source", source),
         ("Snapshot", snapshot),

@@ -70,7 +70,12 @@ pub(super) fn schemas() -> Vec<Named> {
         ("StoredCertificate", row),
         ("Anchors", shape(json!({ "anchors": "[#StoredCertificate]" }))),
         ("Certificates", shape(json!({ "certificates": "[#StoredCertificate]" }))),
-        ("NewAnchors", body(json!({ "certificates": pem, "kind?": words(AnchorKind::ALL), "use?": words(AnchorUse::ALL), "dry_run?": "flag" }))),
+        (
+            "NewAnchors",
+            body(
+                json!({ "certificates": pem, "kind?": words(AnchorKind::ALL), "use?": words(AnchorUse::ALL), "dry_run?": "flag" }),
+            ),
+        ),
         ("NewCertificates", body(json!({ "certificates": pem, "pin?": "text|null: only for this address", "dry_run?": "flag" }))),
         ("Imported", imported),
         ("OwnCertificate", identity),
@@ -78,8 +83,16 @@ pub(super) fn schemas() -> Vec<Named> {
         ("Bundle", bundle),
         ("Bundles", shape(json!({ "bundles": "[#Bundle]" }))),
         ("NewBundle", new_bundle),
-        ("BundleTaken", shape(json!({ "name": "text", "use": words(AnchorUse::ALL), "anchors": "number", "left_out": "[text]", "dry_run": "flag" }))),
+        (
+            "BundleTaken",
+            shape(
+                json!({ "name": "text", "use": words(AnchorUse::ALL), "anchors": "number", "left_out": "[text]", "dry_run": "flag" }),
+            ),
+        ),
         ("RefreshBundle", body(json!({ "accept_shrink?": "flag: though it has lost more of its anchors than it may" }))),
-        ("BundleRefreshed", shape(json!({ "name": "text", "anchors": "number", "added": "number", "removed": "number", "left_out": "number" }))),
+        (
+            "BundleRefreshed",
+            shape(json!({ "name": "text", "anchors": "number", "added": "number", "removed": "number", "left_out": "number" })),
+        ),
     ]
 }

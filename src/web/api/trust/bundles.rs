@@ -114,7 +114,11 @@ impl New {
 fn problem(error: RefreshError) -> Problem {
     match error {
         RefreshError::Store(error) => error.into(),
-        RefreshError::Shrunk { .. } => Problem::new(StatusCode::CONFLICT, "shrunk", "it would lose more of its anchors than it may: look at it, then take it with accept_shrink"),
+        RefreshError::Shrunk { .. } => Problem::new(
+            StatusCode::CONFLICT,
+            "shrunk",
+            "it would lose more of its anchors than it may: look at it, then take it with accept_shrink",
+        ),
         error => Problem::new(StatusCode::CONFLICT, "bundle_refused", chain(&error)),
     }
 }
