@@ -2,14 +2,14 @@
 
 use axum::{
     Json,
-    extract::{Query, Request, State},
+    extract::{Query, Request, State, rejection::QueryRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use serde::Deserialize;
 use serde_json::json;
 
-use super::on_record;
+use super::{bad_query, on_record};
 use crate::{
     domain::organization::{BadOrganization, OrganizationFile},
     observe::events::DecisionMade,
@@ -49,11 +49,12 @@ pub async fn show(State(web): State<Web>, caller: Caller) -> Result<Response, Pr
 pub async fn change(
     State(web): State<Web>,
     caller: Caller,
-    Query(how): Query<How>,
+    how: Result<Query<How>, QueryRejection>,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
     let steward = caller.steward()?;
+    let Query(how) = how.map_err(bad_query)?;
     let upload = upload::read(&web, steward.org, request, false).await?;
     let store = web.intake.store();
     let Rules { file: before, mark } = store.rules(steward.org).await?;

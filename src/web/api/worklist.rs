@@ -2,13 +2,13 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, Request, State},
+    extract::{Path, Query, Request, State, rejection::QueryRejection},
     http::StatusCode,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::on_record;
+use super::{bad_query, on_record};
 use crate::{
     domain::{DeliveryId, DirectAddress, OrgScope, Reason, ResultId, choice::Suppressed, report::ResultState},
     resolve::{
@@ -40,8 +40,13 @@ pub struct Part {
 ///
 /// # Errors
 /// 400, 401.
-pub async fn list(State(web): State<Web>, caller: Caller, Query(part): Query<Part>) -> Result<Json<Value>, Problem> {
+pub async fn list(
+    State(web): State<Web>,
+    caller: Caller,
+    part: Result<Query<Part>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
     let sender = caller.sender()?;
+    let Query(part) = part.map_err(bad_query)?;
     let store = web.intake.store();
     let bad = |_| Problem::new(StatusCode::BAD_REQUEST, "bad_cursor", "after is not a cursor of the worklist");
     let after: Option<WorkCursor> = part.after.as_deref().map(str::parse).transpose().map_err(bad)?;

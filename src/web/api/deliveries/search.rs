@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{super::wish, MOST, USUAL, as_json};
 use crate::{
     domain::{
-        DeliveryId, DirectAddress, Npi, OffsetTime, Reason,
+        DeliveryId, DirectAddress, Npi, OffsetTime, OrderKey, Reason,
         delivery::{Disposition, State as Stands},
         person::Right,
     },
@@ -47,7 +47,7 @@ struct Question {
 pub async fn find(State(web): State<Web>, caller: Caller, request: Request) -> Result<Json<Value>, Problem> {
     let asked: Question = wish(&web, caller.scope, request).await?;
     let store = web.intake.store();
-    let mut orders = None;
+    let mut orders: Option<Vec<OrderKey>> = None;
     if let Some(key) = &asked.patient {
         // Whoever may not see a patient may not find out either whether there is one.
         if !caller.may(Right::PatientsReveal) {
@@ -58,6 +58,20 @@ pub async fn find(State(web): State<Web>, caller: Caller, request: Request) -> R
         store.witness(&caller.actor, &event).await?;
         orders = Some(store.orders_of_patient(caller.scope, key.trim()).await?);
     }
+    if let Some(order_id) = &asked.order_id {
+        // The sender's key of an order is its own in each organization.
+        let mut named = Vec::new();
+        for org in store.slugs(caller.scope).await?.into_keys() {
+            named.extend(store.find_order(org, order_id).await?.map(|(key, _)| key));
+        }
+        orders = Some(match orders {
+            Some(known) => known.into_iter().filter(|key| named.contains(key)).collect(),
+            None => named,
+        });
+    }
+    if orders.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(Json(json!({ "deliveries": [], "next": null })));
+    }
     let limit = asked.limit.unwrap_or(USUAL).clamp(1, MOST);
     let sought = Sought {
         wanted: Wanted {
@@ -65,7 +79,7 @@ pub async fn find(State(web): State<Web>, caller: Caller, request: Request) -> R
             disposition: asked.disposition,
             reason: asked.reason,
             site: asked.site,
-            order_id: asked.order_id,
+            order_id: None,
             since: asked.since.map(|at| at.at),
             until: asked.until.map(|at| at.at),
             after: asked.after,
