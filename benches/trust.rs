@@ -1,7 +1,9 @@
 //! What believing a recipient's certificate costs that is in the cache, beside one RSA-2048 verification.
 //!
 //! `rsa_verify`: the yardstick. `remembered`: what a message costs as a rule, because a verdict holds for a few seconds.
-//! `judged_anew`: the first message after that: the cache is read, the path verified, the list on the shelf looked at.
+//! `validated`: the first message after that: the path verified, policies checked, the list on the shelf looked at.
+//! `judged_anew`: the same when everything that was remembered has run out: certificate, anchors and rules are read from the
+//! store again too.
 //! Aim: 0.1 ms for each message. `cargo bench --bench trust`
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run must say so")]
@@ -23,8 +25,9 @@ use postern::{
     pipeline::{Gateway, PostOffice, Settings},
     store::{Store, StoreOptions, blobs::Blobs, trust::AnchorKind},
     trust::{
-        Certificate,
+        Anchors, Certificate, Policy,
         authority::{Authority, Binding, KeyKind, Order},
+        discovery::{Believing, Judge},
     },
 };
 use tokio::{
@@ -119,6 +122,20 @@ fn remembered(bencher: Bencher<'_, '_>) {
     let world = world();
     bencher.bench_local(|| {
         world.runtime.block_on(world.gateway.recipient(world.org, &world.address)).unwrap();
+    });
+}
+
+#[divan::bench]
+fn validated(bencher: Bencher<'_, '_>) {
+    let world = world();
+    let file: OrganizationFile = toml::from_str("slug = \"north\"\nname = \"North\"\n").unwrap();
+    let strictness = file.trust.sending();
+    let anchors = Anchors::new(vec![world.issuer.clone()]);
+    let policy = Policy::under(&strictness, &anchors, &[]);
+    let judge = Believing { inquirer: &world.gateway.inquirer, policy, address: &world.address, at: world.clock.now() };
+    bencher.bench_local(|| {
+        let trusted = world.runtime.block_on(judge.judge(&world.certificate)).unwrap();
+        assert!(trusted.unchecked().is_empty());
     });
 }
 

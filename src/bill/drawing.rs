@@ -1,5 +1,11 @@
 //! One page: text, lines and boxes in points from the lower left corner.
 
+/// How wide letters are, and long texts in lines.
+mod letters;
+
+pub(crate) use letters::{lines, width};
+
+use letters::win_ansi;
 use lopdf::{
     Object, StringFormat,
     content::{Content, Operation},
@@ -48,7 +54,7 @@ impl Page {
 
     /// The same with its end at `x`: for numbers below each other.
     pub(crate) fn text_before(&mut self, font: &str, size: i64, (x, y): (i64, i64), text: &str) {
-        self.text(font, size, (x - width(text, size), y), text);
+        self.text(font, size, (x - width(font, text, size), y), text);
     }
 
     /// A filled box.
@@ -88,23 +94,4 @@ impl Page {
         // Numbers, names and strings only: encoding them cannot fail.
         Content { operations: self.0 }.encode().unwrap_or_default()
     }
-}
-
-/// About how wide a text is in Helvetica; exact for the characters of an amount.
-fn width(text: &str, size: i64) -> i64 {
-    let thousandths: i64 = text
-        .chars()
-        .map(|c| match c {
-            '.' | ',' | ' ' => 278,
-            '-' => 333,
-            'A'..='Z' => 700,
-            _ => 556,
-        })
-        .sum();
-    thousandths * size / 1000
-}
-
-/// The base fonts speak WinAnsi; what it lacks becomes `?`.
-fn win_ansi(text: &str) -> Vec<u8> {
-    text.chars().map(|c| u8::try_from(u32::from(c)).ok().filter(|b| !(0x7F..0xA0).contains(b)).unwrap_or(b'?')).collect()
 }

@@ -1,19 +1,19 @@
 //! What a HISP has counted in a month, held against what was handed over: row by row, however long the file is.
 //!
 //! Each row is looked up by its Message-ID, otherwise by day and recipient. What is kept in memory is sixteen octets for each
-//! message of ours that was found.
+//! message of ours that was found. Columns are parted by commas, semicolons or tabs; which of them, the header shows.
 
 /// Which column says what.
 pub mod mapping;
 
 use std::{
     collections::{HashMap, HashSet},
-    io::Read,
+    io::{Cursor, Read},
 };
 
 use serde::Serialize;
 
-use self::mapping::{Columns, Field, Mapped, Told, Usage};
+use self::mapping::{Columns, Field, Mapped, Separator, Told, Usage};
 use super::{BillError, summary::Costs};
 use crate::{
     domain::{
@@ -80,6 +80,10 @@ pub struct Comparison<'a> {
     pub costs: Option<&'a Costs>,
     /// Prices may differ by so much.
     pub tolerance: Money,
+    /// What parts the columns; without it the header shows.
+    pub separator: Option<Separator>,
+    /// Only messages that were handed to this relay (or `mx`): a HISP counts what it was given.
+    pub relay: Option<&'a str>,
 }
 
 /// What came of it.
@@ -94,7 +98,12 @@ pub struct Compared {
     pub outcomes_compared: bool,
     /// What the file asks for in all.
     pub asked: Money,
+    /// What parts the columns of the file.
+    pub separator: Separator,
 }
+
+/// The beginning of a file is looked at as far as this for its header.
+const HEADER: u64 = 64 << 10;
 
 struct Run<'a, F> {
     comparison: Comparison<'a>,
@@ -110,15 +119,26 @@ struct Run<'a, F> {
 ///
 /// # Errors
 /// [`BillError`]; whatever `tell` says.
-pub async fn reconcile<F>(store: &Store, comparison: Comparison<'_>, file: impl Read, tell: F) -> Result<Compared, BillError>
+pub async fn reconcile<F>(store: &Store, comparison: Comparison<'_>, mut file: impl Read, tell: F) -> Result<Compared, BillError>
 where
     F: FnMut(Difference) -> Result<(), BillError>,
 {
-    let mut reader = ::csv::ReaderBuilder::new().flexible(true).from_reader(file);
-    let columns = Columns::find(comparison.mapping, reader.headers().map_err(BillError::Usage)?)?;
+    let mut head = Vec::new();
+    file.by_ref().take(HEADER).read_to_end(&mut head).map_err(|error| BillError::Usage(error.into()))?;
+    let separator = comparison.separator.unwrap_or_else(|| Separator::of(&head));
+    let file = Cursor::new(head).chain(file);
+    let mut reader = ::csv::ReaderBuilder::new().flexible(true).delimiter(separator.octet()).from_reader(file);
+    let columns = Columns::find(comparison.mapping, separator, reader.headers().map_err(BillError::Usage)?)?;
     let prices_compared = comparison.costs.is_some() && columns.has(Field::Price);
     let outcomes_compared = columns.has(Field::Outcome);
-    let mut run = Run { comparison, columns, seen: HashSet::new(), counts: Counts::default(), asked: Money::ZERO, tell };
+    let mut run = Run {
+        comparison,
+        columns,
+        seen: HashSet::new(),
+        counts: Counts { tolerance: comparison.tolerance, ..Counts::default() },
+        asked: Money::ZERO,
+        tell,
+    };
     let mut together = Vec::with_capacity(TOGETHER);
     for record in reader.records() {
         let record = record.map_err(BillError::Usage)?;
@@ -130,7 +150,7 @@ where
     }
     run.rows(store, together).await?;
     run.ours(store).await?;
-    Ok(Compared { counts: run.counts, prices_compared, outcomes_compared, asked: run.asked })
+    Ok(Compared { counts: run.counts, prices_compared, outcomes_compared, asked: run.asked, separator })
 }
 
 impl<F: FnMut(Difference) -> Result<(), BillError>> Run<'_, F> {
@@ -185,6 +205,15 @@ impl<F: FnMut(Difference) -> Result<(), BillError>> Run<'_, F> {
             );
         }
         let bounds = self.comparison.bounds;
+        if self.comparison.relay.is_some_and(|relay| relay != sent.relay) {
+            return self.theirs(
+                row,
+                usage,
+                Some(sent),
+                "we handed this message to another relay: they have counted what they were not given",
+                "dispute it, unless that relay is another name of theirs",
+            );
+        }
         if sent.accepted_at < bounds.starts_at || sent.accepted_at >= bounds.ends_at {
             return self.theirs(
                 row,
@@ -245,7 +274,7 @@ impl<F: FnMut(Difference) -> Result<(), BillError>> Run<'_, F> {
 
     /// Both prices, when they differ by more than they may.
     fn price(&self, usage: &Usage, sent: &Sent) -> Option<(String, String)> {
-        let expected = *self.comparison.costs?.channels.get(&sent.channel)?;
+        let expected = self.comparison.costs?.one(&sent.relay, &sent.channel)?;
         match usage.price? {
             Err(()) => Some((expected.to_string(), "cannot be read".to_owned())),
             Ok(asked) => {
@@ -285,6 +314,9 @@ impl<F: FnMut(Difference) -> Result<(), BillError>> Run<'_, F> {
             let Some(end) = page.last() else { return Ok(()) };
             last = Some(end.clone());
             for sent in page {
+                if self.comparison.relay.is_some_and(|relay| relay != sent.relay) {
+                    continue;
+                }
                 self.counts.messages += 1;
                 if self.seen.contains(&sent.delivery) {
                     continue;

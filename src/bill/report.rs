@@ -166,7 +166,7 @@ pub(super) mod tests {
             price: None,
         };
         let row = Sum { group, quantity: 1, amount, lines: 1, first: 1 };
-        PaidRow { payer: String::new(), period: "2026-01".parse().unwrap(), row }
+        PaidRow { payer: String::new(), relay: String::new(), period: "2026-01".parse().unwrap(), row }
     }
 
     pub(in crate::bill) fn january(lines: &[(&str, PaidRow)]) -> Report {

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::BillError;
 use crate::{
+    config::fees::FeesSection,
     domain::{Currency, Money, Month, OrgId, prices::EntryType, words},
     store::ledger::read::PaidRow,
 };
@@ -26,6 +27,8 @@ words! {
         Payer = "payer",
         /// The way it went.
         Channel = "channel",
+        /// By which relay it left, or `mx`.
+        Relay = "relay",
         /// The month it is billed in.
         Month = "month",
         /// Of the result.
@@ -107,13 +110,37 @@ pub struct Sums {
     pub margin: Option<Money>,
 }
 
-/// What the HISP asks for one message.
+/// What HISPs ask for one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Costs {
     /// In what.
     pub currency: Currency,
     /// By channel.
     pub channels: BTreeMap<String, Money>,
+    /// By the relay it left by, or `mx`: comes before the channel's.
+    pub relays: BTreeMap<String, Money>,
+}
+
+impl Costs {
+    /// As the installation has set them; `None` when it has not.
+    #[must_use]
+    pub fn of(fees: &FeesSection) -> Option<Self> {
+        let channels = fees.cost.iter().map(|(channel, cost)| (channel.to_string(), *cost)).collect();
+        let costs = Self { currency: fees.cost_currency.clone(), channels, relays: fees.cost_by_relay.clone() };
+        (!costs.channels.is_empty() || !costs.relays.is_empty()).then_some(costs)
+    }
+
+    /// What one message costs that left so.
+    #[must_use]
+    pub fn one(&self, relay: &str, channel: &str) -> Option<Money> {
+        self.relays.get(relay).or_else(|| self.channels.get(channel)).copied()
+    }
+}
+
+/// Whether lines have to be told apart by the relay their deliveries left by: that takes a look at each delivery.
+#[must_use]
+pub fn asks_for_relays(by: &[By], costs: Option<&Costs>) -> bool {
+    by.contains(&By::Relay) || costs.is_some_and(|costs| !costs.relays.is_empty())
 }
 
 /// Adds up. `slugs` says what organizations are called; without `costs` there is no margin.
@@ -155,6 +182,7 @@ fn value(by: By, organization: String, bill_to: String, paid: &PaidRow) -> Strin
         By::CostCenter => group.cost_center.clone(),
         By::Payer => paid.payer.clone(),
         By::Channel => group.channel.clone(),
+        By::Relay => paid.relay.clone(),
         By::Month => paid.period.to_string(),
         By::Status => group.status.clone(),
         By::FeeCode => group.fee_code.clone(),
@@ -211,7 +239,7 @@ impl Sums {
                 _ => {}
             }
             // The HISP asks for what it has taken, also when we give our charge back. What has no known cost makes the sum unknown.
-            let one = costs.and_then(|costs| costs.channels.get(&row.group.channel));
+            let one = costs.and_then(|costs| costs.one(&paid.relay, &row.group.channel));
             self.cost = match (self.cost, one) {
                 (Some(cost), Some(one)) => Some(cost.plus(one.times(row.quantity)?)?),
                 _ => None,
@@ -320,12 +348,31 @@ mod tests {
             (org, line("R1", EntryType::Charge, "0", "test")),
         ];
         let cost: Money = "0.04".parse().unwrap();
-        let costs = Costs { currency: Currency::default(), channels: BTreeMap::from([("direct".to_owned(), cost)]) };
+        let channels = BTreeMap::from([("direct".to_owned(), cost)]);
+        let costs = Costs { currency: Currency::default(), channels, relays: BTreeMap::new() };
         let total = of(&lines, &[], Some(&costs)).totals.remove(0);
         assert_eq!((total.cost.unwrap().to_string(), total.margin.unwrap().to_string()), ("0.08".into(), "-0.08".into()));
         let unknown = Costs { channels: BTreeMap::new(), ..costs };
         let total = of(&lines, &[], Some(&unknown)).totals.remove(0);
         assert_eq!((total.cost, total.margin), (None, None));
+    }
+
+    #[test]
+    fn what_leaves_by_a_relay_costs_what_that_relay_asks_and_the_channels_price_otherwise() {
+        let org = OrgId::new();
+        let by = |relay: &str| PaidRow { relay: relay.into(), ..line("R1", EntryType::Charge, "0.25", "") };
+        let lines = [(org, by("hisp-a")), (org, by("hisp-b")), (org, by("mx"))];
+        let money = |text: &str| text.parse::<Money>().unwrap();
+        let costs = Costs {
+            currency: Currency::default(),
+            channels: BTreeMap::from([("direct".to_owned(), money("0.05"))]),
+            relays: BTreeMap::from([("hisp-a".to_owned(), money("0.02")), ("mx".to_owned(), Money::ZERO)]),
+        };
+        assert!(asks_for_relays(&[], Some(&costs)) && asks_for_relays(&[By::Relay], None) && !asks_for_relays(&[By::Site], None));
+        let told = of(&lines, &[By::Relay], Some(&costs));
+        let each: Vec<_> = told.rows.iter().map(|row| (row.keys.0[0].1.as_str(), row.sums.cost.unwrap().to_string())).collect();
+        assert_eq!(each, [("hisp-a", "0.02".into()), ("hisp-b", "0.05".into()), ("mx", "0.00".into())]);
+        assert_eq!(told.totals[0].margin, Some(money("0.68")));
     }
 
     #[test]

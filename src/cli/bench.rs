@@ -1,8 +1,12 @@
 //! `postern bench`: the real pipeline against a TLS sink, beside the primitives it cannot do without.
 
+/// What charging adds.
+mod fees;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
+    ops::Range,
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -20,7 +24,7 @@ use crate::{
     domain::{
         Clock, DirectAddress, OrgScope, Timestamp,
         delivery::State,
-        organization::{OrganizationFile, SendMode},
+        organization::{Billable, OrganizationFile, SendMode},
         time::Span,
     },
     observe::{SystemClock, metrics::Metrics, setup},
@@ -38,6 +42,9 @@ use crate::{
 /// gateway does, over TLS to a sink in a process of its own that is not counted. In the same run it measures the floor: one RSA-2048 signature, SHA-256 and
 /// AES-256-CBC over the message, one RSA encryption and one base64 pass (floor_seal), and the two base64 passes for
 /// document and attachment (floor). Ratios hold on a noisy machine; absolute figures do not.
+///
+/// With --fees it goes on with turns that are charged and turns that are not, nine of each with a quarter of the messages, and
+/// says what charging adds.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
     /// How many messages to send
@@ -49,6 +56,9 @@ pub(crate) struct Bench {
     /// Deliveries at work at the same time
     #[arg(long, value_name = "N", default_value_t = 16)]
     workers: usize,
+    /// Measure what charging adds, too
+    #[arg(long)]
+    fees: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -64,6 +74,8 @@ struct Measured {
     seal_ratio: f64,
     ratio: f64,
     peak_rss_mib: f64,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    charging: Option<fees::Charging>,
 }
 
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<Exit> {
@@ -97,7 +109,12 @@ fn measure_all(bench: &Bench, sizes: &[usize], base: &Path) -> anyhow::Result<Ex
         let run = Run { messages, pdf_kib: size, workers: bench.workers };
         let dir = base.join(size.to_string());
         fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
-        let measured = block_on(measure(run, &dir))??;
+        let mut measured = block_on(measure(run, &dir))??;
+        if bench.fees {
+            let dir = dir.join("fees");
+            fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+            measured.charging = Some(block_on(fees::measure(run, &dir))??);
+        }
         if bench.output.json {
             print(&format!("{}\n", serde_json::to_string_pretty(&measured)?))?;
         } else {
@@ -121,7 +138,7 @@ fn table(bench: Run, m: &Measured) -> String {
          \x20 messages per second    {:>9.1}\n\
          \x20 CPU per message        {:>9.2} ms   {:.2} times the floor of {:.2} ms\n\
          \x20 sealing                {:>9.2} ms   {:.2} times its floor of {:.2} ms\n\
-         \x20 peak memory            {:>9.0} MiB\n",
+         \x20 peak memory            {:>9.0} MiB\n{}",
         bench.messages,
         bench.pdf_kib,
         bench.workers,
@@ -132,19 +149,20 @@ fn table(bench: Run, m: &Measured) -> String {
         m.seal_cpu_ms,
         m.seal_ratio,
         m.floor_seal_cpu_ms,
-        m.peak_rss_mib
+        m.peak_rss_mib,
+        m.charging.as_ref().map_or_else(String::new, fees::Charging::table)
     )
 }
 
 async fn measure(bench: Run, dir: &Path) -> anyhow::Result<Measured> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (mut sink, port) = start_sink(dir)?;
-    let config = configuration(dir, port, bench)?;
+    let sink = Sink::start(dir)?;
+    let config = configuration(dir, sink.port, bench)?;
     let installation = assemble(&config, MasterKey::generate()?, Arc::clone(&clock)).await?;
     let gateway = installation.gateway;
-    let parties = enrol(&gateway, dir, &clock).await?;
+    let parties = enrol(&gateway, dir, &clock, About { slug: "bench", billable: Billable::Accepted }).await?;
     let pdf = report_pdf::make(7, &about(), bench.pdf_kib);
-    fill(&gateway, &parties, &pdf, bench.messages).await?;
+    fill(&gateway, &parties, &pdf, 0..bench.messages).await?;
 
     gateway.route_all().await?;
     let (wall, cpu) = (Instant::now(), cpu_now());
@@ -154,8 +172,7 @@ async fn measure(bench: Run, dir: &Path) -> anyhow::Result<Measured> {
     let counts = gateway.store.counts(OrgScope::All).await?;
     let accepted = counts.deliveries.get(&State::Accepted).copied().unwrap_or(0);
     ensure!(accepted == u64::from(bench.messages) && counts.charge_lines == accepted, "only {accepted} messages were accepted");
-    drop(sink.stdin.take());
-    sink.wait().context("waiting for the sink")?;
+    sink.end()?;
 
     let inner = inner_message(&parties, &pdf)?;
     let (floor_seal, floor, seal) = floors(&parties, &inner, &pdf)?;
@@ -169,6 +186,7 @@ async fn measure(bench: Run, dir: &Path) -> anyhow::Result<Measured> {
         seal_ratio: seal / floor_seal,
         ratio: cpu_ms / floor,
         peak_rss_mib: peak,
+        charging: None,
     })
 }
 
@@ -185,20 +203,34 @@ fn peak_rss_mib() -> anyhow::Result<f64> {
     Ok(kib / 1024.0)
 }
 
-fn start_sink(dir: &Path) -> anyhow::Result<(Child, u16)> {
-    let mut sink = Command::new(std::env::current_exe().context("finding this program")?)
-        .args(["hisp", "sink", "--certificate"])
-        .arg(dir.join("sink.pem"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("starting the sink")?;
-    let mut line = String::new();
-    let out = sink.stdout.as_mut().context("the sink has no output")?;
-    BufReader::new(out).read_line(&mut line).context("waiting for the sink")?;
-    let said: serde_json::Value = serde_json::from_str(&line).context("reading the sink's address")?;
-    let address: std::net::SocketAddr = said["address"].as_str().context("the sink named no address")?.parse()?;
-    Ok((sink, address.port()))
+/// The sink, in a process of its own that is not counted.
+struct Sink {
+    child: Child,
+    port: u16,
+}
+
+impl Sink {
+    fn start(dir: &Path) -> anyhow::Result<Self> {
+        let mut sink = Command::new(std::env::current_exe().context("finding this program")?)
+            .args(["hisp", "sink", "--certificate"])
+            .arg(dir.join("sink.pem"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting the sink")?;
+        let mut line = String::new();
+        let out = sink.stdout.as_mut().context("the sink has no output")?;
+        BufReader::new(out).read_line(&mut line).context("waiting for the sink")?;
+        let said: serde_json::Value = serde_json::from_str(&line).context("reading the sink's address")?;
+        let address: std::net::SocketAddr = said["address"].as_str().context("the sink named no address")?.parse()?;
+        Ok(Self { child: sink, port: address.port() })
+    }
+
+    fn end(mut self) -> anyhow::Result<()> {
+        drop(self.child.stdin.take());
+        self.child.wait().context("waiting for the sink")?;
+        Ok(())
+    }
 }
 
 fn configuration(dir: &Path, port: u16, bench: Run) -> anyhow::Result<Config> {
@@ -222,14 +254,22 @@ struct Parties {
     at: Timestamp,
 }
 
-async fn enrol(gateway: &Gateway, dir: &Path, clock: &Arc<dyn Clock>) -> anyhow::Result<Parties> {
+/// Who sends, and when it is charged for.
+#[derive(Debug, Clone, Copy)]
+struct About {
+    slug: &'static str,
+    billable: Billable,
+}
+
+async fn enrol(gateway: &Gateway, dir: &Path, clock: &Arc<dyn Clock>, about: About) -> anyhow::Result<Parties> {
     let practice = Practice::open(&dir.join("keys"), Arc::clone(clock))?;
+    let About { slug, billable } = about;
     let (from, to): (DirectAddress, DirectAddress) =
-        ("results@direct.bench.example".parse()?, "clinic@direct.peer.example".parse()?);
-    let file: OrganizationFile = toml::from_str(
-        "slug = \"bench\"\nname = \"Bench\"\n[[site]]\nlocal_id = \"LAB\"\ntarget = [{ direct = \"clinic@direct.peer.example\" }]\n\
-         [price]\nrate = [{ from = \"2020-01-01\", fee_code = \"direct\", amount = \"0.25\" }]\n",
-    )?;
+        (format!("results@direct.{slug}.example").parse()?, "clinic@direct.peer.example".parse()?);
+    let file: OrganizationFile = toml::from_str(&format!(
+        "slug = \"{slug}\"\nname = \"Bench\"\n[[site]]\nlocal_id = \"LAB\"\ntarget = [{{ direct = \"clinic@direct.peer.example\" }}]\n\
+         [price]\nrate = [{{ from = \"2020-01-01\", fee_code = \"direct\", amount = \"0.25\", billable = \"{billable}\" }}]\n",
+    ))?;
     let (certificate, key) = practice.identity(&from)?;
     let signer = KeySigner::read(certificate.as_bytes(), key.as_bytes())?;
     let identity = NewIdentity {
@@ -266,16 +306,16 @@ fn about() -> report_pdf::ReportAbout {
 const DIFFERENT: u32 = 64;
 
 /// Puts orders and results into the store: not measured, the measurement begins at the claim of the deliveries.
-async fn fill(gateway: &Gateway, parties: &Parties, pdf: &[u8], messages: u32) -> anyhow::Result<()> {
+async fn fill(gateway: &Gateway, parties: &Parties, pdf: &[u8], numbers: Range<u32>) -> anyhow::Result<()> {
     let key = gateway.store.key(parties.org).await?;
     let mut stored = Vec::new();
-    for number in 0..messages.min(DIFFERENT) {
+    for number in 0..numbers.end.min(DIFFERENT) {
         let pdf = [pdf, format!("% {number}\n").as_bytes()].concat();
         let sha256 = gateway.blobs.put(parties.org, &key, &pdf).await?;
         stored.push(StoredPdf { name: key.blob_name(&sha256)?, sha256, bytes: pdf.len() as u64 });
     }
     let today = crate::domain::time::TimeZone::utc().date_at(parties.at);
-    for (number, stored) in (0..messages).zip(stored.iter().cycle()) {
+    for (number, stored) in numbers.zip(stored.iter().cycle()) {
         let mut chapter = story::chapter(number);
         for value in [&mut chapter.order, &mut chapter.result] {
             value["site"] = "LAB".into();
@@ -347,11 +387,15 @@ fn floors(parties: &Parties, inner: &Inner, pdf: &[u8]) -> anyhow::Result<(f64, 
         seal.push(three.saturating_sub(two));
     }
     ensure!(octets > 0, "nothing was measured");
-    let (floor_seal, passes, seal) = (median_ms(floor_seal), median_ms(passes), median_ms(seal));
+    let (floor_seal, passes, seal) = (median_ms(&floor_seal), median_ms(&passes), median_ms(&seal));
     Ok((floor_seal, floor_seal + passes, seal))
 }
 
-fn median_ms(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times[times.len() / 2].as_secs_f64() * 1e3
+fn median_ms(times: &[Duration]) -> f64 {
+    median(times.iter().map(|time| time.as_secs_f64() * 1e3).collect())
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_unstable_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -32,7 +32,10 @@ use crate::{
     store::reach::{self, Reached},
 };
 
-/// How to show it.
+/// Test what the gateway stands on, and say what to fix
+///
+/// Each line is good, a note (it works, and there is something to do all the same) or bad (it will not work like this), with what
+/// to do beneath it. Nothing is changed. Exit code 1 when something is bad; a note alone is no failure.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
     #[command(flatten)]
@@ -45,6 +48,8 @@ pub(crate) struct Doctor {
 enum Verdict {
     /// Nothing to do.
     Good,
+    /// It works like this; somebody should do something all the same.
+    Note,
     /// It will not work like this.
     Bad,
 }
@@ -65,6 +70,10 @@ impl Finding {
         Self { what: what.into(), verdict: Verdict::Good, says: says.into(), fix: None }
     }
 
+    fn note(what: impl Into<String>, says: impl Into<String>, advice: &'static str) -> Self {
+        Self { what: what.into(), verdict: Verdict::Note, says: says.into(), fix: Some(advice) }
+    }
+
     fn bad(what: impl Into<String>, says: impl Into<anyhow::Error>, fix: &'static str) -> Self {
         Self { what: what.into(), verdict: Verdict::Bad, says: format!("{:#}", says.into()), fix: Some(fix) }
     }
@@ -82,10 +91,14 @@ pub(crate) fn run(doctor: &Doctor, global: &Global) -> anyhow::Result<Exit> {
         print(&(serde_json::to_string_pretty(&findings)? + "\n"))?;
     } else {
         for Finding { what, verdict, says, fix } in &findings {
-            let verdict = if *verdict == Verdict::Good { "good" } else { "bad " };
+            let (verdict, lead) = match verdict {
+                Verdict::Good => ("good", ""),
+                Verdict::Note => ("note", "advice"),
+                Verdict::Bad => ("bad ", "to fix it"),
+            };
             print(&format!("{verdict}  {what}: {says}\n"))?;
             if let Some(fix) = fix {
-                print(&format!("      to fix it: {fix}\n"))?;
+                print(&format!("      {lead}: {fix}\n"))?;
             }
         }
     }
@@ -141,7 +154,7 @@ fn told(context: &Context) -> Finding {
     let alerts = &config.alerts;
     if !alerts.reaches_somebody() {
         let fix = "set to, from and relay, or webhook, in [alerts]; then postern alerts test";
-        return Finding { fix: Some(fix), ..Finding::good("alerts", "nobody is told when something is wrong") };
+        return Finding::note("alerts", "nobody is told when something is wrong", fix);
     }
     let mails = alerts.to.len();
     let webhook = if alerts.webhook.is_some() { ", and a webhook" } else { "" };
@@ -149,7 +162,7 @@ fn told(context: &Context) -> Finding {
     let shared = config.identity.iter().any(|identity| identity.relay.is_some() && identity.relay == alerts.relay);
     if shared && alerts.webhook.is_none() {
         let fix = "let alerts leave by another relay than messages do, or set webhook: nobody would hear that this one is down";
-        return Finding { fix: Some(fix), ..Finding::good("alerts", says) };
+        return Finding::note("alerts", says, fix);
     }
     Finding::good("alerts", says)
 }

@@ -100,7 +100,6 @@ enum Command {
     Serve(serve::Serve),
     /// Check the configuration and show what is in force, without secrets
     CheckConfig(check_config::CheckConfig),
-    /// Test what the gateway stands on, and say what to fix
     Doctor(doctor::Doctor),
     Org(org::Org),
     Token(token::Token),

@@ -12,7 +12,7 @@ use super::{
     table::{Rows, print_json, time, word},
 };
 use crate::{
-    domain::time::Date,
+    domain::{text::counted, time::Date},
     resolve::report::{
         self, Report,
         csv::{Part, write},
@@ -204,14 +204,14 @@ fn show(found: &Report, part: Part) -> anyhow::Result<()> {
     }
     let totals = &found.totals;
     print(&format!(
-        "\n{} results came in; for providers {}: {} delivered, {} pending, {} failed, {} not sent, {} without an address; {} results have no provider\n",
-        totals.results,
+        "\n{} came in; for providers {}: {} delivered, {} pending, {} failed, {} not sent, {} without an address; {} no provider\n",
+        counted(totals.results, "result", "results"),
         totals.pcp_results,
         totals.delivered,
         totals.pending,
         totals.failed,
         totals.not_sent,
         totals.no_address,
-        totals.without_pcp
+        counted(totals.without_pcp, "result has", "results have")
     ))
 }

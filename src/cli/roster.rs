@@ -19,6 +19,7 @@ use super::{
     table::{Rows, print_json, time},
 };
 use crate::{
+    domain::text::counted,
     resolve::roster::{self, Column, CsvRoster, Guard, Loaded, Progress, RosterError},
     store::Store,
 };
@@ -112,7 +113,8 @@ fn import(args: &Import, global: &Global) -> anyhow::Result<Exit> {
     } else {
         let instead = before.map_or_else(String::new, |before| format!(" in place of {before}"));
         let Progress { taken, rejected, .. } = progress;
-        print(&format!("{members} members ({taken} lines) are in force{instead}, {rejected} rows were rejected\n"))?;
+        let (members, lines) = (counted(members, "member", "members"), counted(taken, "line", "lines"));
+        print(&format!("{members} ({lines}) in force{instead}, {rejected} rejected\n"))?;
         if let Some(listed) = listed {
             say(&format!("rejected rows are listed in {listed}"));
         }
@@ -139,7 +141,7 @@ async fn load(
     );
     let mut step = |progress: Progress| {
         bar.set_position(progress.bytes);
-        bar.set_message(format!("{} rows, {} rejected", progress.taken, progress.rejected));
+        bar.set_message(format!("{}, {} rejected", counted(progress.taken, "row", "rows"), progress.rejected));
     };
     let guard = Guard { force: args.force, ..Guard::default() };
     let loaded = roster::load(store, org, &source, rows, &mut list, guard, &mut step).await;

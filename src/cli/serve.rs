@@ -106,6 +106,7 @@ pub(crate) async fn serve_until(
             .probing(gateway.prober())
             .explaining(&config.directory, &config.test, gateway.live.clone())
             .costing(&config.fees)
+            .feeding(&config.feed)
             .with_console(&config.console);
         match web.reached() {
             Reached::Closed => say("the console is closed: it would be open to others without TLS; set url in [console]"),

@@ -1,5 +1,7 @@
 //! How lists are shown to people: plain columns that survive a pipe and a copy into a mail.
 
+use std::io::{BufWriter, Write as _};
+
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
@@ -48,7 +50,12 @@ impl Rows {
 
 /// Shows data for programs on stdout.
 pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print(&(serde_json::to_string_pretty(value)? + "\n"))
+    // Written as it is made: a long report is never held a second time, as text.
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    serde_json::to_writer_pretty(&mut out, value).map_err(std::io::Error::from)?;
+    out.write_all(b"\n")?;
+    out.flush()?;
+    Ok(())
 }
 
 /// What a peer, a file or a server wrote may hold anything; a terminal must not be told to do anything.

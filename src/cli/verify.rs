@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     crypto::signing,
-    domain::{OrgScope, Timestamp},
+    domain::{OrgScope, Timestamp, text::counted},
     store::{
         blobs::Blobs,
         ledger::{
@@ -76,12 +76,14 @@ impl Finding {
             });
         }
         if self.counts.untied > 0 {
-            problems.push(format!("{} deliveries do not tie with their charge", self.counts.untied));
+            let untied = counted(self.counts.untied, "delivery does", "deliveries do");
+            problems.push(format!("{untied} not tie with their charge"));
         }
         if self.counts.charged != self.counts.charge_lines {
             problems.push(format!(
-                "{} deliveries are charged, {} charges are on record",
-                self.counts.charged, self.counts.charge_lines
+                "{} charged, {} on record",
+                counted(self.counts.charged, "delivery is", "deliveries are"),
+                counted(self.counts.charge_lines, "charge is", "charges are")
             ));
         }
         problems
@@ -91,7 +93,12 @@ impl Finding {
         let mut problems = self.in_the_ledger();
         problems.extend(self.audit.err().map(broken));
         if self.documents.missing > 0 {
-            problems.push(format!("{} documents that results refer to are missing", self.documents.missing));
+            let missing = counted(
+                self.documents.missing as u64,
+                "document that a result refers to is",
+                "documents that results refer to are",
+            );
+            problems.push(format!("{missing} missing"));
         }
         problems
     }

@@ -13,14 +13,14 @@ use super::{
 };
 use crate::{
     domain::{
-        OffsetTime, OrgId, Timestamp,
+        OffsetTime, OrgId,
         event::{Cursor, EventKind},
         time::Span,
     },
     pipeline::telling::fetcher,
     store::{
         Store,
-        webhook::{OVERLAP, WebhookView},
+        webhook::{Again, OVERLAP, Replayed, WebhookView},
     },
     track::webhook::{Answer, Post, SigningSecret, post},
 };
@@ -209,23 +209,20 @@ fn test(args: &One, global: &Global) -> anyhow::Result<Exit> {
 }
 
 fn replay(args: &Replay, global: &Global) -> anyhow::Result<Exit> {
-    let (told, count, off) = with_store(global, async |_, store| {
+    let (Replayed { told, waiting: count }, off) = with_store(global, async |_, store| {
         let (org, view) = find(store, &args.organization, &args.name).await?;
-        let head = store.event_head(org).await?;
-        let told = match (args.from, args.since) {
-            (Some(from), _) => {
-                // Checks that the feed has it.
-                let found = store.events_after(org, from, 1).await;
-                found.with_context(|| format!("--from {from}"))?;
-                from.seq.max(head.forgotten)
-            }
-            (None, Some(since)) => since_place(store, org, since.at).await?.unwrap_or(head.seq),
-            (None, None) => head.seq,
+        let again = match (args.from, args.since) {
+            (Some(from), _) => Again::Behind(from),
+            (None, Some(since)) => Again::Since(since.at),
+            (None, None) => anyhow::bail!("say --since or --from"),
         };
-        if !args.dry_run {
-            store.place_webhook(org, &args.name, told).await?;
-        }
-        Ok((told, head.seq.saturating_sub(told), view.off))
+        let replayed = if args.dry_run {
+            store.look_at_replay(org, again).await.map(Some)
+        } else {
+            store.replay_webhook(org, &args.name, again).await
+        };
+        let replayed = replayed.with_context(|| format!("telling {} again", args.name))?;
+        Ok((replayed.context("the webhook is gone")?, view.off))
     })?;
     if args.output.json {
         print_json(&json!({ "webhook": args.name, "told": told, "waiting": count, "applied": !args.dry_run }))?;
@@ -238,10 +235,6 @@ fn replay(args: &Replay, global: &Global) -> anyhow::Result<Exit> {
         say("it is off: postern webhook enable begins to tell it");
     }
     Ok(Exit::Good)
-}
-
-async fn since_place(store: &Store, org: OrgId, since: Timestamp) -> anyhow::Result<Option<u64>> {
-    Ok(store.first_event_since(org, since).await?.map(|first| first.saturating_sub(1)))
 }
 
 fn switch(args: &One, on: bool, global: &Global) -> anyhow::Result<Exit> {

@@ -11,6 +11,10 @@ section! {
     ["fees"] FeesSection {
         /// What the HISP asks for one message, by channel.
         cost: BTreeMap<Channel, Money> = BTreeMap::new(); for example "{ direct = \"0.05\" }",
+        /// The same for messages that leave by one relay, by its name, or `mx`: it comes before what the channel costs.
+        cost_by_relay: BTreeMap<String, Money> = BTreeMap::new(); for example "{ hisp-a = \"0.04\", mx = \"0\" }",
+        /// By how much the price of one message may differ from that in the HISP's usage file without being a difference.
+        tolerance: Money = Money::ZERO,
         /// In which currency.
         cost_currency: Currency = Currency::default(),
         /// The account of what customers owe, as it is called in the books.
@@ -34,6 +38,12 @@ impl FeesSection {
         let mut problems = Vec::new();
         if self.cost.values().any(|cost| *cost < Money::ZERO) {
             problems.push("fees.cost must not be negative".to_owned());
+        }
+        if self.cost_by_relay.values().any(|cost| *cost < Money::ZERO) {
+            problems.push("fees.cost_by_relay must not be negative".to_owned());
+        }
+        if self.tolerance < Money::ZERO {
+            problems.push("fees.tolerance must not be negative".to_owned());
         }
         if self.metering.is_some() && self.metering_secret.is_none() {
             problems.push("fees.metering needs fees.metering_secret: what is not signed nobody should believe".to_owned());

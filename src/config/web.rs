@@ -29,11 +29,11 @@ section! {
         uploads: usize = 64,
         /// Most uploads of one organization at the same time; what comes beyond is told to come again (429).
         uploads_per_organization: usize = 16,
-        /// Most probes of addresses at the same time.
+        /// Most probes of addresses at the same time; look-ups and explanations that may ask live directories count as such.
         probes: usize = 16,
-        /// Most probes of one organization at the same time; what comes beyond waits a moment, then is told to come again (429).
+        /// Most of them of one organization at the same time; what comes beyond waits a moment, then is told to come again (429).
         probes_per_organization: usize = 4,
-        /// Most probes of one organization in a minute: each may ask name servers, directories and issuers of others.
+        /// Most of them of one organization in a minute: each may ask name servers, directories and issuers of others.
         probes_per_minute: u32 = 30,
         /// Most octets of uploads held in memory at the same time.
         upload_memory: usize = 256_000_000,

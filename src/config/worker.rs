@@ -6,7 +6,7 @@ use crate::domain::time::Span;
 section! {
     /// The work of sending. Memory is bounded by concurrency times three messages.
     ["worker"] WorkerSection {
-        /// Most deliveries this process works on at a time.
+        /// Most deliveries this process works on at a time; who waits for a recipient's name server or directory is not counted.
         concurrency: usize = 16,
         /// Most results or deliveries claimed at once.
         batch: usize = 64,

@@ -458,7 +458,7 @@ impl OrganizationFile {
         if !is_loinc(&self.document.document_code) {
             bad("document.document_code".into(), "is not a LOINC code (its check digit does not match)");
         }
-        problems.extend(self.price.iter().flat_map(PriceList::problems));
+        problems.extend(self.price.iter().flat_map(|price| price.problems(&self.slug)));
         problems.extend(self.message.problems());
         problems.extend(webhook::problems(&self.webhooks));
         problems.extend(self.choice.problems());

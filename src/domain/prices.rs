@@ -275,9 +275,17 @@ impl PriceList {
         }
     }
 
-    /// Everything wrong with it.
+    /// Whom terms name as sponsors: with the number of the terms and of the sponsor in them.
+    pub fn sponsors(&self) -> impl Iterator<Item = (usize, usize, &str)> {
+        let terms = self.terms.iter().enumerate();
+        terms.flat_map(|(i, terms)| {
+            terms.sponsor.iter().enumerate().map(move |(j, sponsor)| (i, j, sponsor.organization.as_str()))
+        })
+    }
+
+    /// Everything wrong with it, as the prices of the organization `slug`.
     #[must_use]
-    pub fn problems(&self) -> Vec<BadOrganization> {
+    pub fn problems(&self, slug: &str) -> Vec<BadOrganization> {
         let mut problems = Vec::new();
         let mut bad = |field: String, problem: &str| problems.push(BadOrganization { field, problem: problem.to_owned() });
         for (i, rate) in self.rates.iter().enumerate() {
@@ -314,6 +322,13 @@ impl PriceList {
                 bad(format!("price.terms[{i}].cost_center"), "must be short texts of one line");
             }
         }
+        for (i, j, _) in self.sponsors().filter(|(_, _, sponsor)| *sponsor == slug) {
+            // It would look as if somebody else paid, and take the place of one who does.
+            bad(
+                format!("price.terms[{i}].sponsor[{j}].organization"),
+                "is the organization itself, which pays without a sponsor",
+            );
+        }
         problems
     }
 }
@@ -344,10 +359,19 @@ mod tests {
         let prices = list(
             "rate = [{ from = '2026-01-01', fee_code = 'direct', amount = '0.30', tier = [{ above = 9, amount = '1' }, { above = 9, amount = '2' }] }, \
              { from = '2026-01-01', fee_code = 'direct', amount = '-1' }]\n\
-             terms = [{ from = '2026-01-01', minimum = '9', cap = '8' }]",
+             terms = [{ from = '2026-01-01', minimum = '9', cap = '8', sponsor = [{ organization = 'plan' }, { organization = 'north' }] }]",
         );
-        let fields: Vec<_> = prices.problems().into_iter().map(|problem| problem.field).collect();
-        assert_eq!(fields, ["price.rate[0].tier", "price.rate[1].from", "price.rate[1].amount", "price.terms[0].minimum"]);
+        let fields: Vec<_> = prices.problems("north").into_iter().map(|problem| problem.field).collect();
+        assert_eq!(
+            fields,
+            [
+                "price.rate[0].tier",
+                "price.rate[1].from",
+                "price.rate[1].amount",
+                "price.terms[0].minimum",
+                "price.terms[0].sponsor[1].organization"
+            ]
+        );
     }
 
     #[test]

@@ -24,7 +24,8 @@ pub struct TrustRules {
     pub require_revocation_source: bool,
     /// How long a revocation list or an OCSP answer still counts after its time is over.
     pub revocation_grace: Span,
-    /// Certificate policies (OIDs), one of which a recipient's certificate must have been issued under. None: any will do.
+    /// Certificate policies (OIDs), one of which a recipient's certificate must have been issued under; `OID+OID` asks for both
+    /// together. None: any will do.
     pub certificate_policies: Vec<String>,
     /// The same for the certificates of those who write to us.
     pub receiving: ReceivingRules,
@@ -119,7 +120,7 @@ impl TrustRules {
         ];
         let mut problems = Vec::new();
         for (field, policies) in lists {
-            for (place, _) in policies.iter().enumerate().filter(|(_, policy)| !is_oid(policy)) {
+            for (place, _) in policies.iter().enumerate().filter(|(_, policy)| !policy.split('+').all(is_oid)) {
                 problems.push((format!("{field}[{place}]"), "is not an OID like 1.3.6.1.4.1.41179.1.3"));
             }
         }
@@ -145,10 +146,17 @@ mod tests {
 
     #[test]
     fn a_policy_that_is_no_oid_is_named_by_its_place() {
-        let bad = || vec!["1.3.6.1.4.1.41179.1.3".to_owned(), "LoA 3".to_owned()];
+        let bad = || vec!["1.3.6.1.4.1.41179.1.3+1.3.6.1.4.1.41179.2.1".to_owned(), "LoA 3".to_owned(), "1.2.3+".to_owned()];
         let receiving = ReceivingRules { certificate_policies: bad(), ..ReceivingRules::default() };
         let rules = TrustRules { certificate_policies: bad(), receiving, ..TrustRules::default() };
         let fields: Vec<String> = rules.problems().into_iter().map(|(field, _)| field).collect();
-        assert_eq!(fields, ["trust.certificate_policies[1]", "trust.receiving.certificate_policies[1]"]);
+        assert_eq!(
+            fields,
+            [1, 2]
+                .map(|at| format!("trust.certificate_policies[{at}]"))
+                .into_iter()
+                .chain([1, 2].map(|at| format!("trust.receiving.certificate_policies[{at}]")))
+                .collect::<Vec<_>>()
+        );
     }
 }

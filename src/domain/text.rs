@@ -65,6 +65,12 @@ pub fn spreadsheet(cell: &str) -> String {
     }
 }
 
+/// A number with its noun: `1 row`, `2 rows`.
+#[must_use]
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// Control characters, the characters that some readers take for a line end, and those that turn the direction of what
 /// follows (UAX 9 2.1-2.4): with them a name shows as another one. The marks that Arabic and Hebrew are written with
 /// turn nothing and are taken.
@@ -131,6 +137,11 @@ mod tests {
         assert_eq!(line("Morgan \u{202E}revirtseT", FIELD_LIMIT), Err(BadText::Control(0x202E)));
         assert_eq!(line("\u{2067}A\u{2069}", FIELD_LIMIT), Err(BadText::Control(0x2067)));
         assert!(line("\u{5d3}\u{5d5}\u{5d3}\u{200F} (David)", FIELD_LIMIT).is_ok());
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([0, 1, 2].map(|n| counted(n, "delivery", "deliveries")), ["0 deliveries", "1 delivery", "2 deliveries"]);
     }
 
     #[test]

@@ -120,7 +120,8 @@ impl Drop for Attempt<'_> {
 mod tests {
     use super::*;
 
-    const PAUSE: Duration = Duration::from_millis(60);
+    /// Longer than a busy machine takes between two lines.
+    const PAUSE: Duration = Duration::from_millis(600);
 
     #[tokio::test]
     async fn after_three_failures_in_a_row_nobody_tries_until_the_pause_is_over_and_then_one_does() {

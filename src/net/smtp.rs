@@ -3,11 +3,15 @@
 //! The end of a message is CRLF, dot, CRLF and nothing else. A message with a bare CR or LF in it is read to that end and
 //! refused, so no two servers can disagree about where it ended (SMTP smuggling).
 
+mod talk;
+
 use std::io;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use memchr::{memchr, memchr2_iter, memmem};
 use tokio::io::{AsyncRead, AsyncReadExt};
+
+pub use self::talk::{Heard, Login, Talk};
 
 /// RFC 4954 4.3 needs 12,288 for AUTH.
 const LONGEST_LINE: usize = 12_288;

@@ -25,6 +25,10 @@ pub const NAMES: &[&str] = &[
 
 /// The point at which a webhook has an event and its turn is not committed.
 pub const WEBHOOK_POSTED: &str = "webhook_posted";
+/// The point at which it is asked what follows from a failure.
+pub const FALLBACK_DUE: &str = "fallback_due";
+/// The point at which a bundle that is due is taken in hand.
+pub const BUNDLE_DUE: &str = "bundle_due";
 
 /// Dies here if the environment names this point. `POSTERN_FAILPOINT=name` dies at once, `name:3` at the third time;
 /// `name:3:panic` panics instead, as a defect would.

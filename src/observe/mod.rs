@@ -3,6 +3,8 @@
 mod chain;
 /// The clock of the machine.
 pub mod clock;
+/// A defect ends the work on one thing alone.
+pub mod defect;
 /// One type for each thing that happens: its log line and its metric.
 pub mod events;
 /// What an event may say: never anything about a patient.

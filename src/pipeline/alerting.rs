@@ -31,7 +31,7 @@ use crate::{
         OrgScope,
         alert::{Alert, Condition, Listener, Listeners, Pace, digest_due, step},
     },
-    observe::{chain, events, metrics},
+    observe::{chain, defect::contained, events, metrics},
     store::{StoreError, alert::AlertChange, lease::Lease, organization::Organization},
 };
 
@@ -107,7 +107,7 @@ impl Alerting {
     async fn look_until(&self, stop: &CancellationToken) {
         let mut forgot: Option<Instant> = None;
         while !stop.is_cancelled() {
-            if let Err(error) = self.look_once().await {
+            if let Some(Err(error)) = contained(self.look_once()).await {
                 tracing::warn!(error = chain(&error), "whether people have to be told of anything is looked at again later");
             }
             if forgot.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
@@ -124,8 +124,8 @@ impl Alerting {
     async fn tell_until(&self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             // A message that is under way at shutdown is sent again later, with the same id.
-            let told = tokio::select! { () = stop.cancelled() => break, told = self.tell_once() => told };
-            if let Err(error) = told {
+            let told = tokio::select! { () = stop.cancelled() => break, told = contained(self.tell_once()) => told };
+            if let Some(Err(error)) = told {
                 tracing::warn!(error = chain(&error), "people are told of alerts later");
             }
             tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(self.rules.every.0) => {} }

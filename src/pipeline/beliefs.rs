@@ -342,12 +342,8 @@ impl Gateway {
         Ok(habit)
     }
 
-    /// The authorities by which what comes in is believed.
-    pub(super) async fn receiving(&self, org: OrgId) -> Result<Arc<Believed>, TrustError> {
-        self.believed(org, AnchorUse::Receive, self.clock.now()).await
-    }
-
-    async fn believed(&self, org: OrgId, direction: AnchorUse, now: Timestamp) -> Result<Arc<Believed>, TrustError> {
+    /// The authorities an organization believes in one direction; of both, those it believes in either.
+    pub(super) async fn believed(&self, org: OrgId, direction: AnchorUse, now: Timestamp) -> Result<Arc<Believed>, TrustError> {
         let mut known = self.beliefs.anchors.lock().await;
         if let Some((at, believed)) = known.get(&(org, direction))
             && now.since(*at) < LASTS

@@ -132,10 +132,13 @@ impl Gateway {
         let trusted = match identity.mode {
             SendMode::Edge => None,
             SendMode::StaRelay | SendMode::StaMx => {
-                Some(self.recipient(work.org, &work.target.address).await.map_err(Obstacle::Distrust)?)
+                Some(self.recipient_of(claimed, &work.target.address).await.map_err(Obstacle::Distrust)?)
             }
         };
         *believed = true;
+        // Those who have waited for a certificate without a place come back all at once, and messages are large.
+        let making = self.making.acquire().await;
+        let _place = making.map_err(|_| Obstacle::Later("the gateway is stopping".into()))?;
         let key = self.store.key(work.org).await?;
         let pdf = self.blobs.fetch(work.org, &key, &work.pdf_sha256).await?;
 

@@ -10,10 +10,14 @@ use crate::{
         prices::Billed,
         route::{Candidate, Rule, Target, Verdict},
     },
-    observe::{chain, events},
+    observe::{
+        chain,
+        defect::{DEFECT, contained},
+        events, failpoint,
+    },
     store::{
         StoreError,
-        fallback::{FailedDelivery, Following, NewTerms},
+        fallback::{DueFallback, FailedDelivery, Following, NewTerms, Place},
         organization::Organization,
     },
 };
@@ -24,32 +28,60 @@ impl Gateway {
     /// # Errors
     /// When the store fails.
     pub(super) async fn fall_back_due(self: &Arc<Self>, most: usize) -> Result<usize, StoreError> {
-        let mut done = 0;
-        for failed in self.store.due_fallbacks(most).await? {
-            let (org, delivery): (OrgId, _) = (failed.org, failed.id);
-            let organization = self.organization(org).await?;
-            let now = self.store.now().await?;
-            let billable = self.billable(&organization, &failed.fee_code, &Billed::default(), now).await?;
-            let following = follow(&organization, &failed, billable, now);
-            match self.store.fall_back(&failed, &following).await {
-                Ok(made) => {
-                    done += 1;
-                    match following {
-                        Following::Hold(_) => events::FallbackHeld { org, delivery }.emit(),
-                        Following::Deliveries(..) if !made.is_empty() => {
-                            events::DeliveryFellBack { org, delivery, made: made.len() }.emit();
-                        }
-                        Following::Deliveries(..) | Following::Needless(_) => {}
+        let (mut done, mut place) = (0, Place::default());
+        loop {
+            let due = self.store.due_fallbacks(most, &place).await?;
+            let all = due.len() < most;
+            for DueFallback { place: here, failed } in due {
+                place = here;
+                // Each by itself: one that cannot fall back now stands in nobody's way.
+                let followed = match failed {
+                    Ok(failed) => contained(self.fall_back(&failed)).await.unwrap_or(Ok(false)),
+                    Err(error) => Err(error),
+                };
+                match followed {
+                    Ok(followed) => done += usize::from(followed),
+                    Err(error) => {
+                        let delivery = &place.delivery;
+                        tracing::error!(%delivery, error = chain(&error), "a failed delivery could not fall back; it is tried again");
                     }
                 }
-                // Another process was first.
-                Err(StoreError::Lost) => {}
-                Err(error) => {
-                    tracing::error!(%delivery, error = chain(&error), "a failed delivery could not fall back; it is tried again");
-                }
+            }
+            // Those that could not are passed by, not waited for.
+            if all || done >= most {
+                return Ok(done);
             }
         }
-        Ok(done)
+    }
+
+    /// Whether it has been done here.
+    async fn fall_back(&self, failed: &FailedDelivery) -> Result<bool, StoreError> {
+        let (org, delivery): (OrgId, _) = (failed.org, failed.id);
+        // A defect would be met again and again: nothing is dropped, so somebody has to look.
+        let defect = || Ok(Following::Hold(format!("{DEFECT}: a person has to look")));
+        let following = contained(self.what_follows(failed)).await.unwrap_or_else(defect)?;
+        let made = match self.store.fall_back(failed, &following).await {
+            Ok(made) => made,
+            // Another process was first.
+            Err(StoreError::Lost) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match following {
+            Following::Hold(_) => events::FallbackHeld { org, delivery }.emit(),
+            Following::Deliveries(..) if !made.is_empty() => {
+                events::DeliveryFellBack { org, delivery, made: made.len() }.emit();
+            }
+            Following::Deliveries(..) | Following::Needless(_) => {}
+        }
+        Ok(true)
+    }
+
+    async fn what_follows(&self, failed: &FailedDelivery) -> Result<Following, StoreError> {
+        failpoint::reach(failpoint::FALLBACK_DUE);
+        let organization = self.organization(failed.org).await?;
+        let now = self.store.now().await?;
+        let billable = self.billable(&organization, &failed.fee_code, &Billed::default(), now).await?;
+        Ok(follow(&organization, failed, billable, now))
     }
 }
 

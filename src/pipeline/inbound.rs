@@ -6,21 +6,24 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 
-use super::{
-    Gateway, backoff,
-    defect::{DEFECT, contained},
-};
+use super::{Gateway, backoff};
 use crate::{
     crypto::Hex,
     domain::{
-        Class, DeliveryId, DirectAddress, Inbound, MessageId, OrgId, OrgScope, Reason, Timestamp,
+        DeliveryId, DirectAddress, Inbound, MessageId, OrgId, OrgScope, Reason, Timestamp,
         delivery::{Disposition, Effect, Event, NoticeKind, State},
         inbound::{Channel, NoticeVerdict, Verdict, Way},
         order::Priority,
         organization::SendMode,
     },
-    observe::{chain, events, facts::Configured, failpoint, metrics},
-    seal::{self, OpenError, Opening, Verified},
+    observe::{
+        chain,
+        defect::{DEFECT, contained},
+        events,
+        facts::Configured,
+        failpoint, metrics,
+    },
+    seal::{self, Verified},
     store::{
         StoreError,
         inbound::{ClaimedMail, Settlement},
@@ -29,7 +32,7 @@ use crate::{
         organization::{Identity, Organization},
     },
     track::{About, Notice, Sent, Voucher, believe, reply::Asked},
-    trust::{Certificate, Policy, checks},
+    trust::{Certificate, checks},
 };
 
 /// A message that could not be looked at so often is left to a person.
@@ -121,50 +124,6 @@ impl Gateway {
         }
     }
 
-    /// Opens a sealed message on the CPU pool. The inner error is final.
-    async fn open_mail(
-        &self,
-        claimed: &ClaimedMail,
-        organization: &Arc<Organization>,
-        identity: &Identity,
-    ) -> Result<Result<Verified, OpenError>, Trouble> {
-        let later = |error: &dyn std::error::Error| Trouble::Later(chain(error).clone());
-        let own = self.own(organization.id, &identity.address).await?;
-        let believed = self.receiving(organization.id).await.map_err(|error| later(&error))?;
-        let strictness = organization.file.trust.receiving();
-        let (raw, rcpt, at) = (Arc::new(claimed.mail.raw.clone()), identity.address.clone(), self.clock.now());
-        // Who says to have signed it: what their issuers publish is asked for before anything is believed.
-        let (message, keys, known) = (Arc::clone(&raw), Arc::clone(&own), Arc::clone(&believed));
-        let presented = self.on_cpu(move || seal::presented(&message, &keys, &known.intermediates)).await?;
-        let presented = match presented {
-            Ok(presented) => presented,
-            Err(error) => return Ok(Err(error)),
-        };
-        let intermediates = [&believed.intermediates[..], &presented.carried].concat();
-        let policy = Policy::under(&strictness, &believed.anchors, &intermediates);
-        let gathered = Arc::new(self.inquirer.gather(&presented.signers, policy, at).await);
-        let (statements, strict) = (Arc::clone(&gathered), strictness.clone());
-        let opened = self
-            .on_cpu(move || {
-                let policy = statements.policy(Policy::under(&strict, &believed.anchors, &intermediates));
-                seal::open(&raw, Opening { own: &own, policy, at, rcpt: Some(&rcpt) })
-            })
-            .await?
-            .map_err(|error| match error {
-                OpenError::Trust(error) => OpenError::Trust(gathered.explain(error)),
-                other => other,
-            });
-        match opened {
-            // What cannot be checked now may be checked later; for how long is the same as when sending.
-            Err(OpenError::Trust(error))
-                if error.class() == Class::Retry && self.clock.now().since(claimed.mail.received_at) < TRUST_PATIENCE =>
-            {
-                Err(Trouble::Later(chain(&error).clone()))
-            }
-            opened => Ok(opened),
-        }
-    }
-
     /// A letter to an address that serves several organizations is its whose delivery it answers; one that answers none of
     /// theirs is nobody's, lest a customer read what was meant for another.
     async fn is_ours(&self, claimed: &ClaimedMail, answers: Option<DeliveryId>) -> Result<bool, Trouble> {
@@ -173,11 +132,6 @@ impl Gateway {
         }
         let installation = usize::from(self.post.own_at(&claimed.mail.identity).is_some());
         Ok(self.store.addressees(&claimed.mail.identity).await?.len() + installation == 1)
-    }
-
-    async fn on_cpu<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
-        let _place = self.cpu.acquire().await.map_err(|_| Trouble::Later("the gateway is stopping".into()))?;
-        tokio::task::spawn_blocking(work).await.map_err(|error| Trouble::Later(format!("opening it failed: {error}")))
     }
 
     async fn look_at_opened(
@@ -475,4 +429,5 @@ fn channel_words(channel: &Channel) -> String {
 
 /// Reading mail that came in the clear.
 mod clear;
+mod opening;
 mod shared;

@@ -18,7 +18,7 @@ use crate::{
         address::Guard,
         fetch::{FetchError, FetchRules, Fetcher},
     },
-    observe::{chain, events, facts::Configured},
+    observe::{chain, defect::contained, events, facts::Configured},
     store::{
         StoreError,
         ledger::{LedgerLine, read::LineQuery},
@@ -74,10 +74,10 @@ impl Metering {
     /// Tells until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let again = match self.turn().await {
-                Ok(told) if told > 0 => Duration::ZERO,
-                Ok(_) => self.every,
-                Err(error) => {
+            let again = match contained(self.turn()).await {
+                Some(Ok(told)) if told > 0 => Duration::ZERO,
+                Some(Ok(_)) | None => self.every,
+                Some(Err(error)) => {
                     tracing::error!(error = chain(&error), "ledger lines cannot be told: the store does not answer");
                     self.every
                 }

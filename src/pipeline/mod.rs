@@ -27,8 +27,6 @@ pub mod alerting;
 pub mod backoff;
 /// What is believed for a few seconds: organizations, keys, judged certificates.
 mod beliefs;
-/// A defect ends the work on one thing alone.
-mod defect;
 /// One delivery, from claim to a durable answer.
 pub mod delivering;
 /// What follows when a delivery has failed for good.
@@ -45,12 +43,16 @@ pub mod metering;
 pub mod post;
 /// Whether an address can be sent to.
 pub mod probing;
+/// A delivery's document, for a person who reads it.
+pub mod reading;
 /// What dead workers left behind.
 pub mod recovery;
 /// The notices we owe to others.
 mod replying;
 /// One result, from claim to its deliveries.
 pub mod routing;
+/// Who waits for a certificate takes no place.
+mod standing;
 /// Keeping revocation lists fresh.
 mod statements;
 /// Webhooks are told what happened.
@@ -136,6 +138,10 @@ pub struct Gateway {
     desk: letter::Desk,
     /// CPU work runs on so many threads at a time.
     cpu: Semaphore,
+    /// Who makes a message or sends it: as many as there are places.
+    making: Semaphore,
+    /// Who waits for a certificate without a place.
+    standing: Semaphore,
     /// The mailboxes that clocks wait for, as was told last.
     held_clocks: Mutex<BTreeMap<String, Held>>,
 }
@@ -151,6 +157,8 @@ impl Gateway {
             beliefs: beliefs::Beliefs::default(),
             desk: letter::Desk::default(),
             cpu: Semaphore::new(cores),
+            making: Semaphore::new(settings.worker.concurrency.max(1)),
+            standing: Semaphore::new(standing::MOST_STANDING),
             held_clocks: Mutex::default(),
             process: ProcessId::new(),
             live: Arc::new(Live::new(&settings.live_directory, store.clone())),

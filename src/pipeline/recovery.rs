@@ -10,7 +10,11 @@ use crate::{
         delivery::{Event, State},
         organization::SendMode,
     },
-    observe::{chain, events},
+    observe::{
+        chain,
+        defect::{DEFECT, contained},
+        events,
+    },
     store::{
         StoreError,
         delivery::{Claimed, Move},
@@ -32,8 +36,8 @@ impl Gateway {
             .map(|left| (if left.state == State::OnWire { Event::Lost } else { Event::Released }, left))
             .chain(overdue.into_iter().map(|left| (Event::UnknownWaitOver, left)));
         // Together, so that they share commits; each by itself, so that one that fails holds nobody else.
-        let looked_after = join_all(changes.map(|(event, left)| self.take_up(event, left))).await;
-        Ok(looked_after.into_iter().sum())
+        let looked_after = join_all(changes.map(|(event, left)| contained(self.take_up(event, left)))).await;
+        Ok(looked_after.into_iter().flatten().sum())
     }
 
     async fn take_up(&self, event: Event, left: Unfinished) -> usize {
@@ -68,7 +72,7 @@ impl Gateway {
                 backoff: self.settings.worker.retry_max.0,
                 unknown_wait: wait,
                 counts: true,
-                note: Some(super::defect::DEFECT.into()),
+                note: Some(DEFECT.into()),
                 ..Move::new(claimed.org, claimed.id, event)
             };
             match self.look_after(change).await {

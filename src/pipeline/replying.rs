@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 
-use super::{
-    Gateway, backoff,
-    beliefs::Credential,
-    defect::{DEFECT, contained},
-};
+use super::{Gateway, backoff, beliefs::Credential};
 use crate::{
     domain::order::Priority,
-    observe::{chain, events},
+    observe::{
+        chain,
+        defect::{DEFECT, contained},
+        events,
+    },
     seal::{Inner, Seal, Sealer},
     send::{GoAhead, Job, Outcome},
     store::{

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::Gateway;
-use crate::observe::chain;
+use crate::observe::{chain, defect::contained};
 
 /// How often somebody looks whether a list is due.
 const LOOK: Duration = Duration::from_secs(30);
@@ -18,7 +18,8 @@ impl Gateway {
             tokio::time::sleep(every).await;
             match self.store.take_task(TASK, &self.lease()).await {
                 Ok(true) => {
-                    self.inquirer.refresh_due().await;
+                    // A defect met in one list ends this look and no later one.
+                    let _ = contained(self.inquirer.refresh_due()).await;
                 }
                 Ok(false) => {}
                 Err(error) => tracing::debug!(error = chain(&error), "revocation lists were not looked after"),

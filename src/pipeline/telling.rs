@@ -22,7 +22,11 @@ use crate::{
         webhook::{Format, OffBecause},
     },
     net::fetch::{FetchError, Fetcher},
-    observe::{chain, events, failpoint},
+    observe::{
+        chain,
+        defect::{DEFECT, contained},
+        events, failpoint,
+    },
     store::{
         StoreError,
         event::{EventView, FeedError},
@@ -69,16 +73,17 @@ impl Teller {
         let mut forgot: Option<Instant> = None;
         while !stop.is_cancelled() {
             while turns.try_join_next().is_some() {}
-            let idle = match self.begin(&mut turns, &stop).await {
-                Ok(()) => self.gateway.settings.track.poll.0,
-                Err(error) => {
+            let idle = match contained(self.begin(&mut turns, &stop)).await {
+                Some(Ok(())) => self.gateway.settings.track.poll.0,
+                None => STORE_AGAIN,
+                Some(Err(error)) => {
                     tracing::error!(error = chain(&error), "webhooks cannot be told: the store does not answer");
                     STORE_AGAIN
                 }
             };
             if forgot.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
                 forgot = Some(Instant::now());
-                self.gateway.forget_events().await;
+                let _ = contained(self.gateway.forget_events()).await;
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -115,7 +120,9 @@ impl Teller {
 
     async fn tell(&self, webhook: ClaimedWebhook, stop: &CancellationToken) {
         let mut told = webhook.view.told;
-        let end = self.tell_from(&webhook, &mut told, stop).await;
+        let end = contained(self.tell_from(&webhook, &mut told, stop)).await;
+        // Its lease would be renewed with the others for ever.
+        let end = end.unwrap_or_else(|| self.later(&webhook, told, DEFECT.to_owned(), None));
         let (org, id) = (webhook.view.org, webhook.view.id);
         match self.gateway.store.end_turn(&webhook, told, &end).await {
             Ok(()) => match end {

@@ -9,6 +9,7 @@ use crate::{
     domain::OrgScope,
     observe::{
         chain,
+        defect::contained,
         events::{LedgerSigned, LeftoversRemoved},
         facts::Digest,
     },
@@ -41,7 +42,7 @@ impl Gateway {
             // Two at a time would do no harm, so the lease need not be renewed: it only saves the work.
             tokio::select! {
                 () = stop.cancelled() => {}
-                tidied = self.tidy() => if let Err(error) = tidied {
+                tidied = contained(self.tidy()) => if let Some(Err(error)) = tidied {
                     tracing::warn!(error = chain(&error), "tidying up broke off; it goes on in an hour");
                 }
             }
@@ -79,14 +80,14 @@ impl Gateway {
     }
 
     async fn tidy(&self) -> Result<(), LeftoverError> {
-        self.sign_ledgers().await;
+        let _ = contained(self.sign_ledgers()).await;
         self.store.remove_unloaded().await?;
         for organization in self.store.organizations(OrgScope::All).await? {
             // One organization's documents do not stand in the way of another's.
-            match self.store.remove_orphans(&self.blobs, organization.id).await {
-                Ok(0) => {}
-                Ok(documents) => LeftoversRemoved { org: organization.id, documents }.emit(),
-                Err(error) => tracing::warn!(org = %organization.id, error = chain(&error), "documents are not tidied up"),
+            match contained(self.store.remove_orphans(&self.blobs, organization.id)).await {
+                Some(Ok(0)) | None => {}
+                Some(Ok(documents)) => LeftoversRemoved { org: organization.id, documents }.emit(),
+                Some(Err(error)) => tracing::warn!(org = %organization.id, error = chain(&error), "documents are not tidied up"),
             }
         }
         Ok(())

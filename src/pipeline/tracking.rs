@@ -8,7 +8,7 @@ use std::{
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use super::{Gateway, alerting::machine, defect::contained, delivering::unknown_wait};
+use super::{Gateway, alerting::machine, delivering::unknown_wait};
 use crate::{
     domain::{
         OrgScope,
@@ -16,7 +16,7 @@ use crate::{
         delivery::{Disposition, Effect, Event},
         organization::{Billable, SendMode},
     },
-    observe::{chain, events, facts::Configured, health::Part, metrics},
+    observe::{chain, defect::contained, events, facts::Configured, health::Part, metrics},
     store::{
         StoreError,
         delivery::{Move, Work},
@@ -35,6 +35,25 @@ const TOGETHER: usize = 256;
 /// How often old mail is forgotten.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
 
+/// What one turn of the loop did.
+struct Turn {
+    /// How much.
+    worked: usize,
+    /// Whether each step came to its end. A defect in one of them does not keep the others from their work.
+    sound: bool,
+}
+
+impl Turn {
+    /// Takes what a step gave. A store that does not answer one does not answer the next.
+    fn take(&mut self, step: Option<Result<usize, StoreError>>) -> Result<(), StoreError> {
+        match step.transpose()? {
+            Some(worked) => self.worked += worked,
+            None => self.sound = false,
+        }
+        Ok(())
+    }
+}
+
 impl Gateway {
     /// Follows what comes back until `stop` is cancelled. What it is working on then is finished, or free again when its
     /// lease runs out.
@@ -46,12 +65,12 @@ impl Gateway {
         let mut forgot: Option<Instant> = None;
         while !stop.is_cancelled() {
             // Nobody would follow anything any more if a defect ended this loop; it goes on, and health says that it is not well.
-            let worked = contained(self.track_once(&mut watch, began.elapsed())).await;
-            self.health.say(Part::Track, matches!(worked, Some(Ok(_))));
+            let worked = contained(Box::pin(self.turn(&mut watch, began.elapsed()))).await;
+            self.health.say(Part::Track, matches!(worked, Some(Ok(Turn { sound: true, .. }))));
             let idle = match worked {
-                Some(Ok(0)) => self.until_next_deadline().await,
-                Some(Ok(_)) => Duration::ZERO,
-                None => STORE_AGAIN,
+                Some(Ok(Turn { worked: 0, sound: true })) => self.until_next_deadline().await,
+                Some(Ok(Turn { sound: true, .. })) => Duration::ZERO,
+                Some(Ok(_)) | None => STORE_AGAIN,
                 Some(Err(error)) => {
                     tracing::error!(error = chain(&error), "what comes back cannot be followed: the store does not answer");
                     STORE_AGAIN
@@ -59,7 +78,8 @@ impl Gateway {
             };
             if forgot.is_none_or(|at| at.elapsed() >= FORGET_EVERY) {
                 forgot = Some(Instant::now());
-                self.forget_old_mail().await;
+                // What panics has been told.
+                let _ = contained(self.forget_old_mail()).await;
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -75,6 +95,10 @@ impl Gateway {
     /// # Errors
     /// When the store fails.
     pub async fn track_once(self: &Arc<Self>, watch: &mut Option<ClockWatch>, monotonic: Duration) -> Result<usize, StoreError> {
+        Ok(self.turn(watch, monotonic).await?.worked)
+    }
+
+    async fn turn(self: &Arc<Self>, watch: &mut Option<ClockWatch>, monotonic: Duration) -> Result<Turn, StoreError> {
         // Expiry goes by the store's clock, so that is the one to be watched.
         let wall = self.store.now().await?;
         let clocks = watch.get_or_insert_with(|| ClockWatch::begin(wall, monotonic)).look(wall, monotonic);
@@ -90,15 +114,16 @@ impl Gateway {
             }
             Clocks::Agree | Clocks::Apart => {}
         }
+        let mut turn = Turn { worked: 0, sound: true };
         // Mail first: it may hold the answer whose clock is about to run out.
-        let mut worked = self.take_due_mail().await?;
+        turn.take(contained(self.take_due_mail()).await)?;
         if clocks.may_expire() {
-            worked += self.expire_due().await?;
-            self.tell_held_clocks().await?;
+            turn.take(contained(self.expire_due()).await)?;
+            turn.take(contained(self.tell_held_clocks()).await.map(|told| told.map(|()| 0)))?;
         }
-        worked += self.fall_back_due(TOGETHER).await?;
-        worked += self.send_due_replies().await?;
-        Ok(worked)
+        turn.take(contained(self.fall_back_due(TOGETHER)).await)?;
+        turn.take(contained(self.send_due_replies()).await)?;
+        Ok(turn)
     }
 
     async fn until_next_deadline(&self) -> Duration {

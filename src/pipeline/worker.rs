@@ -1,15 +1,14 @@
 //! The loop: claim what is due, work on it, wait for more; recover what others left; stop in good order.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Gateway;
 use crate::{
     domain::{OrgId, ResultId, id::ProcessId},
-    observe::{chain, events, health::Part},
+    observe::{chain, defect::contained, events, health::Part},
     store::{StoreError, lease::Lease, shares::Places},
 };
 
@@ -78,14 +77,17 @@ impl Gateway {
         let mut turn = 0_usize;
         while !stop.is_cancelled() {
             crew.reap();
-            let begun = self.start_due(&mut crew, turn).await;
-            self.health.say(Part::Worker, begun.is_ok());
+            let begun = contained(self.start_due(&mut crew, turn)).await;
+            self.health.say(Part::Worker, matches!(begun, Some(Ok(_))));
             // Each claim goes on with the organizations after those served last.
-            turn = turn.wrapping_add(begun.as_ref().map_or(1, |begun| begun.count.max(1)));
+            turn = turn.wrapping_add(begun.as_ref().and_then(|begun| begun.as_ref().ok()).map_or(1, |begun| begun.count.max(1)));
             let (idle, more) = match begun {
-                Ok(begun) => (self.settings.worker.poll.0, begun.more),
-                Err(error) => {
-                    tracing::error!(error = chain(&error), "the store does not answer");
+                Some(Ok(begun)) => (self.settings.worker.poll.0, begun.more),
+                // Nobody would send anything any more if a defect ended this loop.
+                stopped => {
+                    if let Some(Err(error)) = stopped {
+                        tracing::error!(error = chain(&error), "the store does not answer");
+                    }
                     tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(STORE_AGAIN) => {} }
                     continue;
                 }
@@ -158,14 +160,14 @@ impl Gateway {
             let gateway = Arc::clone(self);
             crew.routing.spawn(async move {
                 let (org, id, owner) = (work.org, work.id, work.owner);
-                match AssertUnwindSafe(gateway.route_result(work)).catch_unwind().await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
+                match contained(gateway.route_result(work)).await {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => {
                         tracing::error!(%org, result = %id, error = chain(&error), "a result could not be routed; it is tried again");
                         gateway.put_back(org, id, owner).await;
                     }
                     // Its lease would be renewed with the others for ever.
-                    Err(_) => gateway.put_back(org, id, owner).await,
+                    None => gateway.put_back(org, id, owner).await,
                 }
             });
         }
@@ -185,7 +187,7 @@ impl Gateway {
                         None => gateway.deliver(claimed.clone()).await,
                     }
                 };
-                if AssertUnwindSafe(delivering).catch_unwind().await.is_err() {
+                if contained(Box::pin(delivering)).await.is_none() {
                     gateway.let_go(&claimed).await;
                 }
             });
@@ -212,7 +214,7 @@ impl Gateway {
         loop {
             every.tick().await;
             for owner in self.store.owners_in_hand() {
-                if let Err(error) = self.store.renew(&Lease { owner, ..self.lease() }).await {
+                if let Some(Err(error)) = contained(self.store.renew(&Lease { owner, ..self.lease() })).await {
                     tracing::error!(error = chain(&error), "leases could not be renewed");
                 }
             }

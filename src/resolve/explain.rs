@@ -8,15 +8,14 @@ use crate::domain::{
     Reason,
     report::ResultState,
     route::{Candidate, Decision, Route, Score, Target, Verdict},
-    text::is_forbidden,
+    text::{counted, is_forbidden},
 };
 
 /// One sentence: what follows from the route.
 #[must_use]
 pub fn summary(route: &Route) -> String {
     match (route.decision, route.targets.len()) {
-        (Decision::Routed, 1) => "routed to 1 address".to_owned(),
-        (Decision::Routed, n) => format!("routed to {n} addresses"),
+        (Decision::Routed, n) => format!("routed to {}", counted(n as u64, "address", "addresses")),
         (Decision::Held(reason), _) => format!("held ({reason}): {}", reason.meaning()),
         (Decision::Waiting(reason), _) => format!("waiting ({reason}): {}", reason.meaning()),
         (Decision::NotSent(reason), _) => format!("not sent ({reason}): {}", reason.meaning()),
@@ -51,7 +50,7 @@ pub fn text(route: &Route) -> String {
         let _ = write!(out, "\n{}\n    {}\n", head.trim_end(), clean(&line.note));
         let from = line.snapshot.map(|snapshot| format!("directory {snapshot}"));
         let roster = line.roster.map(|roster| format!("roster {roster}"));
-        let facts: Vec<String> = from.into_iter().chain(roster).chain(line.score.as_ref().map(spoke)).collect();
+        let facts: Vec<String> = from.into_iter().chain(roster).chain(line.score.as_ref().and_then(spoke)).collect();
         if !facts.is_empty() {
             let _ = writeln!(out, "    {}", clean(&facts.join("; ")));
         }
@@ -107,8 +106,8 @@ pub fn stored(state: ResultState, reason: Option<Reason>, trace: Vec<Candidate>)
     Some(Route { targets: taken.filter_map(target).collect(), trace, decision })
 }
 
-/// What spoke for an address, in the order in which it counts.
-fn spoke(score: &Score) -> String {
+/// What spoke for an address, in the order in which it counts, and what against it; nothing when there is nothing to say.
+fn spoke(score: &Score) -> Option<String> {
     let said = [
         score.pinned.then(|| "pinned".to_owned()),
         score.own_list.then(|| "on the organization's own list".to_owned()),
@@ -117,13 +116,10 @@ fn spoke(score: &Score) -> String {
         score.last_success.map(|at| format!("last delivered to {}", at.utc().plain())),
     ];
     let mut said: Vec<String> = said.into_iter().flatten().collect();
-    if said.is_empty() {
-        said.push("nothing spoke for it".to_owned());
-    }
     if score.failures > 0 {
-        said.push(format!("failed {} times since it last succeeded", score.failures));
+        said.push(format!("failed {} since it last succeeded", counted(score.failures.into(), "time", "times")));
     }
-    said.join(", ")
+    (!said.is_empty()).then(|| said.join(", "))
 }
 
 /// A directory or a site may carry anything; a terminal must not be told to do anything.
@@ -172,6 +168,16 @@ mod tests {
             \ntaken                 deliver_to[0]  order_address  a@d.example\n    because?[2J\n\
             \ndropped (no_address)  site R         order_address  -\n    because?[2J\n";
         assert_eq!(text(&route), expected);
+    }
+
+    #[test]
+    fn what_spoke_for_an_address_is_told_and_where_nothing_did_nothing_is_said() {
+        let mut score = Score::default();
+        assert_eq!(spoke(&score), None);
+        score.failures = 1;
+        assert_eq!(spoke(&score).as_deref(), Some("failed 1 time since it last succeeded"));
+        (score.pinned, score.failures) = (true, 2);
+        assert_eq!(spoke(&score).as_deref(), Some("pinned, failed 2 times since it last succeeded"));
     }
 
     #[test]

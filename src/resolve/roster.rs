@@ -12,7 +12,7 @@ use crate::{
         Class, OrgId,
         id::RosterId,
         roster::RosterRow,
-        text::{FIELD_LIMIT, line},
+        text::{FIELD_LIMIT, counted, line},
         time::Date,
     },
     observe::events::RosterLoaded,
@@ -68,7 +68,8 @@ pub enum RosterError {
     },
     /// Not about as many members as the one in force.
     #[error(
-        "the new roster has {new} members, more than {percent} % off the {before} in force; load it with --force if that is right"
+        "the new roster has {}, more than {percent} % off the {before} in force; load it with --force if that is right",
+        counted(*.new, "member", "members")
     )]
     Moved {
         /// Members in force.

@@ -5,6 +5,7 @@ use crate::{
         Class, DeliveryId, DirectAddress, Npi, OrgId, OrgScope, Reason, ResultId,
         choice::{Decides, Suppressed},
         delivery::Event,
+        person::Right,
         report::ResultState,
         route::{Candidate, Verdict},
     },
@@ -32,13 +33,27 @@ pub enum Ask {
     Dismiss,
 }
 
-/// What came of it.
+impl Ask {
+    /// What somebody needs besides the right to act on deliveries: what is decided about an address for all results to come
+    /// needs the same right here as in the directory.
+    #[must_use]
+    pub const fn needs(&self) -> Option<Right> {
+        match self {
+            Self::Pin(_) | Self::Suppress(_) => Some(Right::AddressesAct),
+            Self::Address(_) | Self::Reroute | Self::Dismiss => None,
+        }
+    }
+}
+
+/// What came of it, or would.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Settled {
     /// Results that are routed again.
     pub rerouted: Vec<ResultId>,
     /// One sentence for people.
     pub told: String,
+    /// Whether it was only tried: nothing has changed.
+    pub dry_run: bool,
 }
 
 /// A recipient that waits for a person.
@@ -170,7 +185,29 @@ pub async fn resolve(
     };
     let rerouted = store.act(org, result, &act, whom).await?;
     DecisionMade { org, result: Some(result), rerouted: rerouted.len(), what: decides }.emit();
-    Ok(Settled { rerouted, told })
+    Ok(Settled { rerouted, told, dry_run: false })
+}
+
+/// What [`resolve`] would do, without doing it.
+///
+/// # Errors
+/// [`WorklistError`], for the same reasons.
+pub async fn foresee(
+    store: &Store,
+    scope: OrgScope,
+    id: &str,
+    recipient: Option<&str>,
+    ask: &Ask,
+    whom: Whom<'_>,
+) -> Result<Settled, WorklistError> {
+    let item = find(store, scope, id).await?;
+    if let (Ask::Dismiss, Some(delivery), None) = (ask, &item.delivery, recipient) {
+        let seen = store.foresee_dismissal(OrgScope::One(item.org), delivery.id).await?;
+        return Ok(Settled { rerouted: Vec::new(), told: dismissed(seen), dry_run: true });
+    }
+    let act = item.act(recipient, ask)?;
+    let rerouted = store.foresee_act(item.org, item.result.id, &act, whom).await?;
+    Ok(Settled { rerouted, told: told(&act), dry_run: true })
 }
 
 /// Routes everything again that waits for this reason. Gives the results; with `dry_run` those it would be.
@@ -242,8 +279,12 @@ async fn dismiss_delivery(
     }
     store.note_decision(org, Decides::Dismiss, &delivery.id.to_string(), result, whom).await?;
     DecisionMade { org, result: Some(result), rerouted: 0, what: Decides::Dismiss }.emit();
+    Ok(Settled { rerouted: Vec::new(), told: dismissed(seen), dry_run: false })
+}
+
+fn dismissed(seen: bool) -> String {
     let told = if seen { "it leaves the worklist as seen to" } else { "the delivery is closed: nothing is sent for it any more" };
-    Ok(Settled { rerouted: Vec::new(), told: told.to_owned() })
+    told.to_owned()
 }
 
 impl Item {

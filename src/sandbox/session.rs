@@ -1,14 +1,14 @@
 //! One conversation, from the server's side.
 
-use std::{borrow::Cow, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use smtp_proto::{AUTH_LOGIN, AUTH_PLAIN, Error as Syntax, Request};
-use tokio::{io::AsyncWriteExt as _, time::timeout};
+use smtp_proto::Request;
+use tokio::time::timeout;
 
 use crate::{
     domain::{DirectAddress, MessageId},
     net::{
-        smtp::{Input, Line, Message, login, plain},
+        smtp::{Heard, Login, Message, Talk},
         stream::Stream,
         tls::ServerTls,
     },
@@ -38,8 +38,7 @@ type ReturnPath = Option<DirectAddress>;
 /// Where the conversation stands.
 struct Session {
     host: Host,
-    stream: Stream,
-    input: Input,
+    talk: Talk,
     greeted: bool,
     user: Option<String>,
     /// MAIL FROM, once it was said.
@@ -57,42 +56,24 @@ enum Next {
 
 /// Talks until either side has had enough.
 pub(super) async fn converse(host: Host, stream: Stream) -> io::Result<()> {
-    let mut session = Session {
-        host,
-        stream,
-        input: Input::default(),
-        greeted: false,
-        user: None,
-        sender: None,
-        recipient: None,
-        mishap: None,
-    };
+    let talk = Talk::new(stream, host.settings.idle);
+    let mut session = Session { host, talk, greeted: false, user: None, sender: None, recipient: None, mishap: None };
     let greeting = format!("220 {} ESMTP practice HISP", session.host.settings.host);
     session.say(&greeting).await?;
     let mut mistakes = 0;
     loop {
-        let line = match timeout(session.host.settings.idle, session.input.line(&mut session.stream)).await {
-            Err(_) => return session.say("421 4.4.2 Idle for too long").await,
-            Ok(line) => line?,
-        };
-        let text = match line {
-            Line::End => return Ok(()),
-            Line::TooLong => {
-                session.say("500 5.5.6 Line too long").await?;
-                continue;
-            }
-            Line::Text(text) => text,
-        };
-        let request = match Request::parse(&mut text.iter()) {
-            Ok(request) => request,
-            Err(error) => {
+        let request = match session.talk.heard().await? {
+            Heard::Command(request) => request,
+            Heard::Nonsense(answer) => {
                 mistakes += 1;
                 if mistakes > PATIENCE {
                     return session.say("421 4.7.0 Too many errors").await;
                 }
-                session.say(&complaint(&error)).await?;
+                session.say(answer).await?;
                 continue;
             }
+            Heard::Idle => return session.say("421 4.4.2 Idle for too long").await,
+            Heard::End => return Ok(()),
         };
         match session.obey(request).await? {
             Next::Go => {}
@@ -102,18 +83,8 @@ pub(super) async fn converse(host: Host, stream: Stream) -> io::Result<()> {
     }
 }
 
-fn complaint(error: &Syntax) -> String {
-    match error {
-        Syntax::UnknownCommand | Syntax::NeedsMoreData { .. } => "500 5.5.1 No such command".to_owned(),
-        Syntax::InvalidSenderAddress => "501 5.1.7 That is no sender address".to_owned(),
-        Syntax::InvalidRecipientAddress => "501 5.1.3 That is no recipient address".to_owned(),
-        Syntax::SyntaxError { syntax } => format!("501 5.5.4 Write: {syntax}"),
-        _ => "555 5.5.4 A parameter is not supported".to_owned(),
-    }
-}
-
 impl Session {
-    async fn obey(&mut self, request: Request<Cow<'_, str>>) -> io::Result<Next> {
+    async fn obey(&mut self, request: Request<String>) -> io::Result<Next> {
         match request {
             Request::Ehlo { .. } => self.hello().await?,
             Request::Helo { .. } => {
@@ -121,17 +92,11 @@ impl Session {
                 let answer = format!("250 {}", self.host.settings.host);
                 self.say(&answer).await?;
             }
-            Request::StartTls if self.stream.is_tls() => self.say("503 5.5.1 Already under TLS").await?,
+            Request::StartTls if self.talk.is_tls() => self.say("503 5.5.1 Already under TLS").await?,
             Request::StartTls => return Ok(Next::StartTls),
             Request::Auth { mechanism, initial_response } => self.login(mechanism, &initial_response).await?,
-            Request::Mail { from } => {
-                let (address, size) = (from.address.into_owned(), from.size);
-                self.mail(&address, size).await?;
-            }
-            Request::Rcpt { to } => {
-                let address = to.address.into_owned();
-                return self.rcpt(&address).await;
-            }
+            Request::Mail { from } => self.mail(&from.address, from.size).await?,
+            Request::Rcpt { to } => return self.rcpt(&to.address).await,
             Request::Data => return self.data().await,
             Request::Rset => {
                 self.forget();
@@ -155,7 +120,7 @@ impl Session {
             "250-{}\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-SIZE {}\r\n",
             self.host.settings.host, self.host.settings.max_message
         );
-        if !self.stream.is_tls() {
+        if !self.talk.is_tls() {
             answer.push_str("250-STARTTLS\r\n");
         } else if self.host.door != Door::Mx {
             answer.push_str("250-AUTH PLAIN LOGIN\r\n");
@@ -164,40 +129,22 @@ impl Session {
         self.say(&answer).await
     }
 
-    async fn under_tls(mut self) -> io::Result<Self> {
-        if !self.input.is_empty() {
-            // Sent before the handshake, to be read after it: CVE-2011-0411.
-            self.say("554 5.5.1 Nothing may follow STARTTLS").await?;
-            return Err(io::Error::other("commands were sent along with STARTTLS"));
-        }
-        self.say("220 2.0.0 Go ahead").await?;
-        let tcp = self.stream.into_clear().ok_or_else(|| io::Error::other("already under TLS"))?;
-        let stream = match timeout(Duration::from_secs(30), self.host.tls.accept(tcp)).await {
-            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
-            Ok(stream) => stream.map_err(io::Error::other)?,
-        };
+    async fn under_tls(self) -> io::Result<Self> {
+        let talk = self.talk.secured(&self.host.tls).await?;
         // RFC 3207 4.2: whatever was said before is forgotten.
-        let (greeted, user, sender, recipient, mishap) = (false, None, None, None, None);
-        Ok(Self { host: self.host, stream, input: Input::default(), greeted, user, sender, recipient, mishap })
+        Ok(Self { host: self.host, talk, greeted: false, user: None, sender: None, recipient: None, mishap: None })
     }
 
     async fn login(&mut self, mechanism: u64, initial: &str) -> io::Result<()> {
-        if !self.stream.is_tls() {
+        if !self.talk.is_tls() {
             return self.say("538 5.7.11 Not without TLS").await;
         }
         if self.host.door == Door::Mx || self.user.is_some() {
             return self.say("503 5.5.1 No login now").await;
         }
-        let given = match mechanism {
-            AUTH_PLAIN => plain(&if initial.is_empty() { self.ask("").await? } else { initial.to_owned() }),
-            AUTH_LOGIN => {
-                let user = if initial.is_empty() { self.ask("VXNlcm5hbWU6").await? } else { initial.to_owned() };
-                login(&user, &self.ask("UGFzc3dvcmQ6").await?)
-            }
-            _ => return self.say("504 5.5.4 Use PLAIN or LOGIN").await,
-        };
-        match given {
-            Some((user, password)) if self.host.settings.lets_in(self.host.door, &user, &password) => {
+        match self.talk.login(mechanism, initial).await? {
+            Login::OtherMechanism => self.say("504 5.5.4 Use PLAIN or LOGIN").await,
+            Login::Given(user, password) if self.host.settings.lets_in(self.host.door, &user, &password) => {
                 self.user = Some(user);
                 self.say("235 2.7.0 Welcome").await
             }
@@ -205,21 +152,11 @@ impl Session {
         }
     }
 
-    /// One challenge of a login, as base64; the client's answer.
-    async fn ask(&mut self, challenge: &str) -> io::Result<String> {
-        self.say(&format!("334 {challenge}")).await?;
-        let line = timeout(self.host.settings.idle, self.input.line(&mut self.stream)).await;
-        match line.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? {
-            Line::Text(text) => Ok(String::from_utf8_lossy(&text).trim().to_owned()),
-            Line::TooLong | Line::End => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
-    }
-
     async fn mail(&mut self, address: &str, size: usize) -> io::Result<()> {
         if !self.greeted || self.sender.is_some() {
             return self.say("503 5.5.1 Bad sequence of commands").await;
         }
-        if self.host.door != Door::Mx && !self.stream.is_tls() {
+        if self.host.door != Door::Mx && !self.talk.is_tls() {
             return self.say("530 5.7.0 Say STARTTLS first").await;
         }
         if self.host.door != Door::Mx && self.user.is_none() {
@@ -277,20 +214,22 @@ impl Session {
             self.say("503 5.5.1 No recipient").await?;
             return Ok(Next::Go);
         };
-        self.say("354 End with a dot on a line of its own").await?;
         if self.mishap == Some(Mishap::DropData) {
             // The first bytes come in; then the line is cut.
-            let _ = timeout(Duration::from_secs(1), self.input.line(&mut self.stream)).await;
+            self.say("354 End with a dot on a line of its own").await?;
+            let _ = timeout(Duration::from_secs(1), self.talk.heard()).await;
             return Ok(Next::End);
         }
-        let limit = self.host.settings.max_message;
-        let read = timeout(self.host.settings.idle, self.input.message(&mut self.stream, limit)).await;
-        let answer = match read {
-            Err(_) => {
+        if let Some(Mishap::Slow(wait)) = self.mishap {
+            tokio::time::sleep(wait).await;
+        }
+        let settings = &self.host.settings;
+        let answer = match self.talk.message(settings.max_message, settings.idle).await? {
+            None => {
                 self.say("421 4.4.2 Idle for too long").await?;
                 return Ok(Next::End);
             }
-            Ok(message) => match message? {
+            Some(message) => match message {
                 Message::Broken => return Ok(Next::End),
                 Message::TooLarge => "552 5.3.4 The message is too large".to_owned(),
                 Message::BareLineEnd => "554 5.6.0 The message has a bare CR or LF".to_owned(),
@@ -316,7 +255,7 @@ impl Session {
     /// Opens it and puts it into the mailbox; 250 only once it is on disk.
     async fn keep(&self, sender: Option<DirectAddress>, recipient: DirectAddress, message: Vec<u8>) -> String {
         let (settings, door) = (self.host.settings.clone(), self.host.door);
-        let tls = self.stream.tls_version();
+        let tls = self.talk.tls_version();
         let desk = self.host.settings.desk.clone();
         let word = recipient.local().split('+').next().unwrap_or_default();
         let renamed = (door == Door::Edge && word.eq_ignore_ascii_case("renamed")).then(|| rename(&recipient)).flatten();
@@ -365,18 +304,14 @@ impl Session {
             Some(Mishap::Slow(wait)) => tokio::time::sleep(wait).await,
             Some(Mishap::Tarpit) => {
                 for byte in answer.bytes() {
-                    self.stream.write_all(&[byte]).await?;
-                    self.stream.flush().await?;
+                    self.talk.write(&[byte]).await?;
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
-                self.stream.write_all(b"\r\n").await?;
-                return self.stream.flush().await;
+                return self.talk.write(b"\r\n").await;
             }
             _ => {}
         }
-        self.stream.write_all(answer.as_bytes()).await?;
-        self.stream.write_all(b"\r\n").await?;
-        self.stream.flush().await
+        self.talk.say(answer).await
     }
 }
 

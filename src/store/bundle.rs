@@ -179,7 +179,8 @@ impl Store {
             on!(&self.db, pool => sqlx::query_as(bundles!("WHERE b.url IS NOT NULL AND b.next_at <= $1 ORDER BY b.next_at"))
             .bind(now.micros()).fetch_all(pool).await)
             .doing("look for bundles that are due")?;
-        rows.into_iter().map(Row::bundle).collect()
+        // One that cannot be read keeps no other from being looked at.
+        Ok(rows.into_iter().filter_map(|row| row.bundle().inspect_err(unreadable).ok()).collect())
     }
 
     /// The anchors of a bundle that are in force.
@@ -265,6 +266,10 @@ impl Store {
         tx.commit().await?;
         Ok(true)
     }
+}
+
+fn unreadable(error: &StoreError) {
+    tracing::error!(%error, "a bundle cannot be looked at");
 }
 
 async fn put(tx: &mut Tx, org: OrgId, id: BundleId, anchors: &[BundleAnchor], now: Timestamp) -> Result<()> {

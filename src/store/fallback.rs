@@ -37,6 +37,24 @@ pub struct FailedDelivery {
     pub elsewhere: Vec<(String, bool)>,
 }
 
+/// A place among what is due, the oldest failure first. The first place is before all of them.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// When it failed, in microseconds.
+    at: i64,
+    /// Which delivery.
+    pub delivery: String,
+}
+
+/// One that is due. One that cannot be read says so by itself.
+#[derive(Debug)]
+pub struct DueFallback {
+    /// Where it stands.
+    pub place: Place,
+    /// What there is to do.
+    pub failed: Result<FailedDelivery>,
+}
+
 /// What follows.
 #[derive(Debug, Clone)]
 pub enum Following {
@@ -64,39 +82,28 @@ pub struct NewTerms {
 }
 
 /// Asked every second, so along its index.
-pub(super) const DUE: &str =
-    "SELECT org_id, id, result_id, site, target, fee_code, priority, reason FROM delivery WHERE fallback = 'due'
-    ORDER BY updated_at LIMIT $1";
+pub(super) const DUE: &str = "SELECT updated_at, org_id, id, result_id, site, target, fee_code, priority, reason FROM delivery
+    WHERE fallback = 'due' AND (updated_at, id) > ($1, $2) ORDER BY updated_at, id LIMIT $3";
 
-type FailedRow = (String, String, String, String, String, String, String, Option<String>);
+type FailedRow = (i64, String, String, String, String, String, String, String, Option<String>);
 
 impl Store {
-    /// Deliveries whose fallback is due, the oldest failure first.
+    /// Deliveries behind `after` whose fallback is due, the oldest failure first.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn due_fallbacks(&self, most: usize) -> Result<Vec<FailedDelivery>> {
-        let rows: Vec<FailedRow> = on!(&self.db, pool => sqlx::query_as(
-            DUE).bind(i64::try_from(most).unwrap_or(i64::MAX)).fetch_all(pool).await)
+    pub async fn due_fallbacks(&self, most: usize, after: &Place) -> Result<Vec<DueFallback>> {
+        let rows: Vec<FailedRow> = on!(&self.db, pool => sqlx::query_as(DUE)
+            .bind(after.at).bind(&after.delivery).bind(i64::try_from(most).unwrap_or(i64::MAX)).fetch_all(pool).await)
         .doing("look for deliveries that fall back")?;
         let mut due = Vec::with_capacity(rows.len());
-        for (org, id, result, site, target, fee_code, priority, reason) in rows {
+        for row in rows {
             let elsewhere: Vec<(String, bool)> = on!(&self.db, pool => sqlx::query_as(
                 "SELECT address_key, (state IN ('refused', 'cancelled') OR COALESCE(disposition, '') IN ('failed', 'expired'))
                  FROM delivery WHERE org_id = $1 AND result_id = $2 ORDER BY created_at")
-                .bind(&org).bind(&result).fetch_all(pool).await)
+                .bind(&row.1).bind(&row.3).fetch_all(pool).await)
             .doing("look where else a result went")?;
-            due.push(FailedDelivery {
-                org: read("organization id", &org)?,
-                id: read("delivery id", &id)?,
-                result: read("result id", &result)?,
-                site,
-                target: read_json("target", target.as_bytes())?,
-                fee_code,
-                priority: read("priority", &priority)?,
-                reason: reason.as_deref().map(|reason| read("reason", reason)).transpose()?,
-                elsewhere,
-            });
+            due.push(DueFallback { place: Place { at: row.0, delivery: row.2.clone() }, failed: failed(row, elsewhere) });
         }
         Ok(due)
     }
@@ -190,6 +197,21 @@ impl Store {
         tx.commit().await?;
         Ok(marked == 1)
     }
+}
+
+fn failed(row: FailedRow, elsewhere: Vec<(String, bool)>) -> Result<FailedDelivery> {
+    let (_, org, id, result, site, target, fee_code, priority, reason) = row;
+    Ok(FailedDelivery {
+        org: read("organization id", &org)?,
+        id: read("delivery id", &id)?,
+        result: read("result id", &result)?,
+        site,
+        target: read_json("target", target.as_bytes())?,
+        fee_code,
+        priority: read("priority", &priority)?,
+        reason: reason.as_deref().map(|reason| read("reason", reason)).transpose()?,
+        elsewhere,
+    })
 }
 
 /// Whether a later version that replaces the result has come in.

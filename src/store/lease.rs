@@ -94,6 +94,29 @@ impl Hands {
     }
 }
 
+impl Hold {
+    /// Gives the place up for a while.
+    pub(super) fn stand(&self) -> Standing {
+        let seat = self.0.hands.rows().get_mut(&self.0.row).and_then(|in_hand| in_hand.seat.take());
+        Standing { hold: self.clone(), seat }
+    }
+}
+
+/// A claim without its place. It has it again when this is dropped, even when all of them are taken by then.
+#[derive(Debug)]
+pub struct Standing {
+    hold: Hold,
+    seat: Option<Seat>,
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        if let (Some(seat), Some(in_hand)) = (self.seat.take(), self.hold.0.hands.rows().get_mut(&self.hold.0.row)) {
+            in_hand.seat = Some(seat);
+        }
+    }
+}
+
 impl std::fmt::Debug for Hold {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Hold({})", self.0.row.0)

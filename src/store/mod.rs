@@ -162,6 +162,8 @@ pub mod roster;
 mod rows;
 /// An organization's rules, read and changed where somebody else may be changing them too.
 pub mod rules;
+/// Filters that people keep.
+pub mod saved_filter;
 /// Who is signed in.
 pub mod session;
 /// Who gets the next place: a pure rule.
@@ -178,6 +180,8 @@ pub mod token;
 pub mod totp;
 /// Imported certificates and trust anchors.
 pub mod trust;
+/// Mail that matches no organization.
+pub mod unmatched;
 /// Wakes workers when something new is durable.
 mod wake;
 /// The mailboxes that notices come into.
@@ -477,6 +481,8 @@ async fn open_sqlite(path: &str, connections: u32) -> Result<Db> {
         .busy_timeout(Duration::from_secs(30))
         .pragma("wal_autocheckpoint", "2000")
         .pragma("temp_store", "memory")
+        // The pages a busy queue comes back to all the time stay in memory: 16 MiB for each connection, in KiB.
+        .pragma("cache_size", "-16384")
         // A statement with many rows is another one for each number of them.
         .statement_cache_capacity(250);
     // There is no server that could have gone away, so a connection is not asked whether it is still there.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     Doing as _, Result, Store, Tx,
-    lease::{Hold, Lease},
+    lease::{Hold, Lease, Standing},
     read,
     shares::{Places, Seat, Shares},
 };
@@ -26,7 +26,15 @@ pub struct Claimed {
     pub lane: String,
     /// Routine or urgent.
     pub priority: Priority,
-    _hold: Hold,
+    hold: Hold,
+}
+
+impl Claimed {
+    /// Gives its place up until what this gives is dropped: the claim itself is kept.
+    #[must_use]
+    pub fn stand(&self) -> Standing {
+        self.hold.stand()
+    }
 }
 
 /// A delivery that nobody is at work on, and that has not come to its end.
@@ -181,7 +189,7 @@ impl Store {
             let (id, priority): (DeliveryId, Priority) = (read("delivery id", &id)?, read("priority", &priority)?);
             let seat = Seat { org: org.clone(), lane: lane.clone(), priority };
             let hold = self.hands.take_seat(id.0, lease.owner, seat);
-            claimed.push(Claimed { org: read("organization id", &org)?, id, owner: lease.owner, lane, priority, _hold: hold });
+            claimed.push(Claimed { org: read("organization id", &org)?, id, owner: lease.owner, lane, priority, hold });
         }
         Ok(Batch { claimed, more })
     }

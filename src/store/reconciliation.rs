@@ -8,7 +8,7 @@ use super::{
     write_json,
 };
 use crate::{
-    domain::{DeliveryId, Month, OrgId, OrgScope, Timestamp, audit::Witness, delivery::Disposition, id::ReconciliationId},
+    domain::{DeliveryId, Money, Month, OrgId, OrgScope, Timestamp, audit::Witness, delivery::Disposition, id::ReconciliationId},
     store::StoreError,
 };
 
@@ -25,6 +25,8 @@ pub struct Sent {
     pub disposition: Option<Disposition>,
     /// The way it went.
     pub channel: String,
+    /// The relay it was handed to, or `mx`.
+    pub relay: String,
     /// Test traffic.
     pub test: bool,
 }
@@ -57,6 +59,9 @@ pub struct Counts {
     pub price_differs: u64,
     /// In both, with another end.
     pub outcome_differs: u64,
+    /// Prices that differed by no more than this are not counted as differing.
+    #[serde(default)]
+    pub tolerance: Money,
 }
 
 impl Counts {
@@ -97,6 +102,7 @@ struct SentRow {
     accepted_at: i64,
     disposition: Option<String>,
     channel: String,
+    relay: String,
     test: bool,
 }
 
@@ -108,6 +114,7 @@ impl SentRow {
             accepted_at: Timestamp(self.accepted_at),
             disposition: self.disposition.as_deref().map(|word| read("disposition", word)).transpose()?,
             channel: self.channel,
+            relay: self.relay,
             test: self.test,
         })
     }
@@ -129,7 +136,7 @@ impl Store {
             &self.db,
             "WITH k (org_id, message_id) AS (",
             keys,
-            ") SELECT d.id, d.message_id, d.accepted_at, d.disposition, d.channel, d.test FROM k
+            ") SELECT d.id, d.message_id, d.accepted_at, d.disposition, d.channel, COALESCE(d.relay, '') AS relay, d.test FROM k
                JOIN delivery d ON d.message_id = k.message_id AND d.org_id = k.org_id WHERE d.accepted_at IS NOT NULL",
         )
         .await
@@ -143,7 +150,7 @@ impl Store {
     /// When the database does not answer.
     pub async fn sent_to(&self, org: OrgId, to: &To) -> Result<Vec<Sent>> {
         let found: Vec<SentRow> = on!(&self.db, pool => sqlx::query_as(
-            "SELECT id, message_id, accepted_at, disposition, channel, test FROM delivery
+            "SELECT id, message_id, accepted_at, disposition, channel, COALESCE(relay, '') AS relay, test FROM delivery
              WHERE org_id = $1 AND address_key = $2 AND accepted_at >= $3 AND accepted_at < $4 ORDER BY accepted_at, id")
             .bind(org.to_string()).bind(&to.address_key).bind(to.from.micros()).bind(to.to.micros()).fetch_all(pool).await)
         .doing("look messages up by their recipient")?;
@@ -165,7 +172,7 @@ impl Store {
         let (at, id) =
             after.map_or((from.micros(), String::new()), |sent| (sent.accepted_at.micros(), sent.delivery.to_string()));
         let found: Vec<SentRow> = on!(&self.db, pool => sqlx::query_as(
-            "SELECT id, message_id, accepted_at, disposition, channel, test FROM delivery
+            "SELECT id, message_id, accepted_at, disposition, channel, COALESCE(relay, '') AS relay, test FROM delivery
              WHERE org_id = $1 AND accepted_at >= $2 AND accepted_at < $3 AND (accepted_at, id) > ($2, $4)
              ORDER BY accepted_at, id LIMIT $5")
             .bind(org.to_string()).bind(at).bind(to.micros()).bind(id).bind(i64::from(most)).fetch_all(pool).await)

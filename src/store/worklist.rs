@@ -1,5 +1,8 @@
 //! What needs a person, oldest first, and what a person does about it.
 
+/// What a decision would lead to.
+mod foresee;
+
 use std::{fmt, str::FromStr};
 
 use super::{
@@ -184,25 +187,31 @@ impl Store {
 
     async fn act_once(&self, org: OrgId, result: ResultId, act: &Act, whom: Whom<'_>) -> Result<Vec<ResultId>> {
         let mut tx = self.begin().await?;
-        let now = self.now_within(&mut tx).await?;
+        let rerouted = self.act_within(&mut tx, org, result, act, whom).await?;
+        tx.commit().await?;
+        Ok(rerouted)
+    }
+
+    async fn act_within(&self, tx: &mut Tx, org: OrgId, result: ResultId, act: &Act, whom: Whom<'_>) -> Result<Vec<ResultId>> {
+        let now = self.now_within(tx).await?;
         let id = result.to_string();
         let mut rerouted = Vec::new();
         let (decides, detail) = match act {
             Act::Pin(npi, address) => {
-                rerouted = decision::pin(&mut tx, now, org, npi, address, Some(result), whom).await?.rerouted;
+                rerouted = decision::pin(tx, now, org, npi, address, Some(result), whom).await?.rerouted;
                 (None, String::new())
             }
             Act::Suppress(what) => {
-                decision::suppress(&mut tx, now, org, what, None, Some(result), whom).await?;
+                decision::suppress(tx, now, org, what, None, Some(result), whom).await?;
                 (None, String::new())
             }
             Act::Name(origin, address) => {
-                name(&mut tx, now, org, result, origin, Some(address), whom).await?;
+                name(tx, now, org, result, origin, Some(address), whom).await?;
                 (Some(Decides::Name), format!("{origin} {address}").trim().to_owned())
             }
             Act::LeaveOut(origins) => {
                 for origin in origins {
-                    name(&mut tx, now, org, result, origin, None, whom).await?;
+                    name(tx, now, org, result, origin, None, whom).await?;
                 }
                 (Some(Decides::LeaveOut), origins.join(" "))
             }
@@ -210,10 +219,10 @@ impl Store {
             Act::Dismiss => (Some(Decides::Dismiss), String::new()),
         };
         if let Some(decides) = decides {
-            record(&mut tx, org, now, (decides, &id, &detail), Some(result), whom).await?;
+            record(tx, org, now, (decides, &id, &detail), Some(result), whom).await?;
         }
         if *act == Act::Dismiss {
-            let dismissed = within!(&mut tx, c => sqlx::query(
+            let dismissed = within!(tx, c => sqlx::query(
                 "UPDATE result SET state = 'not_sent', reason = $1, lease_owner = NULL, lease_until = NULL
                  WHERE org_id = $2 AND id = $3 AND state IN ('held', 'waiting')")
                 .bind(Reason::Dismissed.as_str()).bind(org.to_string()).bind(&id).execute(c).await.map(|done| done.rows_affected()))
@@ -222,13 +231,12 @@ impl Store {
                 return Err(StoreError::Lost);
             }
         } else if !rerouted.contains(&result) {
-            if !reroute(&mut tx, org, result, now).await? {
+            if !reroute(tx, org, result, now).await? {
                 return Err(StoreError::Lost);
             }
             rerouted.push(result);
         }
-        self.announce(&mut tx).await?;
-        tx.commit().await?;
+        self.announce(tx).await?;
         Ok(rerouted)
     }
 

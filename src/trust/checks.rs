@@ -68,7 +68,8 @@ pub fn policies(path: &[Certificate], wanted: &[String]) -> Result<(), TrustErro
     let below = path.len().saturating_sub(1).max(1);
     for (place, certificate) in path.iter().take(below).enumerate() {
         let asserted = certificate.policies();
-        let good = asserted.iter().any(|policy| wanted.contains(policy) || (place > 0 && policy == ANY));
+        let given = |policy: &str| asserted.iter().any(|one| one == policy || (place > 0 && one == ANY));
+        let good = wanted.iter().any(|together| together.split('+').all(given));
         if !good {
             return Err(TrustError::NoPolicy { subject: certificate.subject(), wanted: wanted.join(", ") });
         }

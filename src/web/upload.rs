@@ -17,7 +17,7 @@ use crate::{domain::OrgId, source::Refusal};
 
 /// A message and what came with it. Holds one of the places for uploads until it is dropped.
 pub(super) struct Upload {
-    /// The message.
+    /// The message, or the file.
     pub(super) json: Bytes,
     /// The PDF, when it is a part of its own.
     pub(super) pdf: Option<Bytes>,
@@ -26,8 +26,18 @@ pub(super) struct Upload {
 
 /// Reads JSON that `org` sends; or, where `parts` are allowed, a form.
 pub(super) async fn read(web: &Web, org: OrgId, request: Request, parts: bool) -> Result<Upload, Problem> {
+    let wanted = if parts { &[Kind::Json, Kind::Form][..] } else { &[Kind::Json] };
+    body(web, org, request, wanted).await
+}
+
+/// Reads a file of comma-separated values that `org` sends.
+pub(super) async fn csv(web: &Web, org: OrgId, request: Request) -> Result<Upload, Problem> {
+    body(web, org, request, &[Kind::Csv]).await
+}
+
+async fn body(web: &Web, org: OrgId, request: Request, wanted: &[Kind]) -> Result<Upload, Problem> {
     let limit = web.settings.body_bytes;
-    let kind = Kind::of(request.headers(), parts)?;
+    let kind = Kind::of(request.headers(), wanted)?;
     let octets = length(request.headers()).unwrap_or(limit);
     if octets > limit {
         return Err(Refusal::too_large("", limit).into());
@@ -37,7 +47,7 @@ pub(super) async fn read(web: &Web, org: OrgId, request: Request, parts: bool) -
     let request = meter.count(request);
     let reading = async {
         match kind {
-            Kind::Json => {
+            Kind::Json | Kind::Csv => {
                 let json = Bytes::from_request(request, web).await;
                 json.map(|json| (json, None)).map_err(|rejected| broken(web, rejected.status()))
             }
@@ -56,13 +66,24 @@ fn length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Json,
     Form,
+    Csv,
 }
 
 impl Kind {
-    fn of(headers: &HeaderMap, parts: bool) -> Result<Self, Problem> {
+    const fn essence(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Form => "multipart/form-data",
+            Self::Csv => "text/csv",
+        }
+    }
+
+    /// What is sent, if it is one of those that are wanted.
+    fn of(headers: &HeaderMap, wanted: &[Self]) -> Result<Self, Problem> {
         let unsupported = |detail| Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail);
         let coding = headers.get(header::CONTENT_ENCODING);
         if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
@@ -70,14 +91,10 @@ impl Kind {
         }
         let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match essence.as_str() {
-            "application/json" => Ok(Self::Json),
-            "multipart/form-data" if parts => Ok(Self::Form),
-            _ => {
-                let wanted = if parts { "application/json or multipart/form-data" } else { "application/json" };
-                Err(unsupported(format!("send {wanted}")))
-            }
-        }
+        wanted.iter().copied().find(|kind| kind.essence() == essence).ok_or_else(|| {
+            let wanted: Vec<&str> = wanted.iter().map(|kind| kind.essence()).collect();
+            unsupported(format!("send {}", wanted.join(" or ")))
+        })
     }
 }
 

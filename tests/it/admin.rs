@@ -11,6 +11,7 @@ mod organizations;
 mod parked;
 mod revocation;
 mod submit;
+mod tampering;
 mod tokens;
 mod trust;
 pub(crate) mod world;

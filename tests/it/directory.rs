@@ -2,4 +2,5 @@
 
 mod files;
 mod live;
+mod release;
 mod scale;

@@ -2,6 +2,7 @@
 
 mod defects;
 mod directory;
+mod discovery;
 mod doubts;
 mod fair;
 mod identities;

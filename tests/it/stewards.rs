@@ -2,11 +2,20 @@
 
 mod addresses;
 
+use std::collections::BTreeSet;
+
 use postern::{
     config::{directory::DirectorySection, test::TestSection, web::WebSection},
-    domain::{Reason, report::ResultStatus},
-    observe::health::Health,
+    domain::{
+        Reason,
+        audit::{Actor, Witness},
+        id::TokenId,
+        person::Right,
+        report::ResultStatus,
+    },
+    observe::{events::TokenMade, facts::Named, health::Health},
     resolve::directory::Live,
+    store::token::NewToken,
     web::{Web, serve},
 };
 use reqwest::{Client, Method};
@@ -156,6 +165,12 @@ async fn the_worklist_is_read_in_parts_and_resolved_by_who_may() {
 
     let pin = json!({ "action": "pin", "address": "p@d.example", "reason": "called them" });
     let path = format!("/v1/worklist/{first}");
+    let (status, dry) = door.post(&path, with(pin.clone(), "dry_run", json!(true))).await;
+    assert_eq!((status, dry["rerouted"].as_array().unwrap().len(), &dry["dry_run"]), (200, 2, &json!(true)), "{dry}");
+    let dismiss = json!({ "action": "dismiss", "reason": "x", "dry_run": true });
+    assert_eq!(door.post(&path, dismiss).await.1["told"], "the result is not delivered");
+    assert!(door.counter.store.pins(door.counter.org, None).await.unwrap().is_empty(), "a dry run changes nothing");
+    assert!(door.counter.store.decisions(door.counter.org, None, 5).await.unwrap().is_empty(), "and is no decision");
     assert_eq!(door.ask(&door.sender, Method::POST, &path, None, Some(&pin)).await.0, 403);
     let (status, settled) = door.post(&path, pin.clone()).await;
     assert_eq!((status, settled["rerouted"].as_array().unwrap().len()), (200, 2), "both wait for the NPI: {settled}");
@@ -169,6 +184,44 @@ async fn the_worklist_is_read_in_parts_and_resolved_by_who_may() {
     assert_eq!(door.post(&format!("/v1/worklist/{other}"), pin).await.0, 404);
     let (status, body) = door.post("/v1/worklist/reroute", json!({ "waiting_for": "no_cert", "reason": "anchors came" })).await;
     assert_eq!((status, &body["results"]), (200, &json!([])), "{body}");
+}
+
+#[tokio::test]
+async fn who_may_act_on_deliveries_alone_does_not_decide_about_addresses_by_way_of_the_worklist() {
+    let door = Door::open().await;
+    let path = format!("/v1/worklist/{}", door.held("A1").await);
+    let only = BTreeSet::from([Right::DeliveriesAct]);
+    let (id, org) = (TokenId::new(), Some(door.counter.org));
+    let event = TokenMade { org, token: id, name: Named("desk"), rights: 1 };
+    let new = NewToken { id, org, name: "desk", rights: only, ignore_unknown: false, expires_at: None };
+    let token = door.counter.store.make_token(&new, Witness::new(&Actor::shell(0, "root"), &event)).await.unwrap();
+    for dry_run in [true, false] {
+        for mut wish in [
+            json!({ "action": "pin", "address": "p@d.example" }),
+            json!({ "action": "suppress" }),
+            json!({ "action": "suppress", "what": "d.example" }),
+        ] {
+            (wish["reason"], wish["dry_run"]) = (json!("x"), json!(dry_run));
+            let (status, body, _) = door.ask(&token, Method::POST, &path, None, Some(&wish)).await;
+            assert_eq!((status, body["detail"].as_str().unwrap()), (403, "the token has not the right addresses:act"), "{body}");
+        }
+    }
+    assert!(door.counter.store.pins(door.counter.org, None).await.unwrap().is_empty());
+    let once = json!({ "action": "address", "address": "p@d.example", "reason": "for this order alone" });
+    assert_eq!(door.ask(&token, Method::POST, &path, None, Some(&once)).await.0, 200);
+}
+
+#[tokio::test]
+async fn who_pays_for_others_is_not_named_by_a_customer() {
+    let door = Door::open().await;
+    door.counter.organization("plan").await;
+    let (_, mut file, tag) = door.ask(&door.admin, Method::GET, "/v1/organization", None, None).await;
+    for (sponsor, code) in [("plan", "not_yours"), ("nobody", "not_yours"), ("north-clinics", "invalid")] {
+        file["price"] = json!({ "terms": [{ "from": "2026-01-01", "sponsor": [{ "organization": sponsor }] }] });
+        let (status, body, _) = door.ask(&door.admin, Method::PUT, "/v1/organization", Some(&tag), Some(&file)).await;
+        let expected = (422, json!("/price/terms/0/sponsor/0/organization"), json!(code));
+        assert_eq!((status, body["errors"][0]["field"].clone(), body["errors"][0]["code"].clone()), expected, "{body}");
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,51 @@ words! {
     }
 }
 
+words! {
+    /// What parts the columns of a file.
+    pub enum Separator {
+        /// `,`
+        Comma = "comma",
+        /// `;`: where a comma stands before cents.
+        Semicolon = "semicolon",
+        /// A tab.
+        Tab = "tab",
+    }
+}
+
+impl Separator {
+    /// The octet itself.
+    #[must_use]
+    pub const fn octet(self) -> u8 {
+        match self {
+            Self::Comma => b',',
+            Self::Semicolon => b';',
+            Self::Tab => b'\t',
+        }
+    }
+
+    /// The one that stands most often in the header, outside of quotes; a comma when there is none.
+    #[must_use]
+    pub fn of(beginning: &[u8]) -> Self {
+        let (mut quoted, mut counts) = (false, [0_u32; 3]);
+        for octet in beginning {
+            match octet {
+                b'"' => quoted = !quoted,
+                b'\n' | b'\r' if !quoted => break,
+                octet if !quoted => {
+                    for (count, _) in counts.iter_mut().zip(Self::ALL).filter(|(_, one)| one.octet() == *octet) {
+                        *count += 1;
+                    }
+                }
+                _ => {}
+            }
+        }
+        // Of as many the first: a comma.
+        let found = counts.iter().zip(Self::ALL).rev().max_by_key(|(count, _)| **count);
+        found.map_or(Self::Comma, |(_, separator)| *separator)
+    }
+}
+
 /// What a column is called: `message_id=Message-ID`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapped {
@@ -63,14 +108,17 @@ const USUAL: &[(Field, &[&str])] = &[
 
 /// Where each field stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Columns(BTreeMap<Field, usize>);
+pub struct Columns {
+    places: BTreeMap<Field, usize>,
+    separator: Separator,
+}
 
 impl Columns {
     /// Finds the columns: as they were mapped, or by their usual headers when nothing was.
     ///
     /// # Errors
     /// [`BillError::Header`] says which is not there, or what is missing to find a message by.
-    pub fn find(mapping: &[Mapped], header: &::csv::StringRecord) -> Result<Self, BillError> {
+    pub fn find(mapping: &[Mapped], separator: Separator, header: &::csv::StringRecord) -> Result<Self, BillError> {
         let names: Vec<String> =
             header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_ascii_lowercase()).collect();
         let place = |wanted: &str| names.iter().position(|name| *name == wanted.to_ascii_lowercase());
@@ -88,7 +136,7 @@ impl Columns {
         }
         let has = |field| columns.contains_key(&field);
         if has(Field::MessageId) || (has(Field::Date) && has(Field::Recipient)) {
-            Ok(Self(columns))
+            Ok(Self { places: columns, separator })
         } else {
             Err(BillError::Header(
                 "has nothing to find a message by: map message_id, or date and recipient (--map message_id=HEADER)".to_owned(),
@@ -99,18 +147,18 @@ impl Columns {
     /// Whether the file says this.
     #[must_use]
     pub fn has(&self, field: Field) -> bool {
-        self.0.contains_key(&field)
+        self.places.contains_key(&field)
     }
 
     /// What a row says; days are those of `zone`.
     #[must_use]
     pub fn read(&self, record: &::csv::StringRecord, zone: &TimeZone) -> Usage {
-        let cell = |field| self.0.get(&field).and_then(|at| record.get(*at)).map(str::trim).filter(|cell| !cell.is_empty());
+        let cell = |field| self.places.get(&field).and_then(|at| record.get(*at)).map(str::trim).filter(|cell| !cell.is_empty());
         Usage {
             message_id: cell(Field::MessageId).and_then(|cell| cell.parse().ok()),
             recipient: cell(Field::Recipient).and_then(|cell| cell.parse::<DirectAddress>().ok()).map(|address| address.key()),
             when: cell(Field::Date).and_then(|cell| span(cell, zone)),
-            price: cell(Field::Price).map(price),
+            price: cell(Field::Price).map(|cell| price(cell, self.separator)),
             outcome: cell(Field::Outcome).map_or(Told::Nothing, Told::of),
         }
     }
@@ -161,8 +209,13 @@ fn span(cell: &str, zone: &TimeZone) -> Option<(Timestamp, Timestamp)> {
     Some((zone.start_of(day), zone.start_of(day.next())))
 }
 
-fn price(cell: &str) -> Result<Money, ()> {
-    cell.trim_start_matches(['$', '€', '£']).trim().parse().map_err(|_| ())
+/// Where columns are not parted by commas, one may stand before cents: `0,05`. With points beside it, or more than once, it
+/// could part thousands as well, and is not guessed at.
+fn price(cell: &str, separator: Separator) -> Result<Money, ()> {
+    let bare = cell.trim_matches(|c: char| matches!(c, '$' | '€' | '£') || c.is_whitespace());
+    let decimal_comma = separator != Separator::Comma && bare.matches(',').count() == 1 && !bare.contains('.');
+    let text = if decimal_comma { bare.replace(',', ".") } else { bare.to_owned() };
+    text.parse().map_err(|_| ())
 }
 
 #[cfg(test)]
@@ -177,15 +230,42 @@ mod tests {
     fn columns_are_found_as_mapped_or_by_their_usual_names() {
         let header = record(&["\u{feff}Msg", "To", "Date", "Charge"]);
         let mapped = ["message_id=msg".parse().unwrap(), "price=Charge".parse().unwrap()];
-        let columns = Columns::find(&mapped, &header).unwrap();
+        let find = |mapped: &[Mapped]| Columns::find(mapped, Separator::Comma, &header);
+        let columns = find(&mapped).unwrap();
         let usage = columns.read(&record(&["a@b.example", "", "", "$0.05"]), &TimeZone::utc());
         assert_eq!(usage.message_id.unwrap().as_str(), "<a@b.example>");
         assert_eq!(usage.price, Some(Ok("0.05".parse().unwrap())));
-        let usual = Columns::find(&[], &header).unwrap();
+        let usual = find(&[]).unwrap();
         assert!(usual.has(Field::Recipient) && usual.has(Field::Date) && !usual.has(Field::MessageId));
-        assert!(Columns::find(&["date=Date".parse().unwrap()], &header).is_err());
-        assert!(Columns::find(&["message_id=Nope".parse().unwrap()], &header).is_err());
+        assert!(find(&["date=Date".parse().unwrap()]).is_err());
+        assert!(find(&["message_id=Nope".parse().unwrap()]).is_err());
         assert!("nonsense=X".parse::<Mapped>().is_err() && "date=".parse::<Mapped>().is_err());
+    }
+
+    #[test]
+    fn the_header_shows_what_parts_the_columns() {
+        for (header, separator) in [
+            ("Message-ID,Price\n\"a;b;c;d\",1\n", Separator::Comma),
+            ("\u{feff}Message-ID;Price;\"To, or cc, or bcc\"\r\n1,2,3,4,5", Separator::Semicolon),
+            ("Message-ID\tPrice\n", Separator::Tab),
+            ("Message-ID", Separator::Comma),
+            ("", Separator::Comma),
+        ] {
+            assert_eq!(Separator::of(header.as_bytes()), separator, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn a_comma_stands_before_cents_only_where_it_does_not_part_columns() {
+        let cents = |cell: &str, separator| price(cell, separator).map(|money| money.to_string());
+        for separator in [Separator::Semicolon, Separator::Tab] {
+            assert_eq!(cents("0,05 €", separator), Ok("0.05".to_owned()));
+            assert_eq!(cents("0.05", separator), Ok("0.05".to_owned()));
+            for unclear in ["1.234,50", "1,234.50", "1,234,567"] {
+                assert_eq!(cents(unclear, separator), Err(()), "{unclear}");
+            }
+        }
+        assert_eq!(cents("0,05", Separator::Comma), Err(()));
     }
 
     #[test]

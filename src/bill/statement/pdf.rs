@@ -4,9 +4,12 @@
 use lopdf::{Dictionary, Document, Object, ObjectId, Stream, dictionary};
 
 use super::{Statement, StatementRow};
-use crate::bill::{
-    BillError,
-    drawing::{BOLD, HEIGHT, MARGIN, PLAIN, Page, WIDTH},
+use crate::{
+    bill::{
+        BillError,
+        drawing::{BOLD, HEIGHT, MARGIN, PLAIN, Page, WIDTH, lines},
+    },
+    domain::text::counted,
 };
 
 /// The right edge of what is written.
@@ -16,11 +19,19 @@ const BOTTOM: i64 = 74;
 /// From one line to the next.
 const LINE: i64 = 15;
 /// Right edges of the numbers of a row.
-const QUANTITY: i64 = RIGHT - 156;
-const PRICE: i64 = RIGHT - 92;
+const QUANTITY: i64 = RIGHT - 172;
+const PRICE: i64 = RIGHT - 104;
 const AMOUNT: i64 = RIGHT - 28;
 /// Where the words of a row begin.
 const WORDS: i64 = MARGIN + 132;
+/// What stays free between two columns.
+const GAP: i64 = 8;
+/// What a quantity, a price or another number may take at the right.
+const NUMBER: i64 = 60;
+/// From one line of a broken text to the next, for its size.
+const fn leading(size: i64) -> i64 {
+    size + 2
+}
 
 /// The file.
 ///
@@ -62,7 +73,11 @@ impl Paper {
         let number = self.pages.len() + 1;
         self.page.ink([40, 40, 40]);
         self.page.line((MARGIN, 52), (RIGHT, 52));
-        self.page.text(PLAIN, 8, (MARGIN, 38), &self.number);
+        let mut y = 38;
+        for line in lines(PLAIN, &self.number, 8, RIGHT - MARGIN - NUMBER) {
+            self.page.text(PLAIN, 8, (MARGIN, y), &line);
+            y -= leading(8);
+        }
         self.page.text_before(PLAIN, 8, (RIGHT, 38), &format!("Page {number}"));
         self.pages.push(std::mem::take(&mut self.page));
     }
@@ -95,35 +110,52 @@ impl Paper {
         self.y -= 11;
     }
 
+    /// One text in as many lines as it has; the place stays that of the first.
+    fn block(&mut self, (font, size): (&str, i64), x: i64, texts: &[String]) {
+        for (at, text) in texts.iter().enumerate() {
+            self.page.text(font, size, (x, self.y - offset(at, size)), text);
+        }
+    }
+
     fn pair(&mut self, bold: bool, name: &str, value: &str) {
-        self.room(LINE);
         let font = if bold { BOLD } else { PLAIN };
-        self.page.text(font, 10, (MARGIN, self.y), &fitting(name, 70));
+        // What is indented stays so.
+        let indent = 3 * i64::try_from(name.len() - name.trim_start().len()).unwrap_or(0);
+        let names = lines(font, name, 10, AMOUNT - MARGIN - indent - NUMBER - GAP);
+        self.room(height(10, names.len()));
+        self.block((font, 10), MARGIN + indent, &names);
         self.page.text_before(font, 10, (AMOUNT, self.y), value);
-        self.y -= LINE;
+        self.y -= height(10, names.len());
     }
 }
 
-fn fitting(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    text.chars().take(most.saturating_sub(3)).chain("...".chars()).collect()
+/// How far below its first line the line `at` of a broken text stands.
+fn offset(at: usize, size: i64) -> i64 {
+    i64::try_from(at).unwrap_or(0) * leading(size)
+}
+
+/// What so many lines of a row take.
+fn height(size: i64, lines: usize) -> i64 {
+    LINE + offset(lines.saturating_sub(1), size)
 }
 
 fn head(paper: &mut Paper, statement: &Statement) {
+    let number = lines(PLAIN, &statement.number, 11, (RIGHT - MARGIN) / 2);
+    let beside = offset(statement.totals.len().saturating_sub(2), 20);
+    let band = 92 + beside.max(offset(number.len() - 1, 11));
     let page = &mut paper.page;
     page.ink([12, 24, 35]);
-    page.fill(0, HEIGHT - 92, WIDTH, 92);
+    page.fill(0, HEIGHT - band, WIDTH, band);
     page.ink([100, 100, 100]);
     page.text(BOLD, 22, (MARGIN, HEIGHT - 50), "Statement");
-    page.text(PLAIN, 11, (MARGIN, HEIGHT - 70), &fitting(&statement.number, 50));
-    for (at, total) in statement.totals.iter().take(2).enumerate() {
-        let y = HEIGHT - 50 - 22 * i64::try_from(at).unwrap_or(0);
-        page.text_before(BOLD, 18, (RIGHT, y), &format!("{} {}", total.total, total.currency));
+    for (at, line) in number.iter().enumerate() {
+        page.text(PLAIN, 11, (MARGIN, HEIGHT - 70 - offset(at, 11)), line);
+    }
+    for (at, total) in statement.totals.iter().enumerate() {
+        page.text_before(BOLD, 18, (RIGHT, HEIGHT - 50 - offset(at, 20)), &format!("{} {}", total.total, total.currency));
     }
     page.ink([0, 0, 0]);
-    paper.y = HEIGHT - 122;
+    paper.y = HEIGHT - band - 30;
     if statement.closed_at.is_none() {
         paper.page.ink([70, 30, 0]);
         paper.page.text(
@@ -135,7 +167,7 @@ fn head(paper: &mut Paper, statement: &Statement) {
         paper.page.ink([0, 0, 0]);
         paper.y -= LINE + 4;
     }
-    let party = |name: &super::Name| format!("{} ({})", fitting(&name.name, 60), name.slug);
+    let party = |name: &super::Name| format!("{} ({})", name.name, name.slug);
     let mut facts = vec![
         ("Bill to", party(&statement.bill_to)),
         ("Deliveries of", party(&statement.organization)),
@@ -148,8 +180,9 @@ fn head(paper: &mut Paper, statement: &Statement) {
     }
     for (name, value) in facts {
         paper.page.text(PLAIN, 10, (MARGIN, paper.y), name);
-        paper.page.text(PLAIN, 10, (MARGIN + 90, paper.y), &value);
-        paper.y -= LINE;
+        let values = lines(PLAIN, &value, 10, RIGHT - MARGIN - 90);
+        paper.block((PLAIN, 10), MARGIN + 90, &values);
+        paper.y -= height(10, values.len());
     }
 }
 
@@ -173,9 +206,6 @@ fn rows(paper: &mut Paper, statement: &Statement) {
         paper.y -= LINE;
     }
     for row in &statement.rows {
-        if paper.room(LINE) {
-            heading(paper);
-        }
         draw(paper, row);
     }
     paper.room(2 * LINE);
@@ -189,22 +219,32 @@ fn rows(paper: &mut Paper, statement: &Statement) {
 }
 
 fn draw(paper: &mut Paper, row: &StatementRow) {
+    let place = lines(PLAIN, &row.place(), 9, WORDS - MARGIN - GAP);
+    let words = lines(PLAIN, &row.words(), 9, QUANTITY - NUMBER - WORDS);
+    let height = height(9, place.len().max(words.len()));
+    if paper.room(height) {
+        heading(paper);
+    }
     let y = paper.y;
-    paper.page.text(PLAIN, 9, (MARGIN, y), &fitting(&row.place(), 25));
-    paper.page.text(PLAIN, 9, (WORDS, y), &fitting(&row.words(), 40));
+    paper.block((PLAIN, 9), MARGIN, &place);
+    paper.block((PLAIN, 9), WORDS, &words);
     for (x, number) in
         [(QUANTITY, row.quantity.to_string()), (PRICE, row.unit_price.to_string()), (AMOUNT, row.amount.to_string())]
     {
         paper.page.text_before(PLAIN, 9, (x, y), &number);
     }
     paper.page.text_before(PLAIN, 9, (RIGHT, y), row.currency.as_str());
-    paper.y -= LINE;
+    paper.y -= height;
 }
 
 fn sums(paper: &mut Paper, statement: &Statement) {
     for total in &statement.totals {
         paper.title(&format!("How the total in {} comes about", total.currency));
-        paper.pair(false, &format!("Charged ({} deliveries)", total.charges), &total.charged.to_string());
+        paper.pair(
+            false,
+            &format!("Charged ({})", counted(total.charges.unsigned_abs(), "delivery", "deliveries")),
+            &total.charged.to_string(),
+        );
         paper.pair(false, "Given back", &total.credited.to_string());
         paper.pair(false, "Corrections, tiers and cap", &total.adjusted.to_string());
         paper.pair(false, "Up to the minimum", &total.minimum.to_string());

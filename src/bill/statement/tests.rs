@@ -103,6 +103,71 @@ fn the_same_statement_is_the_same_file_and_a_long_one_has_more_pages() {
     assert_eq!(made.json().unwrap(), made.clone().json().unwrap());
 }
 
+/// Every text of a PDF with the page it stands on and its left and right edge.
+fn texts(pdf: &[u8]) -> Vec<(u32, i64, i64, String)> {
+    let document = lopdf::Document::load_mem(pdf).unwrap();
+    let (mut found, number) = (Vec::new(), |object: &lopdf::Object| object.as_i64().unwrap());
+    for (page, id) in document.get_pages() {
+        let (mut font, mut size, mut x) = (String::new(), 0, 0);
+        for operation in document.get_and_decode_page_content(id).unwrap().operations {
+            let operands = &operation.operands;
+            match operation.operator.as_str() {
+                "Tf" => (font, size) = (String::from_utf8_lossy(operands[0].as_name().unwrap()).into(), number(&operands[1])),
+                "Td" => x = number(&operands[0]),
+                "Tj" => {
+                    let text: String = operands[0].as_str().unwrap().iter().map(|octet| char::from(*octet)).collect();
+                    found.push((page, x, x + crate::bill::drawing::width(&font, &text, size), text));
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_long_text_is_broken_into_lines_that_stay_in_their_column_and_nothing_of_it_is_cut() {
+    let own = OrgId::new();
+    let site = "RIVERSIDE-AND-HILLTOP-COMMUNITY-SCREENING-CENTER-OF-THE-GREATER-LAKES-0001";
+    let mut made = statement(&[(site, "1234.125", 999_999, own), ("R2", "0.25", 1, own)], own, own);
+    let long = "The Very Long Name of an Association of Clinics for Retinal Screening in the Counties around the Lakes";
+    for name in [&mut made.organization, &mut made.bill_to] {
+        name.name = format!("{long} \u{2013} Bürgerspital");
+        name.slug = "n".repeat(40);
+    }
+    made.number = format!("{0}-2026-10-{0}", "n".repeat(40));
+    made.rows[0].cost_center = "4711 Department of Outpatient Ophthalmology and Imaging".into();
+    made.rows[0].status = "corrected".into();
+    made.rows[0].relates_to = Some("2026-09".parse().unwrap());
+    let controls = made.controls.as_mut().unwrap();
+    controls
+        .counts
+        .not_charged
+        .insert("a_reason_with_a_name_that_is_rather_longer_than_a_line_of_the_page_has_place_for_and_goes_on".into(), 3);
+    let pdf = pdf::write(&made).unwrap();
+    if let Ok(file) = std::env::var("POSTERN_SHOW_PDF") {
+        std::fs::write(file, &pdf).unwrap();
+    }
+    let texts = texts(&pdf);
+    let bare = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+    let all = bare(&texts.iter().map(|(.., text)| text.as_str()).collect::<String>());
+    assert!(!all.contains("..."), "something is cut");
+    for whole in [site, long, "B\u{fc}rgerspital", "rather_longer_than_a_line", "OutpatientOphthalmologyandImaging", &made.number]
+    {
+        assert!(all.contains(&bare(whole)), "{whole} in {all}");
+    }
+    assert!(all.contains(&bare(&made.rows[0].words())), "{all}");
+    for (page, left, right, text) in &texts {
+        assert!(*left >= 54 && *right <= 612 - 54, "page {page}: {text:?} from {left} to {right}");
+    }
+    // Those of a row stand side by side: what begins left of the words ends before them, and these before the numbers.
+    let rows = texts.iter().filter(|(_, left, _, text)| *left == 54 && site.contains(text.as_str()));
+    assert!(rows.clone().count() >= 3 && rows.into_iter().all(|(_, _, right, _)| *right <= 54 + 132), "{texts:?}");
+    let numbers = texts.iter().find(|(.., text)| text == "999999").unwrap().1;
+    let words = texts.iter().filter(|(_, left, ..)| *left == 54 + 132);
+    assert!(words.clone().count() >= 3 && words.into_iter().all(|(_, _, right, _)| *right < numbers), "{texts:?}");
+}
+
 #[test]
 fn a_site_cannot_put_a_formula_into_a_spreadsheet_and_numbers_stay_numbers() {
     let own = OrgId::new();

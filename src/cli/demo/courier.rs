@@ -13,7 +13,7 @@ use crate::{
         inbound::{Channel, Way},
     },
     sandbox::Mailboxes,
-    store::Store,
+    store::{Store, fallback::Place},
 };
 
 /// Longest it waits for all of them.
@@ -51,7 +51,7 @@ pub(super) async fn carry(store: &Store, notices: &Mailboxes) -> anyhow::Result<
         // `processed` may still be followed by `dispatched`, which is on its way as well.
         let waiting = counts.dispositions.get(&Disposition::Awaited).copied().unwrap_or(0);
         // What failed may go another way, whose own notices are still to come.
-        let moving = super::moving(&counts) > 0 || !store.due_fallbacks(1).await?.is_empty();
+        let moving = super::moving(&counts) > 0 || !store.due_fallbacks(1, &Place::default()).await?.is_empty();
         if waiting == 0 && !moving && store.next_deadline().await?.is_none() {
             return Ok(true);
         }

@@ -23,7 +23,7 @@ use crate::{
         print, say,
         table::{Rows, print_json},
     },
-    domain::route::DirectorySource,
+    domain::{route::DirectorySource, text::counted},
     resolve::directory::{
         DirectoryError, Guard, Loaded, Mapping, Progress, Terms,
         archive::Meter,
@@ -249,7 +249,8 @@ fn watcher(bar: &ProgressBar, meter: &Meter, bytes: u64) -> Watcher {
     let last = Mutex::new(Instant::now());
     Arc::new(move |progress: Progress| {
         let read = meter.load(Ordering::Relaxed).min(bytes);
-        let words = format!("{} rows read, {} rejected, {} written", progress.read, progress.rejected, progress.written);
+        let read_rows = counted(progress.read, "row", "rows");
+        let words = format!("{read_rows} read, {} rejected, {} written", progress.rejected, progress.written);
         if !plain {
             bar.set_position(read);
             bar.set_message(words);
@@ -279,15 +280,15 @@ fn show(source: DirectorySource, loaded: &Loaded, before: Option<&Snapshot>, rej
     rows.print()?;
     let instead = before.map_or_else(String::new, |before| format!(" in place of {}", before.entries));
     let (entries, rejected) = (loaded.entries, loaded.rejected);
-    let would = if how.dry_run { "would be" } else { "are" };
-    print(&format!("{source}: {entries} rows {would} in force{instead}, {rejected} were rejected\n"))?;
+    let (would, rows) = (if how.dry_run { " would be" } else { "" }, counted(entries, "row", "rows"));
+    print(&format!("{source}: {rows}{would} in force{instead}, {rejected} rejected\n"))?;
     if loaded.duplicates > 0 {
-        say(&format!("{} rows said again what another had said", loaded.duplicates));
+        say(&format!("{} said again what another had said", counted(loaded.duplicates, "row", "rows")));
     }
     if loaded.webmail > 0 {
         say(&format!(
-            "{} addresses are at mailbox providers for everybody; their certificates will tell whether they are Direct addresses",
-            loaded.webmail
+            "{} at mailbox providers for everybody; their certificates will tell whether they are Direct addresses",
+            counted(loaded.webmail, "address is", "addresses are")
         ));
     }
     if rejected > 0 {

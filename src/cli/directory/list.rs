@@ -10,7 +10,7 @@ use crate::{
         print, say,
         table::{Rows, print_json, time},
     },
-    domain::route::DirectorySource,
+    domain::{route::DirectorySource, text::counted},
     store::directory::{Snapshot, SnapshotState},
 };
 
@@ -97,8 +97,8 @@ pub(crate) fn roll_back(rollback: &Rollback, global: &Global) -> anyhow::Result<
         print_json(&json!({ "source": source, "snapshot": active.id, "file": active.file, "rows": active.entries }))?;
     } else {
         print(&format!(
-            "{source}: {} rows of {}, loaded {}, are in force\n",
-            active.entries,
+            "{source}: {} of {}, loaded {}, in force again\n",
+            counted(active.entries, "row", "rows"),
             active.file,
             time(active.loaded_at)
         ))?;

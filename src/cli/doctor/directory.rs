@@ -1,7 +1,7 @@
 //! Whether the loads of the directory are young enough.
 
 use super::Finding;
-use crate::{cli::context::Context, store::directory::SnapshotState};
+use crate::{cli::context::Context, domain::text::counted, store::directory::SnapshotState};
 
 const RELOAD: &str = "download the source's newest file and load it with: postern directory import";
 
@@ -17,9 +17,9 @@ pub(super) async fn findings(context: &Context) -> Vec<Finding> {
         }
         let (what, days) = (format!("directory {}", load.source), load.age_days(now));
         findings.push(if load.is_overdue(now) {
-            Finding::bad(what, anyhow::anyhow!("loaded {days} days ago"), RELOAD)
+            Finding::bad(what, anyhow::anyhow!("loaded {} ago", counted(days, "day", "days")), RELOAD)
         } else {
-            Finding::good(what, format!("{} rows, loaded {days} days ago", load.entries))
+            Finding::good(what, format!("{}, loaded {} ago", counted(load.entries, "row", "rows"), counted(days, "day", "days")))
         });
     }
     store.close().await;

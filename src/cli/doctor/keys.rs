@@ -1,9 +1,12 @@
 //! What `doctor` says about our own certificates, the token and the bundles.
 
-use super::{Finding, Verdict};
+use super::Finding;
 use crate::{
     cli::{context::Context, expiry::last_day, table::clean},
-    domain::{Timestamp, identity::Nearness},
+    domain::{
+        Timestamp,
+        identity::{KeyUse, Nearness},
+    },
     pipeline::tokens,
     store::reach::ends::{self, Ends, Own},
 };
@@ -43,7 +46,11 @@ fn certificates(all: &[Own], now: Timestamp) -> Vec<Finding> {
     let same = |one: &Own, other: &Own| one.organization == other.organization && one.address == other.address;
     let replaced = |one: &Own| all.iter().any(|other| same(one, other) && one.term.is_replaced_by(&other.term));
     let finding = |own: &Own| {
-        let what = format!("{} certificate of {}", own.term.used_for, own.address);
+        let what = match own.term.used_for {
+            KeyUse::Sign => format!("signing certificate of {}", own.address),
+            KeyUse::Encrypt => format!("encryption certificate of {}", own.address),
+            KeyUse::Both => format!("certificate of {}, for signing and encryption", own.address),
+        };
         let says = format!("ends in {} days, after {}", own.term.days_left(now), last_day(own.term.until));
         match own.term.nearness(now) {
             None => Finding::good(what, says),
@@ -51,9 +58,7 @@ fn certificates(all: &[Own], now: Timestamp) -> Vec<Finding> {
                 Finding::bad(what, anyhow::anyhow!("has expired, after {}", last_day(own.term.until)), RENEW)
             }
             // There is time, but somebody has to begin.
-            Some(Nearness::Sixty | Nearness::Thirty) => {
-                Finding { verdict: Verdict::Good, fix: Some(RENEW), ..Finding::good(what, says) }
-            }
+            Some(Nearness::Sixty | Nearness::Thirty) => Finding::note(what, says, RENEW),
             Some(Nearness::Seven) => Finding::bad(what, anyhow::anyhow!(says), RENEW),
         }
     };

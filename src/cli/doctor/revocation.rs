@@ -124,7 +124,7 @@ async fn ours(
     match ask(inquirer, certificate, &[above, authorities].concat(), now).await {
         Asked::Good(says) => Finding::good(what, says),
         Asked::Revoked => Finding::bad(what, anyhow::anyhow!("it has been revoked"), OURS_REVOKED),
-        Asked::NoPath => Finding { fix: Some(CHAIN), ..Finding::good(what, "cannot be asked about: its issuer is not at hand") },
+        Asked::NoPath => Finding::note(what, "cannot be asked about: its issuer is not at hand", CHAIN),
         Asked::Unknown(why) => Finding::bad(what, anyhow::anyhow!("{why}"), REACH),
     }
 }
@@ -144,7 +144,7 @@ async fn theirs(
     }
     if until <= now.plus(SOON) {
         let says = format!("ends after {}", last_day(until));
-        return Some(Finding { fix: Some(ANCHOR_ENDS), ..Finding::good(what, says) });
+        return Some(Finding::note(what, says, ANCHOR_ENDS));
     }
     if anchor.is_self_issued() || !Pointers::of(anchor).names_a_source() {
         return None;

@@ -19,9 +19,9 @@ use crate::{
         Statement,
         export::{self, LineFormat, iif},
     },
-    domain::{Month, OrgId, OrgScope},
+    domain::{Month, OrgId, OrgScope, text::counted},
     observe::{events::DataExported, facts::Configured},
-    store::{Store, ledger::read::LineQuery, organization::Organization},
+    store::ledger::read::LineQuery,
 };
 
 /// How an export is written.
@@ -77,14 +77,15 @@ pub(super) fn run(args: &ExportArgs, global: &Global) -> anyhow::Result<Exit> {
         if args.format == Format::Iif {
             let fees = &context.config().fees;
             let accounts = iif::Accounts { receivable: &fees.receivable, income: &fees.income };
-            let invoices = statements(store, &organization, args.month, bill_to).await?;
+            let invoices = Statement::all(store, &organization, args.month, bill_to.as_ref()).await?;
             let mut written = Vec::new();
             iif::write(&invoices, accounts, &mut written)?;
             match &args.out {
                 Some(file) => std::fs::write(file, written).with_context(|| format!("cannot write {}", file.display()))?,
                 None => print_bytes(&written)?,
             }
-            say(&format!("{} invoices; loading a file twice enters them twice: look for their numbers first", invoices.len()));
+            let count = counted(invoices.len() as u64, "invoice", "invoices");
+            say(&format!("{count}; loading a file twice enters them twice: look for their numbers first"));
             return Ok(());
         }
         let slugs: HashMap<OrgId, String> = context::slugs(store).await?;
@@ -102,34 +103,9 @@ pub(super) fn run(args: &ExportArgs, global: &Global) -> anyhow::Result<Exit> {
         out.flush()?;
         let sums: Vec<String> = exported.amounts.iter().map(|(currency, sum)| format!("{sum} {currency}")).collect();
         let sums = if sums.is_empty() { "nothing".to_owned() } else { sums.join(" and ") };
-        say(&format!("{} lines that add up to {sums}; the last is line {}", exported.lines, exported.last));
+        let count = counted(exported.lines, "line that adds", "lines that add");
+        say(&format!("{count} up to {sums}; the last is line {}", exported.last));
         Ok(())
     })?;
     Ok(Exit::Good)
-}
-
-/// The statements of everybody who pays.
-async fn statements(
-    store: &Store,
-    organization: &Organization,
-    month: Month,
-    bill_to: Option<Organization>,
-) -> anyhow::Result<Vec<Statement>> {
-    let payers = if let Some(payer) = bill_to {
-        vec![payer]
-    } else {
-        let period = store.period(OrgScope::All, organization.id, month).await?;
-        let payers = period.and_then(|period| period.record).map(|record| record.payers).unwrap_or_default();
-        let mut found = Vec::new();
-        for payer in payers {
-            found.extend(store.organization(payer.id).await?);
-        }
-        // Of a month that is not closed nobody is known to pay: the statement says why there is no invoice.
-        if found.is_empty() { vec![organization.clone()] } else { found }
-    };
-    let mut statements = Vec::new();
-    for payer in payers {
-        statements.push(Statement::make(store, organization, month, &payer).await?);
-    }
-    Ok(statements)
 }

@@ -1,7 +1,7 @@
 //! `postern fees reconcile`: what the HISP has counted, held against what was handed over.
 
 use std::{
-    io::{BufReader, Read, Seek as _},
+    io::{BufReader, Read, Seek as _, Write as _},
     path::PathBuf,
 };
 
@@ -18,7 +18,12 @@ use super::super::{
 use super::who;
 use crate::{
     bill::{
-        reconcile::{Compared, Comparison, Difference, DifferenceWriter, mapping::Mapped, reconcile},
+        BillError,
+        reconcile::{
+            Compared, Comparison, Difference, DifferenceWriter,
+            mapping::{Mapped, Separator},
+            reconcile,
+        },
         summary::Costs,
     },
     crypto::{Hex, Sha256},
@@ -32,9 +37,10 @@ const SHOWN: usize = 50;
 
 /// Compare a month with what the HISP has counted
 ///
-/// The HISP's usage file is CSV with a header. --map says which column is what: `message_id`, or `date` and `recipient`, and if
-/// it has them `price` and `outcome`. Without --map the usual names are looked for. Prices are compared with the cost in the
-/// section [fees]; what customers pay has nothing to do with it.
+/// The HISP's usage file is CSV with a header; commas, semicolons or tabs part its columns. --map says which column is what:
+/// `message_id`, or `date` and `recipient`, and if it has them `price` and `outcome`. Without --map the usual names are looked
+/// for. Prices are compared with the cost in the section [fees]; what customers pay has nothing to do with it. Who uses several
+/// HISPs names the relay the file is about: --relay.
 ///
 /// Each difference says why it may be and what to do. Exit code 1 says that there are some. --sign-off records that you have
 /// looked at them and stand for it; that is never changed again.
@@ -52,9 +58,15 @@ pub(super) struct ReconcileArgs {
     /// Which column says what, e.g. `message_id=Message-ID,price=Charge`
     #[arg(long, value_name = "FIELD=HEADER", value_delimiter = ',')]
     map: Vec<Mapped>,
-    /// Prices may differ by so much for one message
-    #[arg(long, value_name = "AMOUNT", default_value = "0")]
-    tolerance: Money,
+    /// What parts the columns: comma, semicolon or tab; without it the header shows
+    #[arg(long, value_name = "WORD")]
+    separator: Option<Separator>,
+    /// Only messages that were handed to this relay, or to mx
+    #[arg(long, value_name = "NAME")]
+    relay: Option<String>,
+    /// Prices may differ by so much for one message; without it what [fees] says, which is nothing unless it is set
+    #[arg(long, value_name = "AMOUNT")]
+    tolerance: Option<Money>,
     /// Record that you stand for this comparison
     #[arg(long, requires = "file", requires = "note")]
     sign_off: bool,
@@ -89,26 +101,31 @@ pub(super) fn run(args: &ReconcileArgs, global: &Global) -> anyhow::Result<Exit>
         None => None,
     };
     let mut shown: Vec<Difference> = Vec::new();
+    let mut json = JsonList::default();
     let (compared, signed_at) = with_store(global, async |context, store| {
         let organization = context::organization(store, &args.organization).await?;
         let period = store.period(OrgScope::All, organization.id, args.month).await?;
         let period = period.with_context(|| format!("{} has no month {}", args.organization, args.month))?;
         let fees = &context.config().fees;
-        let channels = fees.cost.iter().map(|(channel, cost)| (channel.to_string(), *cost)).collect();
-        let costs = Costs { currency: fees.cost_currency.clone(), channels };
+        let costs = Costs::of(fees);
         let comparison = Comparison {
             org: organization.id,
             bounds: period.bounds,
             zone: &period.zone,
             mapping: &args.map,
-            costs: (!costs.channels.is_empty()).then_some(&costs),
-            tolerance: args.tolerance,
+            costs: costs.as_ref(),
+            tolerance: args.tolerance.unwrap_or(fees.tolerance),
+            separator: args.separator,
+            relay: args.relay.as_deref(),
         };
         let tell = |difference: Difference| {
             if let Some(writer) = &mut writer {
                 writer.write(&difference)?;
             }
-            if shown.len() < SHOWN || args.json {
+            if args.json {
+                // One after the other: there may be as many as messages.
+                json.next(&difference).map_err(|error| BillError::Write(error.into()))?;
+            } else if shown.len() < SHOWN {
                 shown.push(difference);
             }
             Ok(())
@@ -135,8 +152,9 @@ pub(super) fn run(args: &ReconcileArgs, global: &Global) -> anyhow::Result<Exit>
         writer.end()?;
     }
     if args.json {
-        print_json(&json!({ "organization": args.organization, "month": args.month, "file_sha256": sha256, "totals": compared,
-            "differences": shown, "signed_at": signed_at.map(|at| at.to_string()) }))?;
+        let told = json!({ "organization": args.organization, "month": args.month, "file_sha256": sha256, "totals": compared,
+            "signed_at": signed_at.map(|at| at.to_string()) });
+        json.end(&told)?;
     } else {
         show(&compared, &shown)?;
     }
@@ -144,6 +162,28 @@ pub(super) fn run(args: &ReconcileArgs, global: &Global) -> anyhow::Result<Exit>
         say(&format!("signed off by {} at {}", who(args.by.as_deref()), time(at)));
     }
     Ok(if compared.counts.differences() == 0 { Exit::Good } else { Exit::Bad })
+}
+
+/// `{"differences":[...],...}` on stdout, written as it comes.
+#[derive(Default)]
+struct JsonList {
+    begun: bool,
+}
+
+impl JsonList {
+    fn next(&mut self, difference: &Difference) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(if self.begun { b",\n" } else { b"{\"differences\":[\n" })?;
+        self.begun = true;
+        serde_json::to_writer(&mut out, difference).map_err(Into::into)
+    }
+
+    /// The end of the list, and what else is told.
+    fn end(self, told: &serde_json::Value) -> anyhow::Result<()> {
+        let begun = if self.begun { "" } else { "{\"differences\":[" };
+        let rest = serde_json::to_string(told)?;
+        print(&format!("{begun}],\n{}\n", rest.trim_start_matches('{')))
+    }
 }
 
 /// SHA-256 of a file, however long it is.
@@ -171,6 +211,10 @@ fn show(compared: &Compared, shown: &[Difference]) -> anyhow::Result<()> {
     add("  price differs", counts.price_differs);
     add("  outcome differs", counts.outcome_differs);
     rows.print()?;
+    say(&format!("the columns of the file are parted by: {}", compared.separator));
+    if compared.prices_compared && counts.tolerance > Money::ZERO {
+        say(&format!("prices that differ by no more than {} are not counted as differing", counts.tolerance));
+    }
     if !compared.prices_compared {
         say("prices were not compared: the file has none that was mapped, or [fees] does not say what a message costs");
     }

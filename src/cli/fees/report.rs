@@ -32,8 +32,8 @@ use crate::{
 ///
 /// Without --by, rows are grouped by organization, site, entry type, fee code, currency, note and price, so that each is a
 /// quantity times a price. With --by they are grouped by what it names, and show what was charged, given back, adjusted and is
-/// owed; by month they show the change from the month before (`--by site,month` is a trend). Where [fees] says what the HISP
-/// asks for a message, --margin shows what that costs and what is left.
+/// owed; by month they show the change from the month before (`--by site,month` is a trend). Where [fees] says what HISPs ask
+/// for a message, by channel or by relay, --margin shows what that costs and what is left; with --by relay for each of them.
 ///
 /// The note says `unpriced` where no price was in force, `test` for test traffic; both cost nothing. CSV has the rows alone;
 /// table and JSON have the totals too.
@@ -52,7 +52,7 @@ pub(super) struct ReportArgs {
     /// First day after the period, e.g. 2026-02-01
     #[arg(long, value_name = "DAY", requires = "from")]
     to: Option<Date>,
-    /// Group by these: organization, site, `bill_to`, `cost_center`, payer, channel, month, status, `fee_code`, `entry_type`
+    /// Group by these: organization, site, `bill_to`, `cost_center`, payer, channel, relay, month, status, `fee_code`, `entry_type`
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     by: Vec<By>,
     /// Show what the HISP asks for, and what is left
@@ -125,10 +125,12 @@ async fn told(args: &ReportArgs, context: &Context, store: &Store) -> anyhow::Re
         Some(slug) => Some(context::organization(store, slug).await?.id),
         None => None,
     };
+    let costs = Costs::of(&context.config().fees);
     let mut sums: Vec<(OrgId, PaidRow)> = Vec::new();
     for organization in &organizations {
         for query in queries(args, organization) {
-            let query = LineQuery { bill_to, site: args.site.as_deref(), payer: args.payer.as_deref(), ..query };
+            let relays = summary::asks_for_relays(&args.by, costs.as_ref().filter(|_| args.margin));
+            let query = LineQuery { relays, bill_to, site: args.site.as_deref(), payer: args.payer.as_deref(), ..query };
             let found = store.ledger_sums(OrgScope::All, &query).await?;
             sums.extend(found.into_iter().map(|sum| (organization.id, sum)));
         }
@@ -143,15 +145,12 @@ async fn told(args: &ReportArgs, context: &Context, store: &Store) -> anyhow::Re
         let rows = sums.iter().map(|(org, sum)| (slugs.get(org).map_or("", String::as_str), sum));
         return Ok(Told::Priced(bill::report(from, to, rows)?));
     }
-    let fees = &context.config().fees;
-    let channels = fees.cost.iter().map(|(channel, cost)| (channel.to_string(), *cost)).collect();
-    let costs = Costs { currency: fees.cost_currency.clone(), channels };
     anyhow::ensure!(
-        !args.margin || !costs.channels.is_empty(),
-        "the cost of a message is not known: set cost in the section [fees] of the configuration"
+        !args.margin || costs.is_some(),
+        "the cost of a message is not known: set cost, or cost_by_relay, in the section [fees] of the configuration"
     );
     let by = if args.by.is_empty() { vec![By::Organization] } else { args.by.clone() };
-    Ok(Told::Grouped(summary::summary(&by, &slugs, args.margin.then_some(&costs), &sums)?))
+    Ok(Told::Grouped(summary::summary(&by, &slugs, costs.as_ref().filter(|_| args.margin), &sums)?))
 }
 
 /// What is asked of one ledger.

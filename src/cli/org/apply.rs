@@ -14,7 +14,10 @@ use crate::{
         table::{clean, print_json},
     },
     config::organization::{self, OrganizationError},
-    domain::{DirectAddress, OrgScope, organization::OrganizationFile},
+    domain::{
+        DirectAddress, OrgScope,
+        organization::{OrganizationFile, PriceList},
+    },
     store::{
         Store,
         changes::{self, Change},
@@ -136,15 +139,12 @@ fn unknown_senders(file: &OrganizationFile, context: &Context) -> Vec<String> {
 async fn unknown_sponsors(file: &OrganizationFile, store: &Store) -> anyhow::Result<Vec<String>> {
     let known: Vec<String> = store.organizations(OrgScope::All).await?.into_iter().map(|known| known.file.slug).collect();
     let mut problems = Vec::new();
-    for (i, terms) in file.price.iter().flat_map(|price| &price.terms).enumerate() {
-        for (j, sponsor) in terms.sponsor.iter().enumerate() {
-            let slug = &sponsor.organization;
-            if *slug != file.slug && !known.contains(slug) {
-                problems.push(format!(
-                    "price.terms[{i}].sponsor[{j}].organization: there is no organization {slug:?}; apply its file first, or mend the name"
-                ));
-            }
-        }
+    for (i, j, slug) in
+        file.price.iter().flat_map(PriceList::sponsors).filter(|(_, _, slug)| !known.iter().any(|known| known == slug))
+    {
+        problems.push(format!(
+            "price.terms[{i}].sponsor[{j}].organization: there is no organization {slug:?}; apply its file first, or mend the name"
+        ));
     }
     Ok(problems)
 }

@@ -10,7 +10,7 @@ use crate::{
         print, say,
         table::{clean, print_json},
     },
-    domain::{DirectAddress, Reason, choice::Suppressed},
+    domain::{DirectAddress, Reason, choice::Suppressed, text::counted},
     resolve::{
         decisions,
         worklist::{self, Ask, WorklistError},
@@ -39,6 +39,9 @@ pub(super) struct Resolve {
     /// Who decides
     #[arg(long, value_name = "NAME", env = "USER")]
     by: String,
+    /// Say what would come of it, and change nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     whose: Whose,
     #[command(flatten)]
@@ -105,7 +108,12 @@ pub(super) fn resolve(args: &Resolve, global: &Global) -> anyhow::Result<Exit> {
     let whom = decisions::whom(&args.by, &args.reason)?;
     let settled = with_store(global, async |_, store| {
         let scope = scope(store, args.whose.organization.as_deref()).await?;
-        Ok(worklist::resolve(store, scope, &args.id, args.recipient.as_deref(), &args.ask.ask(), whom).await)
+        let (ask, recipient) = (args.ask.ask(), args.recipient.as_deref());
+        Ok(if args.dry_run {
+            worklist::foresee(store, scope, &args.id, recipient, &ask, whom).await
+        } else {
+            worklist::resolve(store, scope, &args.id, recipient, &ask, whom).await
+        })
     })?;
     let settled = match settled {
         Ok(settled) => settled,
@@ -120,11 +128,13 @@ pub(super) fn resolve(args: &Resolve, global: &Global) -> anyhow::Result<Exit> {
         print_json(&settled)?;
     } else {
         print(&format!("{}\n", clean(&settled.told)))?;
-        match settled.rerouted.len() {
-            0 => {}
-            1 => print("1 result is routed again\n")?,
-            n => print(&format!("{n} results are routed again\n"))?,
+        match (settled.rerouted.len(), args.dry_run) {
+            (0, _) => {}
+            (n, dry_run) => print(&again(n, dry_run))?,
         }
+    }
+    if args.dry_run {
+        say("dry run: nothing was changed");
     }
     Ok(Exit::Good)
 }
@@ -138,8 +148,19 @@ pub(super) fn reroute(args: &Reroute, global: &Global) -> anyhow::Result<Exit> {
     if args.output.json {
         print_json(&json!({ "results": results, "dry_run": args.dry_run }))?;
     } else {
-        let verb = if args.dry_run { "would be" } else { "are" };
-        print(&format!("{} results {verb} routed again\n", results.len()))?;
+        print(&again(results.len(), args.dry_run))?;
+    }
+    if args.dry_run {
+        say("dry run: nothing was changed");
     }
     Ok(Exit::Good)
+}
+
+fn again(results: usize, dry_run: bool) -> String {
+    let verb = match (dry_run, results) {
+        (true, _) => "would be",
+        (false, 1) => "is",
+        (false, _) => "are",
+    };
+    format!("{} {verb} routed again\n", counted(results as u64, "result", "results"))
 }

@@ -4,10 +4,14 @@
 //! Only what leads from an NPI to a Direct address is read; a reference is followed one step and never further, so resources
 //! that refer to each other in a circle cost nothing.
 
+/// Direct endpoints, kept small.
+mod endpoints;
 /// Files: one resource, a Bundle, or NDJSON.
 pub mod file;
 /// Putting resources together.
 pub mod graph;
+/// Organizations, kept small.
+mod practices;
 /// The shapes, as far as they matter here.
 pub mod resource;
 

@@ -18,7 +18,8 @@ use super::{
     rows::Sink,
 };
 
-/// The kinds read, in this order: what is referred to comes first, so that only what is referred to is kept.
+/// The kinds read, in this order: what is referred to comes first, so that only what is referred to is kept. Endpoints are first
+/// of all.
 const KINDS: [(&str, Step); 5] = [
     ("Endpoint", Step::Learn),
     ("PractitionerRole", Step::Learn),
@@ -119,6 +120,7 @@ impl Release {
                     Err(reason) => sink(broken(line, reason)),
                 })?;
             }
+            graph.know_endpoints();
             if *step != Step::Learn {
                 if !closed {
                     graph.close();

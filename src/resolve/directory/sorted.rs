@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Octets held before a run goes to disk.
-const RUN: usize = 32 << 20;
+const RUN: usize = 16 << 20;
 
 type Key = (u64, i64);
 

@@ -40,6 +40,8 @@ pub struct LineQuery<'a> {
     pub entry_type: Option<EntryType>,
     /// About this delivery.
     pub delivery: Option<DeliveryId>,
+    /// Tells lines that are added up apart by the relay their deliveries left by; takes a look at each delivery.
+    pub relays: bool,
 }
 
 impl LineQuery<'_> {
@@ -58,6 +60,7 @@ impl LineQuery<'_> {
             status: None,
             entry_type: None,
             delivery: None,
+            relays: false,
         }
     }
 
@@ -91,6 +94,8 @@ impl LineQuery<'_> {
 pub struct PaidRow {
     /// The health plan, by the sender's key of it; may be empty.
     pub payer: String,
+    /// The relay their deliveries left by, or `mx`; empty when nobody asked, or about the month as a whole.
+    pub relay: String,
     /// The month they are billed in.
     pub period: Month,
     /// The lines, added up.
@@ -113,6 +118,7 @@ struct SumRow {
     relates_to: Option<String>,
     unit_price: i64,
     price_id: Option<String>,
+    relay: String,
     quantity: i64,
     amount: i64,
     lines: i64,
@@ -138,6 +144,7 @@ impl SumRow {
         let amount = Money::from_micros(self.amount);
         Ok(PaidRow {
             payer: self.payer,
+            relay: self.relay,
             period: read("month", &self.period)?,
             row: Row { group, quantity: self.quantity, amount, lines: self.lines, first: self.first },
         })
@@ -152,9 +159,15 @@ fn adding_up(scope: OrgScope, query: &LineQuery<'_>) -> (String, Vec<Cell>) {
         l.relates_to, l.unit_price, l.price_id";
     let (conditions, arguments) = query.conditions(scope);
     // PostgreSQL adds BIGINTs up as NUMERIC. A sum that does not fit is an error on both.
+    let (relay, join, group) = if query.relays {
+        let join = " LEFT JOIN delivery d ON d.org_id = l.org_id AND d.id = l.delivery_id";
+        ("COALESCE(d.relay, '')", join, ", COALESCE(d.relay, '')")
+    } else {
+        ("''", "", "")
+    };
     let sql = format!(
-        "SELECT {GROUP}, CAST(SUM(l.quantity) AS BIGINT) AS quantity, CAST(SUM(l.amount) AS BIGINT) AS amount, COUNT(*) AS lines,
-            MIN(l.seq) AS first FROM ledger_line l{conditions} GROUP BY {GROUP}"
+        "SELECT {GROUP}, {relay} AS relay, CAST(SUM(l.quantity) AS BIGINT) AS quantity, CAST(SUM(l.amount) AS BIGINT) AS amount,
+            COUNT(*) AS lines, MIN(l.seq) AS first FROM ledger_line l{join}{conditions} GROUP BY {GROUP}{group}"
     );
     (sql, arguments)
 }

@@ -1,8 +1,8 @@
 //! One conversation (RFC 5321), from the server's side.
 
-use std::{borrow::Cow, io, net::IpAddr, time::Duration};
+use std::{io, net::IpAddr, time::Duration};
 
-use smtp_proto::{AUTH_LOGIN, AUTH_PLAIN, Error as Syntax, Request};
+use smtp_proto::Request;
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,7 @@ use crate::{
         inbound::{Channel, Way},
     },
     net::{
-        smtp::{Input, Line, Message, login, plain},
+        smtp::{Heard, Login, Message, Talk},
         stream::Stream,
     },
     observe::{chain, events::MailRefused, facts::Turned, failpoint},
@@ -27,15 +27,12 @@ const PATIENCE: u32 = 20;
 const RECIPIENTS: usize = 100;
 /// How long one message may take from 354 to its dot.
 const WHOLE_MESSAGE: Duration = Duration::from_mins(15);
-/// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(30);
 
 /// Where the conversation stands.
 struct Session {
     host: Host,
-    stream: Stream,
+    talk: Talk,
     client: IpAddr,
-    input: Input,
     channel: Channel,
     greeted: bool,
     mistakes: u32,
@@ -69,33 +66,23 @@ pub(super) async fn turn_away(mut stream: Stream, host: &str) -> io::Result<()> 
 /// Talks until either side has had enough, or `stop` and no message is being brought.
 pub(super) async fn converse(host: Host, stream: Stream, client: IpAddr, stop: CancellationToken) -> io::Result<()> {
     let channel = host.links.from(client);
-    let mut session =
-        Session { host, stream, client, input: Input::default(), channel, greeted: false, mistakes: 0, envelope: None };
+    let talk = Talk::new(stream, host.settings.idle.0);
+    let mut session = Session { host, talk, client, channel, greeted: false, mistakes: 0, envelope: None };
     let greeting = format!("220 {} ESMTP Postern", session.host.settings.host);
     session.say(&greeting).await?;
     loop {
-        let idle = session.host.settings.idle.0;
-        let line = tokio::select! {
+        let heard = tokio::select! {
             () = stop.cancelled() => return session.say("421 4.3.2 Going down; come again soon").await,
-            line = timeout(idle, session.input.line(&mut session.stream)) => line,
+            heard = session.talk.heard() => heard?,
         };
-        let text = match line {
-            Err(_) => return session.say("421 4.4.2 Idle for too long").await,
-            Ok(line) => match line? {
-                Line::End => return Ok(()),
-                Line::TooLong => {
-                    session.refuse("500 5.5.6 Line too long").await?;
-                    continue;
-                }
-                Line::Text(text) => text,
-            },
-        };
-        let next = match Request::parse(&mut text.iter()) {
-            Ok(request) => session.obey(request).await?,
-            Err(error) => {
-                session.refuse(complaint(&error)).await?;
+        let next = match heard {
+            Heard::Command(request) => session.obey(request).await?,
+            Heard::Nonsense(answer) => {
+                session.refuse(answer).await?;
                 Next::Go
             }
+            Heard::Idle => return session.say("421 4.4.2 Idle for too long").await,
+            Heard::End => return Ok(()),
         };
         match next {
             _ if session.mistakes > PATIENCE => return session.say("421 4.7.0 Too many errors").await,
@@ -106,18 +93,8 @@ pub(super) async fn converse(host: Host, stream: Stream, client: IpAddr, stop: C
     }
 }
 
-const fn complaint(error: &Syntax) -> &'static str {
-    match error {
-        Syntax::UnknownCommand | Syntax::NeedsMoreData { .. } => "500 5.5.1 No such command",
-        Syntax::InvalidSenderAddress => "501 5.1.7 That is no sender address",
-        Syntax::InvalidRecipientAddress => "501 5.1.3 That is no recipient address",
-        Syntax::SyntaxError { .. } => "501 5.5.4 That cannot be read",
-        _ => "555 5.5.4 A parameter is not supported",
-    }
-}
-
 impl Session {
-    async fn obey(&mut self, request: Request<Cow<'_, str>>) -> io::Result<Next> {
+    async fn obey(&mut self, request: Request<String>) -> io::Result<Next> {
         match request {
             Request::Ehlo { .. } => self.hello().await?,
             Request::Helo { .. } => {
@@ -126,18 +103,12 @@ impl Session {
                 let answer = format!("250 {}", self.host.settings.host);
                 self.say(&answer).await?;
             }
-            Request::StartTls if self.stream.is_tls() => self.refuse("503 5.5.1 Already under TLS").await?,
+            Request::StartTls if self.talk.is_tls() => self.refuse("503 5.5.1 Already under TLS").await?,
             Request::StartTls if self.host.tls.is_none() => self.refuse("502 5.5.1 No TLS here").await?,
             Request::StartTls => return Ok(Next::StartTls),
             Request::Auth { mechanism, initial_response } => return self.login(mechanism, &initial_response).await,
-            Request::Mail { from } => {
-                let (address, size) = (from.address.into_owned(), from.size);
-                self.mail(&address, size).await?;
-            }
-            Request::Rcpt { to } => {
-                let address = to.address.into_owned();
-                self.rcpt(&address).await?;
-            }
+            Request::Mail { from } => self.mail(&from.address, from.size).await?,
+            Request::Rcpt { to } => self.rcpt(&to.address).await?,
             Request::Data => return self.data().await,
             Request::Rset => {
                 self.envelope = None;
@@ -163,7 +134,7 @@ impl Session {
             "250-{}\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-SIZE {}\r\n",
             settings.host, settings.message_bytes
         );
-        if self.stream.is_tls() {
+        if self.talk.is_tls() {
             if self.host.links.know_logins() {
                 answer.push_str("250-AUTH PLAIN LOGIN\r\n");
             }
@@ -174,23 +145,16 @@ impl Session {
         self.say(&answer).await
     }
 
-    async fn under_tls(mut self) -> io::Result<Self> {
-        if !self.input.is_empty() {
-            // Sent before the handshake, to be read after it: CVE-2011-0411.
-            self.say("554 5.5.1 Nothing may follow STARTTLS").await?;
-            return Err(io::Error::other("commands were sent along with STARTTLS"));
-        }
+    async fn under_tls(self) -> io::Result<Self> {
         let tls = self.host.tls.clone().ok_or_else(|| io::Error::other("no TLS"))?;
-        self.say("220 2.0.0 Go ahead").await?;
-        let tcp = self.stream.into_clear().ok_or_else(|| io::Error::other("already under TLS"))?;
-        let stream = timeout(HANDSHAKE, tls.accept(tcp)).await?.map_err(io::Error::other)?;
+        let talk = self.talk.secured(&tls).await?;
         // RFC 3207 4.2: whatever was said before is forgotten.
         let channel = self.host.links.from(self.client);
-        Ok(Self { stream, input: Input::default(), channel, greeted: false, envelope: None, ..self })
+        Ok(Self { talk, channel, greeted: false, envelope: None, ..self })
     }
 
     async fn login(&mut self, mechanism: u64, initial: &str) -> io::Result<Next> {
-        if !self.stream.is_tls() {
+        if !self.talk.is_tls() {
             self.refuse("538 5.7.11 Not without TLS").await?;
             return Ok(Next::Go);
         }
@@ -199,18 +163,15 @@ impl Session {
             self.refuse("503 5.5.1 No login now").await?;
             return Ok(Next::Go);
         }
-        let given = match mechanism {
-            AUTH_PLAIN => plain(&self.answer_to("", initial).await?),
-            AUTH_LOGIN => {
-                let user = self.answer_to("VXNlcm5hbWU6", initial).await?;
-                login(&user, &self.answer_to("UGFzc3dvcmQ6", "").await?)
-            }
-            _ => {
+        let channel = match self.talk.login(mechanism, initial).await? {
+            Login::Given(user, password) => self.host.links.login(&user, &password),
+            Login::Unreadable => None,
+            Login::OtherMechanism => {
                 self.refuse("504 5.5.4 Use PLAIN or LOGIN").await?;
                 return Ok(Next::Go);
             }
         };
-        if let Some(channel) = given.and_then(|(user, password)| self.host.links.login(&user, &password)) {
+        if let Some(channel) = channel {
             self.channel = channel;
             self.say("235 2.7.0 Welcome").await?;
             return Ok(Next::Go);
@@ -223,23 +184,11 @@ impl Session {
         Ok(Next::Go)
     }
 
-    /// What the client gave along, else its answer to one challenge (base64).
-    async fn answer_to(&mut self, challenge: &str, given: &str) -> io::Result<String> {
-        if !given.is_empty() {
-            return Ok(given.to_owned());
-        }
-        self.say(&format!("334 {challenge}")).await?;
-        match timeout(self.host.settings.idle.0, self.input.line(&mut self.stream)).await?? {
-            Line::Text(text) => Ok(String::from_utf8_lossy(&text).trim().to_owned()),
-            Line::TooLong | Line::End => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
-    }
-
     async fn mail(&mut self, address: &str, size: usize) -> io::Result<()> {
         if !self.greeted || self.envelope.is_some() {
             return self.refuse("503 5.5.1 Bad sequence of commands").await;
         }
-        if self.host.settings.require_tls && !self.stream.is_tls() {
+        if self.host.settings.require_tls && !self.talk.is_tls() {
             MailRefused { reason: Turned::Clear }.emit();
             return self.refuse("530 5.7.0 Say STARTTLS first").await;
         }
@@ -298,13 +247,11 @@ impl Session {
             self.refuse("503 5.5.1 No recipient").await?;
             return Ok(Next::Go);
         };
-        self.say("354 End with a dot on a line of its own").await?;
-        let limit = self.host.settings.message_bytes;
-        let Ok(read) = timeout(WHOLE_MESSAGE, self.input.message(&mut self.stream, limit)).await else {
+        let Some(read) = self.talk.message(self.host.settings.message_bytes, WHOLE_MESSAGE).await? else {
             self.say("421 4.4.2 The message took too long").await?;
             return Ok(Next::End);
         };
-        match read? {
+        match read {
             Message::Broken => return Ok(Next::End),
             Message::TooLarge => {
                 MailRefused { reason: Turned::TooLarge }.emit();
@@ -344,12 +291,6 @@ impl Session {
     }
 
     async fn say(&mut self, answer: &str) -> io::Result<()> {
-        // A client that does not read its answers is gone.
-        timeout(self.host.settings.idle.0, async {
-            self.stream.write_all(answer.as_bytes()).await?;
-            self.stream.write_all(b"\r\n").await?;
-            self.stream.flush().await
-        })
-        .await?
+        self.talk.say(answer).await
     }
 }

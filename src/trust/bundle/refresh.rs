@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -10,7 +11,11 @@ use super::{MOST_BYTES, lost, read, shrinks, stored};
 use crate::{
     domain::Timestamp,
     net::fetch::{FetchError, FetchRules, Fetcher},
-    observe::{chain, events},
+    observe::{
+        chain,
+        defect::{DEFECT, contained},
+        events, failpoint,
+    },
     store::{
         Store, StoreError,
         bundle::{Bundle, BundleAnchor},
@@ -23,6 +28,8 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(30);
 /// A bundle that could not be had is tried again after this, or after its own interval when that is shorter.
 const AGAIN: Duration = Duration::from_mins(30);
+/// So many are fetched at the same time, so that servers that do not answer keep the others waiting once and not each in turn.
+const TOGETHER: usize = 8;
 /// The task's name.
 const TASK: &str = "trust_bundles";
 
@@ -150,7 +157,7 @@ async fn replace(store: &Store, bundle: &Bundle, accept_shrink: bool) -> Result<
 /// Refreshes what is due until `stop`. Of several processes the one that holds the task's lease works.
 pub async fn keep(store: Store, lease: Lease, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        if let Err(error) = refresh_due(&store, &lease, &stop).await {
+        if let Some(Err(error)) = contained(refresh_due(&store, &lease, &stop)).await {
             tracing::warn!(error = chain(&error), "bundles are looked at again later");
         }
         tokio::select! {
@@ -172,15 +179,35 @@ pub async fn refresh_due(store: &Store, lease: &Lease, stop: &CancellationToken)
     if !store.take_task(TASK, lease).await? {
         return Ok(tried);
     }
-    for bundle in store.bundles_due().await? {
+    for together in store.bundles_due().await?.chunks(TOGETHER) {
         // A slow server must not let the lease run out; who has lost it stops.
         if stop.is_cancelled() || !store.take_task(TASK, lease).await? {
             break;
         }
-        tried += 1;
-        if let Err(error) = refresh(store, &bundle, false).await {
-            tracing::warn!(bundle = %bundle.id, error = chain(&error), "a bundle was not refreshed; what is in force stays");
-        }
+        tried += together.len();
+        join_all(together.iter().map(|bundle| refresh_one(store, bundle))).await;
     }
     Ok(tried)
+}
+
+/// Each by itself: a server that is slow, an answer that cannot be used or that meets a defect is the trouble of one bundle.
+async fn refresh_one(store: &Store, bundle: &Bundle) {
+    let refreshing = async {
+        failpoint::reach(failpoint::BUNDLE_DUE);
+        refresh(store, bundle, false).await
+    };
+    match contained(refreshing).await {
+        Some(Ok(_)) => {}
+        Some(Err(error)) => {
+            tracing::warn!(bundle = %bundle.id, error = chain(&error), "a bundle was not refreshed; what is in force stays");
+        }
+        // Not at once again, and not without being seen.
+        None => {
+            events::BundleFailed { org: bundle.org, bundle: bundle.id }.emit();
+            let noted = store.bundle_failed(bundle, DEFECT, None, bundle.refresh.min(AGAIN)).await;
+            if let Err(error) = noted {
+                tracing::warn!(bundle = %bundle.id, error = chain(&error), "that a bundle met a defect could not be noted");
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::{OrgScope, Timestamp},
-    observe::{chain, events, metrics},
+    observe::{chain, defect::contained, events, metrics},
     store::{Store, StoreError, identity_key::StoredKey},
 };
 
@@ -46,7 +46,7 @@ pub async fn look(store: &Store, now: Timestamp) -> Result<usize, StoreError> {
 /// Looks again and again until `stop`.
 pub async fn keep(store: Store, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        if let Err(error) = look(&store, store.clock().now()).await {
+        if let Some(Err(error)) = contained(look(&store, store.clock().now())).await {
             tracing::warn!(error = chain(&error), "our own certificates are looked at again later");
         }
         tokio::select! {

@@ -91,6 +91,8 @@ async fn route(
     report: &Report,
 ) -> Result<crate::domain::route::Route, Problem> {
     let (store, routing) = (web.intake.store(), &web.routing);
+    // Strangers may be asked about every NPI of the order: so many at a time, as for a look-up.
+    let _turn = if routing.live.is_empty() { None } else { Some(web.turns.take(organization.id).await?) };
     Ok(what_if(store, &routing.live, organization, order, report, routing.max_age, &routing.test_domains).await?)
 }
 

@@ -23,12 +23,12 @@ pub use reconcile::{list as reconciliations, run as reconcile};
 use super::{bad_query, parameter};
 use crate::{
     bill::{
-        BillError, Statement,
-        export::{self, LineFormat},
+        self, BillError, Statement,
+        export::{self, LineFormat, iif},
         statement::{csv, html, pdf},
-        summary::{self, By},
+        summary::{self, By, Costs},
     },
-    domain::{Month, OrgId, OrgScope, time::Date},
+    domain::{Month, OrgId, OrgScope, person::Reach, time::Date},
     observe::{chain, events::DataExported, facts::Configured},
     store::{
         Store, StoreError,
@@ -52,6 +52,12 @@ pub struct Asked {
     from: Option<String>,
     to: Option<String>,
     by: Option<String>,
+    /// Each row a quantity times a price, as the command shows it without --by.
+    #[serde(default)]
+    priced: bool,
+    /// What HISPs ask, and what is left.
+    #[serde(default)]
+    margin: bool,
     site: Option<String>,
     payer: Option<String>,
     format: Option<String>,
@@ -122,10 +128,11 @@ impl From<BillError> for Problem {
     }
 }
 
-/// `GET /v1/fees/report`: what the ledger adds up to.
+/// `GET /v1/fees/report`: what the ledger adds up to, by anything, or with `priced` as quantities times prices. `margin` shows
+/// what HISPs ask and what is left: what the operator earns is told to nobody who is confined to an organization.
 ///
 /// # Errors
-/// 400, 401, 403, 404, 503.
+/// 400, 401, 403, 404, 409 (the cost of a message is not set), 503.
 pub async fn report(
     State(web): State<Web>,
     caller: Caller,
@@ -142,12 +149,17 @@ pub async fn report(
     let names: Vec<&str> = By::ALL.iter().map(|by| by.as_str()).collect();
     let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "bad_query", detail);
     let by = by.map_err(|_| bad(format!("by must be some of {}", names.join(", "))))?;
+    if asked.priced && (asked.by.is_some() || asked.margin) {
+        return Err(bad("priced has its own rows: leave by and margin out".to_owned()));
+    }
+    let costs = margin(&web, &caller, asked.margin)?;
+    let relays = summary::asks_for_relays(&by, costs);
     let ledgers = Ledgers::of(store, scope, asked.ledger.as_deref()).await?;
     let bill_to = ledgers.payer(scope, asked.bill_to.as_deref())?;
     let mut sums: Vec<(OrgId, PaidRow)> = Vec::new();
     for organization in &ledgers.all {
-        let all =
-            LineQuery { bill_to, site: asked.site.as_deref(), payer: asked.payer.as_deref(), ..LineQuery::of(organization.id) };
+        let (site, payer) = (asked.site.as_deref(), asked.payer.as_deref());
+        let all = LineQuery { bill_to, site, payer, relays, ..LineQuery::of(organization.id) };
         let zone = &organization.file.time_zone;
         let queries: Vec<LineQuery<'_>> = match (month, from, to) {
             (Some(first), None, None) => {
@@ -164,13 +176,45 @@ pub async fn report(
             sums.extend(store.ledger_sums(scope, &query).await?.into_iter().map(|sum| (organization.id, sum)));
         }
     }
-    let summary = summary::summary(&by, &ledgers.slugs, None, &sums)?;
-    if asked.format.as_deref() == Some("csv") {
-        let mut out = Vec::new();
+    let csv = match asked.format.as_deref() {
+        None | Some("json") => false,
+        Some("csv") => true,
+        Some(_) => return Err(bad("format must be json or csv".to_owned())),
+    };
+    let mut out = Vec::new();
+    if asked.priced {
+        let (from, to) = match (from, to, month) {
+            (Some(from), Some(to), _) => (from, to),
+            (_, _, Some(month)) => (month.first(), to_month.unwrap_or(month).next().first()),
+            _ => return Err(bad("say which period".to_owned())),
+        };
+        let slug = |org: &OrgId| ledgers.slugs.get(org).map_or("", String::as_str);
+        let report = bill::report(from, to, sums.iter().map(|(org, sum)| (slug(org), sum)))?;
+        if !csv {
+            return Ok(Json(report).into_response());
+        }
+        bill::csv::write(&report, &mut out)?;
+    } else {
+        let summary = summary::summary(&by, &ledgers.slugs, costs, &sums)?;
+        if !csv {
+            return Ok(Json(summary).into_response());
+        }
         summary::csv(&summary, &mut out)?;
-        return Ok(file("text/csv; charset=utf-8", out));
     }
-    Ok(Json(summary).into_response())
+    Ok(file("text/csv; charset=utf-8", out))
+}
+
+/// What HISPs ask, for whoever may know it.
+fn margin<'w>(web: &'w Web, caller: &Caller, asked: bool) -> Result<Option<&'w Costs>, Problem> {
+    if !asked {
+        return Ok(None);
+    }
+    if caller.reach != Reach::Installation {
+        let detail = "what the installation pays and earns is told to tokens of the installation alone";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail));
+    }
+    let unknown = "the cost of a message is not known: set cost, or cost_by_relay, in the section [fees] of the configuration";
+    web.costs().map(Some).ok_or_else(|| Problem::new(StatusCode::CONFLICT, "no_cost", unknown))
 }
 
 /// `GET /v1/fees/periods`: the months of the ledger, and where they stand.
@@ -236,10 +280,11 @@ pub async fn statement(
 }
 
 /// `GET /v1/fees/export`: the ledger of a month line by line. `Postern-Last-Line` says where to go on with `after`; nothing
-/// behind it is an empty answer.
+/// behind it is an empty answer. As IIF it is one invoice for each payer of a closed month that the caller may see. A token for
+/// the installation names the `ledger`, and gets all of it; with `organization` what that one pays.
 ///
 /// # Errors
-/// 400, 401, 403, 404, 503.
+/// 400, 401, 403, 404, 409 (as IIF: the month is open), 503.
 pub async fn export(
     State(web): State<Web>,
     caller: Caller,
@@ -249,20 +294,37 @@ pub async fn export(
     let (store, scope) = (web.intake.store(), caller.scope);
     let month: Option<Month> = parameter("month", asked.month.as_deref(), "a month like 2026-01")?;
     let after: i64 = parameter("after", asked.after.as_deref(), "the number of a line")?.unwrap_or(0);
-    let own = caller.sender()?.org;
     let ledgers = Ledgers::of(store, scope, None).await?;
-    let whose = match asked.ledger.as_deref() {
-        Some(slug) => ledgers.all.iter().find(|known| known.file.slug == slug).ok_or_else(nothing)?.id,
-        None => own,
+    let whose = if let Some(slug) = asked.ledger.as_deref() {
+        ledgers.all.iter().find(|known| known.file.slug == slug)
+    } else {
+        let own = caller.sender()?.org;
+        ledgers.all.iter().find(|known| known.id == own)
     };
+    let (whose, bill_to) = (whose.ok_or_else(nothing)?, ledgers.payer(scope, asked.bill_to.as_deref())?);
+    let bad = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "bad_query", detail);
     let (format, kind) = match asked.format.as_deref() {
-        None | Some("jsonl") => (LineFormat::Jsonl, "application/jsonl"),
-        Some("csv") => (LineFormat::Csv, "text/csv; charset=utf-8"),
-        Some(_) => return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_query", "format must be jsonl or csv")),
+        None | Some("jsonl") => (Some(LineFormat::Jsonl), "application/jsonl"),
+        Some("csv") => (Some(LineFormat::Csv), "text/csv; charset=utf-8"),
+        Some("iif") => (None, "text/tab-separated-values; charset=utf-8"),
+        Some(_) => return Err(bad("format must be jsonl, csv or iif")),
     };
     // Before the first line is told.
-    store.witness(&caller.actor, &DataExported { org: Some(own), what: Configured("ledger") }).await?;
-    let query = LineQuery { period: month, ..LineQuery::of(whose) };
+    store.witness(&caller.actor, &DataExported { org: scope.org().or(Some(whose.id)), what: Configured("ledger") }).await?;
+    let Some(format) = format else {
+        let month = month.ok_or_else(|| bad("say which month"))?;
+        // Whoever is confined has its own invoice, and those of nobody else.
+        let payer = match bill_to.or_else(|| scope.org()) {
+            Some(payer) => Some(store.organization(payer).await?.ok_or_else(nothing)?),
+            None => None,
+        };
+        let invoices = Statement::all(store, whose, month, payer.as_ref()).await?;
+        let accounts = iif::Accounts { receivable: &web.fees.receivable, income: &web.fees.income };
+        let mut out = Vec::new();
+        iif::write(&invoices, accounts, &mut out)?;
+        return Ok(file(kind, out));
+    };
+    let query = LineQuery { period: month, bill_to, ..LineQuery::of(whose.id) };
     let mut out = Vec::new();
     let slugs = ledgers.names();
     let exported = export::page(store, scope, &query, after, LINES, &slugs, format, &mut out).await?;

@@ -11,7 +11,11 @@ use serde_json::json;
 
 use super::{bad_query, on_record};
 use crate::{
-    domain::organization::{BadOrganization, OrganizationFile},
+    domain::{
+        OrgId, OrgScope,
+        organization::{BadOrganization, OrganizationFile},
+        person::Reach,
+    },
     observe::events::DecisionMade,
     resolve::decisions,
     source::{Refusal, wire::FieldProblem},
@@ -59,6 +63,7 @@ pub async fn change(
     let store = web.intake.store();
     let Rules { file: before, mark } = store.rules(steward.org).await?;
     let after = read(&upload.json, &before)?;
+    sponsors(&web, &caller, steward.org, &after).await?;
     let given = if_match(&headers)?;
     if given.is_none() && !how.dry_run {
         let detail = "send If-Match with the ETag of the rules you have read, so that nobody's change is undone unseen";
@@ -87,10 +92,43 @@ pub async fn change(
     Ok(tagged(StatusCode::OK, &mark, Json(told).into_response()))
 }
 
+/// A sponsor pays for others: only who speaks for the whole installation may name a new one, and it must be there.
+async fn sponsors(web: &Web, caller: &Caller, org: OrgId, after: &OrganizationFile) -> Result<(), Problem> {
+    let Some(price) = after.price.as_ref().filter(|price| price.sponsors().next().is_some()) else { return Ok(()) };
+    let store = web.intake.store();
+    let terms = store.terms(org).await?;
+    let named: Vec<&str> =
+        terms.iter().flat_map(|listed| &listed.terms.sponsor).map(|sponsor| sponsor.organization.as_str()).collect();
+    let known = store.organizations(OrgScope::All).await?;
+    let mut problems = Vec::new();
+    for (i, j, slug) in price.sponsors().filter(|(_, _, slug)| !named.contains(slug)) {
+        let (code, message) = if caller.reach != Reach::Installation {
+            ("not_yours", "would let another organization pay: the operator sets that with postern org apply")
+        } else if known.iter().all(|known| known.file.slug != slug) {
+            ("unknown", "is no organization that is known here")
+        } else {
+            continue;
+        };
+        let field = format!("/price/terms/{i}/sponsor/{j}/organization");
+        problems.push(FieldProblem { field, code: code.into(), message: message.to_owned() });
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Refusal::fields(problems).into()) }
+}
+
 fn read(json: &[u8], before: &OrganizationFile) -> Result<OrganizationFile, Problem> {
     let field = |field: &str, code: &'static str, message: String| Refusal::field(field, code, message);
     let after: OrganizationFile = serde_json::from_slice(json)
         .map_err(|error| field("", "invalid", format!("does not read as an organization: {error}")))?;
+    checked(&after, before)?;
+    Ok(after)
+}
+
+/// Whether `after` may take the place of `before` by a change that brings no keys.
+///
+/// # Errors
+/// 422 with what is wrong.
+pub(in crate::web) fn checked(after: &OrganizationFile, before: &OrganizationFile) -> Result<(), Problem> {
+    let field = |field: &str, code: &'static str, message: String| Refusal::field(field, code, message);
     if after.slug != before.slug {
         return Err(field("/slug", "immutable", "cannot be changed".to_owned()).into());
     }
@@ -109,7 +147,7 @@ fn read(json: &[u8], before: &OrganizationFile) -> Result<OrganizationFile, Prob
             return Err(field(&path, "unknown", "names an address with no identity".to_owned()).into());
         }
     }
-    Ok(after)
+    Ok(())
 }
 
 /// What is wrong with a document, by JSON pointer.

@@ -90,6 +90,8 @@ struct Decided {
     recipient: Option<String>,
     /// Why.
     reason: String,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -118,7 +120,8 @@ impl Decided {
     }
 }
 
-/// Does what a person decided about a result or a delivery of the worklist.
+/// Does what a person decided about a result or a delivery of the worklist. With `dry_run` it only says what would come of it.
+/// `pin` and `suppress` bind all results to come: they need the right to decide about addresses, too.
 ///
 /// # Errors
 /// 401, 403, 404, 409 (nothing can be decided, or several recipients wait), 413, 415, 422, 503.
@@ -135,15 +138,20 @@ pub async fn resolve(
     let whom = decisions::whom(&steward.name, &decided.reason)
         .map_err(|error| Refusal::field("/reason", "invalid", error.to_string()))?;
     let (scope, ask) = (OrgScope::One(steward.org), decided.ask()?);
+    caller.needs(ask.needs())?;
+    let (store, recipient) = (web.intake.store(), decided.recipient.as_deref());
     // What goes on record is an id of ours, not whatever the path said.
     let known: ResultId = id.parse().map_err(|_| problem(WorklistError::NotFound))?;
-    let store = web.intake.store();
     let delivery = || async { store.delivery_view(scope, DeliveryId(known.0)).await };
     if store.result_view(scope, known).await?.is_none() && delivery().await?.is_none() {
         return Err(problem(WorklistError::NotFound));
     }
-    on_record(&web, &caller, Some(steward.org), "worklist", &known.to_string()).await?;
-    let settled = worklist::resolve(web.intake.store(), scope, &id, decided.recipient.as_deref(), &ask, whom).await;
+    let settled = if decided.dry_run {
+        worklist::foresee(store, scope, &id, recipient, &ask, whom).await
+    } else {
+        on_record(&web, &caller, Some(steward.org), "worklist", &known.to_string()).await?;
+        worklist::resolve(store, scope, &id, recipient, &ask, whom).await
+    };
     settled.map(Json).map_err(problem)
 }
 

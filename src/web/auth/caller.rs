@@ -65,6 +65,19 @@ impl Caller {
         Ok(Steward { org: self.sender()?.org, name: format!("{} {}", self.actor.kind, self.actor.name) })
     }
 
+    /// Makes sure that it has this right besides that of the route.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn needs(&self, right: Option<Right>) -> Result<(), Problem> {
+        match right {
+            Some(right) if !self.may(right) => {
+                Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", format!("the token has not the right {right}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether it may do that, too.
     #[must_use]
     pub fn may(&self, right: Right) -> bool {

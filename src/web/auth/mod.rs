@@ -5,6 +5,8 @@
 mod caller;
 /// The cookie of a session, and forms that are ours.
 mod cookie;
+/// What a form says.
+mod fields;
 /// What pages tell browsers about themselves.
 mod headers;
 /// How many requests with one token.
@@ -23,6 +25,7 @@ use axum::http::{Uri, request::Parts};
 pub use caller::Caller;
 pub(in crate::web) use cookie::Cookies;
 pub use cookie::Visitor;
+pub(in crate::web) use fields::Fields;
 pub(in crate::web) use pace::Paces;
 pub use person::Person;
 pub use routes::{Named, Routes, Who};

@@ -55,6 +55,31 @@ fn scene() -> &'static Scene {
     })
 }
 
+/// Makes what every entry needs, so that the first input does not pay for it.
+pub fn prepare() {
+    let _ = scene();
+}
+
+/// No input takes longer than this to be looked at.
+const MOST: Duration = Duration::from_secs(2);
+
+/// Looks at `data`, and panics when that took too much work: of this thread alone, however busy the machine is.
+///
+/// # Panics
+/// When it did.
+pub fn within_limits(look: fn(&[u8]), data: &[u8]) {
+    let before = worked();
+    look(data);
+    let took = worked().saturating_sub(before);
+    assert!(took < MOST, "{took:?} for {} octets", data.len());
+}
+
+/// How long this thread has worked, as Linux tells it; nothing elsewhere.
+fn worked() -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(told.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok()).unwrap_or_default())
+}
+
 /// A certificate, from DNS, LDAP, the web, a message or a file: read, described, and judged in every way.
 pub fn certificate(data: &[u8]) {
     let scene = scene();

@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| postern_fuzz::message(data));
+libfuzzer_sys::fuzz_target!(init: postern_fuzz::prepare(), |data: &[u8]| postern_fuzz::within_limits(postern_fuzz::message, data));

@@ -75,6 +75,19 @@ async fn tr09_a_pin_settles_what_was_held_and_stays_on_record() {
     let dry = world.good(&args(&["directory", "pin", NPI, "p@beta.example", "--dry-run"], WHY));
     assert!(dry.out.contains("1 result that waited") && dry.err.contains("nothing was changed"), "{dry:?}");
     assert_eq!(world.json(&["directory", "pins", "--organization", "north"])["pins"], json!([]));
+    for (what, told) in [
+        (&["--pin", "p@beta.example"][..], "2000000010 is pinned to p@beta.example\n1 result would be routed again\n"),
+        (&["--dismiss"], "the result is not delivered\n"),
+    ] {
+        let dry = world.good(&args(&args(&["worklist", "resolve", &held, "--dry-run"], what), WHY));
+        assert_eq!((dry.out.as_str(), dry.err.contains("nothing was changed")), (told, true), "{dry:?}");
+    }
+    assert_eq!(
+        world.json(&["directory", "pins", "--organization", "north", "--history"])["history"],
+        json!([]),
+        "nothing is on record"
+    );
+    assert_eq!(world.json(&["worklist"]), items, "and nothing has moved");
     let resolved = world.json(&args(&["worklist", "resolve", &held, "--pin", "p@beta.example"], WHY));
     assert_eq!(resolved["rerouted"], json!([held]));
     route(&store, north).await;
@@ -196,11 +209,7 @@ async fn a_payers_roster_finds_the_primary_care_provider_of_an_order_and_its_ver
 
     world.write("roster.csv", "member_id,pcp_npi\nMBR-1,1234567893\n");
     let ran = world.bad(&import);
-    assert!(
-        ran.err.contains("1 members, more than 10 % off the 9 in force") && ran.err.contains("stays in force"),
-        "{}",
-        ran.err
-    );
+    assert!(ran.err.contains("1 member, more than 10 % off the 9 in force") && ran.err.contains("stays in force"), "{}", ran.err);
     assert_eq!(world.json(&["roster", "list", "--organization", "north"])[0]["roster"], loaded["roster"]);
     world.good(&args(&import, &["--force"]));
     let versions = world.json(&["roster", "list", "--organization", "north"]);

@@ -23,7 +23,7 @@ fn a_directory_is_loaded_with_its_rejects_listed_and_asked() {
     let file =
         world.write("d.csv", csv(1) + "1234567890,x@direct.example.org,,,\n2000000010,,,,\n1245319599,a@d.example,,,inactive\n");
     let ran = world.good(&["directory", "import", "csv", &file]);
-    assert!(ran.out.ends_with("directtrust: 3 rows are in force, 1 were rejected\n"), "{}", ran.out);
+    assert!(ran.out.ends_with("directtrust: 3 rows in force, 1 rejected\n"), "{}", ran.out);
     let rejects = std::fs::read_to_string(world.path("d.csv.rejects.csv")).unwrap();
     assert_eq!(rejects, "line,column,reason\n3,npi,has a wrong check digit\n");
 
@@ -53,6 +53,19 @@ fn half_a_file_does_not_replace_a_whole_one_unless_forced() {
     assert_eq!((&forced["rows"], &forced["before"]), (&79.into(), &100.into()));
     assert_eq!(entries(), 79);
     assert_eq!(world.run(&["directory", "import", "csv", "nowhere.csv"]).code, 2);
+}
+
+#[test]
+fn on_a_terminal_an_import_shows_how_far_it_is() {
+    let world = World::new();
+    let file = world.write("large.csv", csv(60_000));
+    // script(1) gives it a terminal; every Debian has it.
+    let line = format!("{} directory import csv {file}", command(world.dir.path()).get_program().display());
+    let mut script = std::process::Command::new("script");
+    let shown = script.args(["-qec", &line, "/dev/null"]).current_dir(world.dir.path()).env("TERM", "xterm").output().unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("rows read, 0 rejected") && shown.contains('%') && shown.contains("left"), "{shown}");
+    assert!(shown.contains("60000 rows in force"), "{shown}");
 }
 
 #[tokio::test]

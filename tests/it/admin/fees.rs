@@ -84,7 +84,7 @@ async fn a_ledger_somebody_changed_does_not_verify() {
     world.good(&["verify"]);
     handed_over(&world, "north", &["2026-01-15T12:00:00Z", "2026-01-16T12:00:00Z"]).await;
     let ran = world.bad(&["verify"]);
-    assert!(ran.out.contains("documents that results refer to are missing"), "{}", ran.out);
+    assert!(ran.out.contains("document that a result refers to is missing"), "{}", ran.out);
     assert!(!ran.err.contains("do not bill"), "that is no fault of the ledger: {}", ran.err);
     let store = world.store().await;
     let document = world.path("blobs").join(org(&store, "north").await.to_string()).join("pdf-01");

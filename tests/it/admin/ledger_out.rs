@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use postern::domain::{DeliveryId, OffsetTime, delivery::Event as E};
 
-use super::world::{World, deliveries, happened, org};
+use super::{
+    fees::tamper,
+    world::{World, deliveries, happened, org},
+};
 use crate::support::clock::TestClock;
 
 const PLAN: &str = "slug = \"plan\"\nname = \"The Plan: North\"\n";
@@ -67,6 +70,13 @@ async fn a_report_by_anything_ties_with_its_totals_and_months_show_their_change(
     world.write("postern.toml", config.replace("#cost = {}", "cost = { direct = \"0.04\" }"));
     let margin = world.json(&["fees", "report", "--month", "2026-01", "--margin"]);
     assert_eq!((&margin["rows"][0]["cost"], &margin["rows"][0]["margin"]), (&"0.12".into(), &"0.13".into()));
+    tamper(&world, "UPDATE delivery SET relay = CASE WHEN accepted_at < 1768500000000000 THEN 'hisp-a' ELSE 'mx' END").await;
+    let config = std::fs::read_to_string(world.path("postern.toml")).unwrap();
+    world.write("postern.toml", config.replace("#cost_by_relay = {}", "cost_by_relay = { hisp-a = \"0.02\" }"));
+    let margin = world.json(&["fees", "report", "--month", "2026-01", "--by", "relay", "--margin"]);
+    let told: Vec<_> =
+        margin["rows"].as_array().unwrap().iter().map(|row| (row["relay"].as_str(), row["cost"].as_str())).collect();
+    assert_eq!(told, [(Some("hisp-a"), Some("0.02")), (Some("mx"), Some("0.08"))], "{margin:#}");
     let table = world.good(&["fees", "report", "--month", "2026-01", "--by", "status", "--margin"]).out;
     assert!(table.lines().any(|line| super::world::words(line).first() == Some(&"all")) && table.contains("MARGIN"), "{table}");
     assert_eq!(world.run(&["fees", "report", "--month", "2026-01", "--by", "patient"]).code, 2);
@@ -169,6 +179,42 @@ async fn messages_without_ids_are_found_by_day_and_recipient_each_once() {
     );
 }
 
+#[tokio::test]
+async fn a_usage_file_parted_by_semicolons_or_tabs_is_read_and_prices_may_differ_by_as_much_as_is_set() {
+    let world = World::with(NORTH);
+    let made = months(&world).await;
+    let config = std::fs::read_to_string(world.path("postern.toml")).unwrap();
+    let config = config.replace("#cost = {}", "cost = { direct = \"0.04\" }");
+    world.write("postern.toml", &config);
+    let base = ["fees", "reconcile", "--organization", "north", "--month", "2026-01"];
+    let rows = |by: char, prices: [&str; 3]| {
+        let row = |(at, price): (usize, &&str)| format!("{}{by}\"delivered, or so\"{by}{price}\r\n", made[at].1);
+        format!("Message-ID{by}State{by}Price\r\n{}", prices.iter().enumerate().map(row).collect::<String>())
+    };
+    for (by, word, prices) in [(';', "semicolon", ["0,04", "0,05", "0,04 €"]), ('\t', "tab", ["0.04", "0.05", "$0.04"])] {
+        let file = world.write("usage.csv", rows(by, prices));
+        let ran = world.bad(&[&base[..], &["--file", &file, "--json"]].concat());
+        let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let totals = &told["totals"];
+        assert_eq!(
+            (&totals["separator"], &totals["matched"], &totals["price_differs"]),
+            (&word.into(), &2.into(), &1.into()),
+            "{told:#}"
+        );
+        assert_eq!(told["differences"][0]["theirs"], "0.05");
+        let shown = world.bad(&[&base[..], &["--file", &file]].concat());
+        assert!(shown.err.contains(&format!("parted by: {word}")), "{}", shown.err);
+        // Named, it is taken at its word.
+        assert_eq!(world.run(&[&base[..], &["--file", &file, "--separator", "comma"]].concat()).code, 2);
+        let near = world.good(&[&base[..], &["--file", &file, "--tolerance", "0.01"]].concat());
+        assert!(near.err.contains("no more than 0.01"), "{}", near.err);
+    }
+    // Nothing may differ unless somebody sets it.
+    world.write("postern.toml", config.replace("#tolerance = \"0.00\"", "tolerance = \"0.01\""));
+    world.good(&[&base[..], &["--file", "usage.csv"]].concat());
+    world.bad(&[&base[..], &["--file", "usage.csv", "--tolerance", "0.009"]].concat());
+}
+
 #[test]
 fn a_sponsor_nobody_knows_is_an_error_when_the_file_is_applied() {
     let world = World::new();
@@ -177,4 +223,7 @@ fn a_sponsor_nobody_knows_is_an_error_when_the_file_is_applied() {
     assert!(ran.err.contains("price.terms[0].sponsor[0].organization") && ran.err.contains("\"plan\""), "{}", ran.err);
     world.good(&["org", "apply", &world.write("plan.toml", PLAN)]);
     world.good(&["org", "apply", &file]);
+    let own = world.write("own.toml", format!("{NORTH}[[price.terms.sponsor]]\norganization = \"north\"\n"));
+    let ran = world.bad(&["org", "apply", &own]);
+    assert!(ran.err.contains("sponsor[0].organization is the organization itself"), "{}", ran.err);
 }

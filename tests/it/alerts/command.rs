@@ -54,7 +54,8 @@ async fn a_test_reaches_everybody_who_would_be_told_and_says_who_was_not() {
     assert!(ran.err.contains("nobody would be told"), "{}", ran.err);
     let nobody = world.run(&["doctor"]).out;
     assert!(
-        nobody.contains("alerts: nobody is told when something is wrong") && nobody.contains("postern alerts test"),
+        nobody.contains("note  alerts: nobody is told when something is wrong")
+            && nobody.contains("advice: set to, from and relay"),
         "{nobody}"
     );
 

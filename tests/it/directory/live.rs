@@ -16,17 +16,25 @@ use axum::{
     routing::get,
 };
 use postern::{
-    config::live_directory::{LiveDirectory, LiveKind},
+    config::{
+        directory::DirectorySection,
+        live_directory::{LiveDirectory, LiveKind},
+        test::TestSection,
+        web::WebSection,
+    },
     domain::{
         Npi,
         directory::{Finding, Says},
         time::Span,
     },
+    observe::health::Health,
     resolve::directory::{Live, findings},
+    web::{Web, serve},
 };
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use crate::support::counter::Counter;
+use crate::support::counter::{Counter, order, with};
 
 /// Answers each request as the test says.
 #[derive(Clone)]
@@ -156,6 +164,33 @@ async fn our_own_network_is_not_asked_unless_allowed_and_the_next_directory_is()
     let live = Live::new(&[open, guarded], counter.store.clone());
     let words: Vec<_> = ask(&live, &counter).await.iter().map(|finding| finding.says.word()).collect();
     assert_eq!((words, server.asked()), (vec!["unavailable", "found"], 1));
+}
+
+#[tokio::test]
+async fn explaining_an_order_over_the_api_takes_a_turn_where_it_may_ask_strangers() {
+    let counter = Counter::open().await;
+    let server = Server::start(vec![(200, registered(&json!([])))]).await;
+    let live = Live::new(&[server.settings(LiveKind::Nppes)], counter.store.clone());
+    let settings = WebSection { probes_per_minute: 1, ..WebSection::default() };
+    let web = Web::new(&settings, counter.intake.clone(), Health::default(), None).explaining(
+        &DirectorySection::default(),
+        &TestSection::default(),
+        Arc::new(live),
+    );
+    let token = counter.store.create_token(counter.org, "t", false).await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1/explain", listener.local_addr().unwrap());
+    tokio::spawn(serve(web, listener, CancellationToken::new()));
+    let explain = async |npi: &str| {
+        let order = with(order("X1"), "deliver_to", json!([{ "role": "pcp", "npi": npi }]));
+        let asked = reqwest::Client::new().post(&url).bearer_auth(&token).json(&json!({ "order": order }));
+        let answer = asked.send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (status, body) = explain("2000000010").await;
+    assert_eq!((status, server.asked()), (200, 1), "{body}");
+    let (status, body) = explain("1245319599").await;
+    assert_eq!((status, &body["code"], server.asked()), (429, &json!("too_many_probes"), 1), "nobody is asked without a turn");
 }
 
 fn bundle(resources: &[Value], next: Option<&str>) -> Value {

@@ -106,7 +106,7 @@ on_both_engines! {
     async fn whatever_a_server_does_it_is_only_tried_again(world: &World) {
         let receiver = Receiver::start(Mood::Redirects).await;
         let org = organization(world, "north", &[("odd", &receiver.url, "")]).await;
-        let (teller, _dir) = teller(world.store.clone(), |config| config.events.timeout.0 = Duration::from_millis(300));
+        let (teller, _dir) = teller(world.store.clone(), |config| config.events.timeout.0 = Duration::from_millis(1_500));
         world.queued(org, "A1").await;
         for (mood, says) in [
             (Mood::Redirects, "answered 307"),
@@ -189,15 +189,17 @@ on_both_engines! {
     }
 
     async fn who_is_sent_back_is_told_the_same_again_even_in_the_middle_of_a_turn(world: &World) {
-        let receiver = Receiver::start(Mood::Slow(Duration::from_millis(300))).await;
+        let receiver = Receiver::start(Mood::Slow(Duration::from_secs(2))).await;
         let org = organization(world, "north", &[("bridge", &receiver.url, "")]).await;
-        let (teller, _dir) = teller(world.store.clone(), |_| {});
+        let (teller, _dir) = teller(world.store.clone(), |config| config.events.timeout.0 = Duration::from_mins(1));
         world.queued(org, "A1").await;
         let turn = tokio::spawn({
             let teller = teller.clone();
             async move { teller.turn().await.unwrap() }
         });
-        tokio::time::sleep(Duration::from_millis(450)).await;
+        while receiver.got().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         assert!(world.store.place_webhook(org, "bridge", 0).await.unwrap());
         turn.await.unwrap();
         assert_eq!(webhook(world, org, "bridge").await.told, 0, "the turn that was overtaken changes nothing");
@@ -249,7 +251,7 @@ on_both_engines! {
         world.queued(south, "A1").await;
         let began = std::time::Instant::now();
         assert_eq!(teller.turn().await.unwrap(), 2);
-        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
         assert_eq!((good.got().len(), dead.got().len()), (2, 1));
         assert_eq!(webhook(world, north, "dead").await.newest, 100_000);
     }

@@ -16,7 +16,10 @@ use tokio::{
 };
 
 use super::bench::{DAY, authority, issue, now, openssl, order};
-use crate::admin::world::World;
+use crate::{
+    admin::world::World,
+    support::{command::command, installation::wait_for},
+};
 
 /// A folder with `count` anchors, `anchor0.pem` and so on.
 struct Community {
@@ -278,6 +281,57 @@ async fn a_published_bundle_is_refreshed_by_one_gateway_and_does_not_shrink_with
     assert!(world.bad(&["trust", "bundles", "remove", "--organization", "north", "nobody"]).err.contains("no such bundle"));
     world.good(&["trust", "bundles", "remove", "--organization", "north", "community"]);
     assert_eq!(world.json(&["trust", "anchors", "list"]), serde_json::json!([]));
+}
+
+/// A server that takes the connection and says nothing.
+async fn silent() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((tcp, _)) = listener.accept().await {
+            held.push(tcp);
+        }
+    });
+    format!("http://127.0.0.1:{port}/bundle.p7m")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_bundle_that_meets_a_defect_and_one_whose_server_is_silent_keep_no_other_from_being_refreshed() {
+    let community = Community::of(2);
+    let world = World::with("slug = \"north\"\nname = \"North\"\n");
+    let holds = Arc::new(Mutex::new(community.bundle(0..1, "PEM")));
+    let url = server(Arc::clone(&holds)).await;
+    for name in ["defect", "mute", "sound"] {
+        let import = ["trust", "bundles", "import", "--organization", "north", "--name", name, "--internal", "--url", &url];
+        world.good(&import);
+    }
+    // All are due at once, in this order.
+    let raw = sqlx::SqlitePool::connect(&format!("sqlite:{}", world.path("postern.db").display())).await.unwrap();
+    for (place, name) in ["defect", "mute", "sound"].iter().enumerate() {
+        let place = i64::try_from(place).unwrap();
+        sqlx::query("UPDATE trust_bundle SET next_at = $1 WHERE name = $2").bind(place).bind(name).execute(&raw).await.unwrap();
+    }
+    sqlx::query("UPDATE trust_bundle SET url = $1 WHERE name = 'mute'").bind(silent().await).execute(&raw).await.unwrap();
+    *holds.lock().unwrap() = community.bundle(0..2, "PEM");
+
+    let mut serve = command(world.dir.path());
+    serve.args(["serve", "--only", "worker"]).env("POSTERN_FAILPOINT", "bundle_due:1:panic");
+    let mut serving = serve.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let listed = || world.json(&["trust", "bundles", "list"]).as_array().unwrap().clone();
+    let refreshed = wait_for("a refreshed bundle", || {
+        let all = listed();
+        let noted = all[0]["error"].is_string() && all[2]["anchors"] == 2;
+        noted.then_some(all)
+    });
+    serving.kill().unwrap();
+    serving.wait().unwrap();
+    let all = refreshed.unwrap_or_else(|| panic!("{:?}", listed()));
+    assert!(all[0]["error"].as_str().unwrap().contains("because of a defect"), "{all:?}");
+    assert_eq!((&all[0]["anchors"], &all[1]["anchors"], &all[1]["error"]), (&1.into(), &1.into(), &serde_json::Value::Null));
+    // It is tried again, and not at once.
+    let due: i64 = sqlx::query_scalar("SELECT next_at FROM trust_bundle WHERE name = 'defect'").fetch_one(&raw).await.unwrap();
+    assert!(due > now().micros(), "{due}");
 }
 
 #[test]

@@ -73,7 +73,8 @@ fn the_newest_valid_generation_signs_and_the_list_says_what_each_does() {
     let shown = alone.good(&["trust", "identities", "list"]);
     assert!(shown.err.contains("ends in 20 days: import the next one"), "{}", shown.err);
     let doctor = alone.run(&["doctor"]);
-    assert!(doctor.out.contains(ADDRESS) && doctor.out.contains("20 days"), "{}", doctor.out);
+    let line = format!("note  certificate of {ADDRESS}, for signing and encryption: ends in 20 days");
+    assert!(doctor.out.contains(&line) && doctor.out.contains("advice: import the next one"), "{}", doctor.out);
 }
 
 #[test]

@@ -84,6 +84,27 @@ async fn a_mistake_in_the_set_up_holds_the_delivery_with_its_reason_and_mending_
     assert_eq!(world.texts("SELECT DISTINCT fee FROM delivery").await, ["charged"]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_defect_met_in_what_follows_one_failure_calls_a_person_and_stops_no_other() {
+    let installation = Installation::open("retry_max = \"1s\"", None).await;
+    let serving = installation.serve(None, Some("fallback_due:2:panic"));
+    for number in 0..3 {
+        installation.submit(&serving, number, &format!("550+{number}")).await.unwrap();
+    }
+    let followed = || {
+        let all = installation.deliveries();
+        let histories = all.iter().map(|one| history(&installation.json(&["delivery", "show", &text(&one["id"])])));
+        let notes: Vec<String> = histories.flatten().filter(|(event, _)| event == "fallback").map(|(_, note)| note).collect();
+        (notes.len() == 3).then_some(notes)
+    };
+    let mut notes = wait_for("what follows", followed).unwrap_or_else(|| panic!("{}", installation.logs()));
+    notes.sort();
+    let none_left = "there is no other way left: a person has to look";
+    assert_eq!(notes, [&format!("{DEFECT}: a person has to look"), none_left, none_left]);
+    assert_eq!(installation.json(&["worklist"]).as_array().unwrap().len(), 3);
+    assert!(installation.logs().contains("a defect of the program"), "{}", installation.logs());
+}
+
 /// Strangers choose every octet of what comes in. A defect that one message meets, wherever it is met, is no other message's:
 /// the loop goes on, and that one is looked at again.
 async fn panics_with_a_notice_at(point: &str) {

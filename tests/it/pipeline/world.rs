@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use postern::{
-    config::{Config, relay::RelaySettings, worker::WorkerSection},
+    config::{Config, discovery::DiscoverySection, relay::RelaySettings, worker::WorkerSection},
     crypto::{Hex, MasterKey, sha256},
     domain::{
         Clock, DeliveryId, DirectAddress, OrgId, OrgScope, order::Action, organization::SendMode, report::ResultStatus,
@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) relays: Vec<RelaySettings>,
     /// Asked where no load has an address.
     pub(crate) live: Vec<postern::config::live_directory::LiveDirectory>,
+    /// How certificates are looked for. None: nobody is asked but the store.
+    pub(crate) discovery: Option<DiscoverySection>,
     /// Makes the installation's own identities.
     pub(crate) own: fn(&Practice) -> Vec<NewIdentity>,
 }
@@ -61,7 +63,7 @@ impl Default for Plan {
             retry_min: Span(Duration::from_secs(30)),
             ..WorkerSection::default()
         };
-        Self { worker, relays: Vec::new(), live: Vec::new(), own: |_| Vec::new() }
+        Self { worker, relays: Vec::new(), live: Vec::new(), discovery: None, own: |_| Vec::new() }
     }
 }
 
@@ -90,8 +92,8 @@ impl World {
         let relays = own.into_iter().chain(plan.relays).map(|settings| Relay::new(settings).unwrap()).collect();
         let post = PostOffice::new(relays, None).with_identities((plan.own)(&practice));
         let mut config = Config { worker: plan.worker, live_directory: plan.live, ..Config::default() };
-        // Nobody is asked but the store.
-        (config.discovery.dns, config.discovery.ldap) = (false, false);
+        config.discovery =
+            plan.discovery.unwrap_or_else(|| DiscoverySection { dns: false, ldap: false, ..DiscoverySection::default() });
         let settings = Settings::from(&config);
         let gateway = Gateway::new(store.clone(), blobs.clone(), post, settings, Health::default());
         Self { store, gateway, practice, mailboxes, clock, blobs, raw, _hisp: hisp, _dir: dir }

@@ -92,7 +92,8 @@ async fn a_long_list_is_read_quickly_and_every_entry_counts() {
     assert!(list.len() > 1_500_000);
     let began = Instant::now();
     let read = List::read(list.clone()).unwrap();
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // Quadratic in the entries it would take many minutes.
+    assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
     assert_eq!(read.len(), 50_000);
     world.issuer.put("/root.crl", Page::of(list));
     for revoked in &many {
@@ -114,19 +115,22 @@ async fn many_who_want_the_same_list_fetch_it_once() {
 
 #[tokio::test]
 async fn a_slow_server_costs_a_few_seconds_once_and_is_believed_when_it_answers_at_last() {
-    let section = RevocationSection { patience: Span(Duration::from_millis(600)), ..settings() };
+    let patience = Duration::from_secs(2);
+    let section = RevocationSection { patience: Span(patience), timeout: Span(Duration::from_hours(1)), ..settings() };
     let world = World::with(section).await;
     let list = world.root.revocation_list(&[], START.minus(HOUR), START.plus(DAY)).unwrap();
-    world.issuer.put("/root.crl", Page::slow(list, Duration::from_secs(2)));
+    let (page, gate) = Page::held(list);
+    world.issuer.put("/root.crl", page);
     let ends: Vec<_> = (0..20).map(|_| world.listed("/root.crl").certificate).collect();
     let began = Instant::now();
     for end in &ends {
         assert_eq!(world.reason(end).await, Some(Reason::TrustUnavailable));
     }
-    assert!(began.elapsed() < Duration::from_millis(1_500), "only the first one waited: {:?}", began.elapsed());
+    assert!(began.elapsed() < patience * 10, "only the first one waited: {:?}", began.elapsed());
+    gate.open();
     let waited = Instant::now();
     while world.reason(&ends[0]).await.is_some() {
-        assert!(waited.elapsed() < Duration::from_secs(20), "the fetch went on by itself and landed");
+        assert!(waited.elapsed() < Duration::from_mins(2), "the fetch went on by itself and landed");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(world.issuer.asked("/root.crl"), 1);

@@ -13,6 +13,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
 /// What is answered at a path.
@@ -23,11 +24,22 @@ pub(crate) struct Page {
     pub(crate) location: Option<String>,
     /// How long it takes to answer.
     pub(crate) delay: Duration,
+    /// It does not answer before this is true.
+    held: Option<watch::Receiver<bool>>,
+}
+
+/// Lets go what is held at it; what it holds when it is dropped is never answered.
+pub(crate) struct Gate(watch::Sender<bool>);
+
+impl Gate {
+    pub(crate) fn open(&self) {
+        let _ = self.0.send(true);
+    }
 }
 
 impl Page {
     pub(crate) fn of(body: impl Into<Vec<u8>>) -> Self {
-        Self { status: 200, body: body.into(), location: None, delay: Duration::ZERO }
+        Self { status: 200, body: body.into(), location: None, delay: Duration::ZERO, held: None }
     }
 
     pub(crate) fn status(status: u16) -> Self {
@@ -36,6 +48,12 @@ impl Page {
 
     pub(crate) fn slow(body: impl Into<Vec<u8>>, delay: Duration) -> Self {
         Self { delay, ..Self::of(body) }
+    }
+
+    /// One that is answered when the gate is opened, however long that takes.
+    pub(crate) fn held(body: impl Into<Vec<u8>>) -> (Self, Gate) {
+        let (gate, held) = watch::channel(false);
+        (Self { held: Some(held), ..Self::of(body) }, Gate(gate))
     }
 
     pub(crate) fn redirect(to: &str) -> Self {
@@ -99,6 +117,16 @@ impl Issuer {
         self.asked.lock().unwrap().len()
     }
 
+    /// Waits until `path` was asked for so often.
+    pub(crate) async fn until_asked(&self, path: &str, times: usize) {
+        let asked = async {
+            while self.asked(path) < times {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(2), asked).await.unwrap_or_else(|_| panic!("{path} was not asked for"));
+    }
+
     /// Most connections there were at a time.
     pub(crate) fn most_open(&self) -> usize {
         self.most_open.load(Ordering::SeqCst)
@@ -131,6 +159,11 @@ impl Issuer {
         self.asked.lock().unwrap().push(path.clone());
         let page = self.pages.lock().unwrap().get(&path).cloned().unwrap_or_else(|| Page::status(404));
         tokio::time::sleep(page.delay).await;
+        if let Some(mut held) = page.held
+            && held.wait_for(|open| *open).await.is_err()
+        {
+            std::future::pending::<()>().await;
+        }
         let location = page.location.map(|to| format!("Location: {to}\r\n")).unwrap_or_default();
         let head =
             format!("HTTP/1.1 {} X\r\n{location}Content-Length: {}\r\nConnection: close\r\n\r\n", page.status, page.body.len());

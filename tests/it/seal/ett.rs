@@ -102,6 +102,7 @@ async fn each_signer_of_the_federal_test_tool_is_judged_as_it_asks() {
 #[tokio::test]
 async fn certificate_policies_are_asked_for_all_along_the_path_when_they_are_wanted() {
     const LEVEL_3: &str = "1.3.6.1.4.1.41179.1.3";
+    const COVERED_ENTITY: &str = "1.3.6.1.4.1.41179.2.1";
     let mut world = World::new().await;
     world.strictness.certificate_policies = vec![LEVEL_3.to_owned(), "1.2.3".to_owned()];
     let middle = |policies: &[&str]| {
@@ -126,6 +127,19 @@ async fn certificate_policies_are_asked_for_all_along_the_path_when_they_are_wan
         let policies = policies.into_iter().map(str::to_owned).collect();
         let forge = Forge::new(by.issue(&Order { policies, ..order(&world) }).unwrap());
         forge.bench.file("middle.pem", by.certificate().pem().unwrap());
+        let message = forge.message(INNER, "-certfile middle.pem", "");
+        assert_eq!(verdict(&world, &forge, &message).await, expected, "{case}");
+    }
+    // As communities ask for it: a level of assurance and a category together.
+    world.strictness.certificate_policies = vec![format!("{LEVEL_3}+{COVERED_ENTITY}")];
+    for (case, policies, expected) in [
+        ("both", vec![COVERED_ENTITY, LEVEL_3], None),
+        ("the level alone", vec![LEVEL_3], Some(Reason::Untrusted)),
+        ("the category alone", vec![COVERED_ENTITY], Some(Reason::Untrusted)),
+    ] {
+        let policies = policies.into_iter().map(str::to_owned).collect();
+        let forge = Forge::new(any.issue(&Order { policies, ..order(&world) }).unwrap());
+        forge.bench.file("middle.pem", any.certificate().pem().unwrap());
         let message = forge.message(INNER, "-certfile middle.pem", "");
         assert_eq!(verdict(&world, &forge, &message).await, expected, "{case}");
     }

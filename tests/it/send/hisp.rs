@@ -123,8 +123,8 @@ async fn who_shows_another_password_does_not_get_the_connection_that_was_logged_
 async fn the_address_chooses_the_failure() {
     let practice = practice().await;
     let mut settings = practice.settings(Door::Relay);
-    settings.timeouts.rcpt.0 = std::time::Duration::from_millis(500);
-    settings.timeouts.reply.0 = std::time::Duration::from_millis(500);
+    settings.timeouts.rcpt.0 = std::time::Duration::from_millis(1_500);
+    settings.timeouts.reply.0 = std::time::Duration::from_millis(1_500);
     let relay = Relay::new(settings).unwrap();
     for (local, outcome, kept) in [
         ("451", "deferred", 0),
@@ -243,7 +243,7 @@ async fn the_relay_and_edge_doors_take_nothing_in_the_clear_and_no_command_smugg
 async fn too_many_connections_are_told_so_and_silent_ones_are_closed() {
     let practice = practice_with(Arc::new(AsItIs), |s| {
         s.max_connections = 2;
-        s.idle = std::time::Duration::from_millis(400);
+        s.idle = std::time::Duration::from_secs(3);
     })
     .await;
     let mx = practice.hisp.address(Door::Mx);

@@ -23,7 +23,9 @@ use crate::support::misbehaving::{Act, Misbehaving, another, envelope, hear, hel
 use super::{address, hasty, kind, send, send_message, with_ca};
 
 /// Deadline of every phase.
-const LIMIT: u64 = 250;
+const LIMIT: u64 = 1_500;
+/// What drips is not complete when the deadline is over.
+const DRIP: Duration = Duration::from_millis(200);
 
 /// Sends one message to a server that plays `script`.
 async fn outcome(script: Vec<Act>) -> Outcome {
@@ -31,13 +33,13 @@ async fn outcome(script: Vec<Act>) -> Outcome {
     let relay = Relay::new(hasty(server.address.port(), TlsMode::None, LIMIT)).unwrap();
     let started = Instant::now();
     let outcome = send(&relay).await;
-    assert!(started.elapsed() < Duration::from_secs(8), "a deadline was not kept: {outcome:?}");
+    assert!(started.elapsed() < Duration::from_secs(45), "a deadline was not kept: {outcome:?}");
     outcome
 }
 
 async fn all(expected: &str, scripts: Vec<(&str, Vec<Act>)>) {
-    for (what, script) in scripts {
-        let outcome = outcome(script).await;
+    let outcomes = scripts.into_iter().map(async |(what, script)| (what, outcome(script).await));
+    for (what, outcome) in futures_util::future::join_all(outcomes).await {
         assert_eq!(kind(&outcome), expected, "{what}: {outcome:?}");
     }
 }
@@ -57,7 +59,7 @@ async fn a_relay_that_cannot_be_talked_to_is_down_and_costs_the_delivery_nothing
             ("greets with 554", vec![say("554 no service"), Act::Hang]),
             ("greets with 421", vec![say("421 busy"), Act::Hang]),
             ("greets with HTTP", vec![say("HTTP/1.1 400 Bad Request"), Act::Hang]),
-            ("drips its greeting", vec![Act::Drip("220 hello hello hello\r\n".into(), Duration::from_millis(40)), Act::Hang]),
+            ("drips its greeting", vec![Act::Drip("220 hello hello hello\r\n".into(), DRIP), Act::Hang]),
             ("drops at EHLO", vec![say("220 hello"), hear("EHLO")]),
             ("is silent at EHLO", vec![say("220 hello"), hear("EHLO"), Act::Hang]),
             ("refuses EHLO", vec![say("220 hello"), hear("EHLO"), say("502 no"), Act::Hang]),
@@ -86,7 +88,7 @@ async fn before_data_nothing_was_taken_so_the_delivery_is_deferred() {
             ("is silent at RCPT", rcpt(vec![Act::Hang])),
             ("450 to RCPT", rcpt(vec![say("450 greylisted"), Act::Hang])),
             ("answers RCPT twice", rcpt(vec![say("250 ok"), say("250 ok"), Act::Hang])),
-            ("drips its answer", rcpt(vec![Act::Drip("250 okokokok\r\n".into(), Duration::from_millis(40)), Act::Hang])),
+            ("drips its answer", rcpt(vec![Act::Drip("250 okokokokok\r\n".into(), DRIP), Act::Hang])),
             ("451 to DATA", after(envelope(), vec![hear("DATA"), say("451 later"), Act::Hang])),
             ("250 to DATA", after(envelope(), vec![hear("DATA"), say("250 what?"), Act::Hang])),
             ("451 after the dot", after(message(), vec![say("451 disk full"), Act::Hang])),
@@ -132,7 +134,7 @@ async fn after_data_only_a_complete_answer_settles_it_and_everything_else_is_los
             ("220", after(message(), vec![say("220 hello"), Act::Hang])),
             ("354 again", after(message(), vec![say("354 more"), Act::Hang])),
             ("a line without end", after(message(), vec![Act::Bytes(vec![b'2'; 100_000]), Act::Hang])),
-            ("drips", after(message(), vec![Act::Drip("250 okokokok\r\n".into(), Duration::from_millis(40)), Act::Hang])),
+            ("drips", after(message(), vec![Act::Drip("250 okokokokok\r\n".into(), DRIP), Act::Hang])),
         ],
     )
     .await;
@@ -173,13 +175,13 @@ async fn a_server_that_speaks_up_in_the_middle_of_the_message_is_heard() {
 
 #[tokio::test]
 async fn a_server_that_stops_reading_does_not_hold_us_for_ever() {
-    let script = after(envelope(), vec![hear("DATA"), say("354 go"), Act::Wait(Duration::from_secs(20))]);
+    let script = after(envelope(), vec![hear("DATA"), say("354 go"), Act::Wait(Duration::from_mins(2))]);
     let server = Misbehaving::start(vec![script]).await;
     let big = b"y".repeat(76).into_iter().chain(*b"\r\n").collect::<Vec<u8>>().repeat(120_000);
     let started = Instant::now();
     let outcome = send_message(&Relay::new(hasty(server.address.port(), TlsMode::None, LIMIT)).unwrap(), &big).await;
     assert_eq!(kind(&outcome), "lost", "{outcome:?}");
-    assert!(started.elapsed() < Duration::from_secs(9));
+    assert!(started.elapsed() < Duration::from_mins(1));
 }
 
 #[tokio::test]
@@ -208,7 +210,7 @@ async fn on_wire_is_asked_once_after_the_recipient_and_before_data_and_its_no_is
         })
         .await;
     assert_eq!((outcome, asked.into_inner()), (Outcome::NotSent, 1));
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.until(|heard| heard.last().is_some_and(|last| last == "QUIT")).await;
     assert_eq!(server.heard(), ["CONNECT", "EHLO", "MAIL", "RCPT", "QUIT"]);
 }
 
@@ -250,13 +252,14 @@ async fn a_late_answer_to_one_message_is_never_taken_for_the_answer_to_the_next(
 
 #[tokio::test]
 async fn a_send_that_is_dropped_half_way_takes_its_connection_with_it() {
-    let slow = after(message(), vec![wait(400), say("250 late"), Act::Hang]);
+    let slow = after(message(), vec![Act::Hang]);
     let honest = after(message(), vec![say("554 no"), Act::Hang]);
     let server = Misbehaving::start(vec![slow, honest]).await;
-    let relay = Relay::new(hasty(server.address.port(), TlsMode::None, 2_000)).unwrap();
-    let cut = tokio::time::timeout(Duration::from_millis(150), send(&relay)).await;
-    assert!(cut.is_err() && server.count("DOT") == 1);
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    let relay = Relay::new(hasty(server.address.port(), TlsMode::None, 60_000)).unwrap();
+    tokio::select! {
+        outcome = send(&relay) => panic!("nobody answered: {outcome:?}"),
+        () = server.until(|heard| heard.iter().any(|verb| verb == "DOT")) => {}
+    }
     assert_eq!(kind(&send(&relay).await), "refused");
     assert_eq!(server.count("CONNECT"), 2);
 }
@@ -270,7 +273,7 @@ async fn a_kept_connection_on_which_the_server_spoke_unasked_is_not_used_again()
     let server = Misbehaving::start(vec![chatty, honest]).await;
     let relay = Relay::new(hasty(server.address.port(), TlsMode::None, LIMIT)).unwrap();
     assert_eq!(kind(&send(&relay).await), "accepted");
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(kind(&send(&relay).await), "refused");
     assert_eq!(server.count("CONNECT"), 2);
 }
@@ -323,8 +326,7 @@ async fn a_kept_connection_is_closed_when_nothing_comes() {
     settings.idle = postern::domain::time::Span(Duration::from_millis(100));
     let relay = Relay::new(settings).unwrap();
     assert_eq!(kind(&send(&relay).await), "accepted");
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    assert_eq!(server.count("QUIT"), 1);
+    server.until(|heard| heard.iter().any(|verb| verb == "QUIT")).await;
     drop(relay);
 }
 
@@ -364,15 +366,12 @@ async fn the_pace_is_kept() {
     let mut settings = hasty(server.address.port(), TlsMode::None, 3_000);
     settings.per_minute = 300;
     let relay = Relay::new(settings).unwrap();
-    // The first second's worth goes at once.
-    for _ in 0..8 {
-        send(&relay).await;
-    }
     let started = Instant::now();
-    for _ in 0..4 {
+    for _ in 0..12 {
         assert_eq!(kind(&send(&relay).await), "accepted");
     }
-    assert!(started.elapsed() >= Duration::from_millis(500), "five a second: {:?}", started.elapsed());
+    // The first second's worth goes at once; whatever else takes time, the rest goes no faster.
+    assert!(started.elapsed() >= Duration::from_millis(800), "five a second: {:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -381,14 +380,14 @@ async fn a_relay_that_stays_away_is_left_alone_and_then_probed() {
     let server = Misbehaving::start(vec![down.clone(), down, after(message(), vec![say("250 back")])]).await;
     let mut settings = hasty(server.address.port(), TlsMode::None, LIMIT);
     settings.breaker_after = 2;
-    settings.breaker_pause = postern::domain::time::Span(Duration::from_millis(300));
+    settings.breaker_pause = postern::domain::time::Span(Duration::from_secs(3));
     let relay = Relay::new(settings).unwrap();
     for _ in 0..5 {
         assert_eq!(kind(&send(&relay).await), "relay down");
     }
     assert_eq!(server.count("CONNECT"), 2, "after two failures nobody knocks");
     let Outcome::RelayDown { retry_after, .. } = send(&relay).await else { panic!() };
-    assert!(retry_after <= Duration::from_millis(300) && !relay.closed_for().is_zero());
+    assert!(retry_after <= Duration::from_secs(3) && !relay.closed_for().is_zero());
     tokio::time::sleep(retry_after + Duration::from_millis(20)).await;
     assert_eq!(kind(&send(&relay).await), "accepted");
     assert!(relay.closed_for().is_zero());

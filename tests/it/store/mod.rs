@@ -27,7 +27,7 @@ pub(crate) mod make;
 pub(crate) mod world;
 
 mod at_rest;
-mod billing;
+pub(crate) mod billing;
 mod bundles;
 mod cancel;
 mod changes;
@@ -36,7 +36,7 @@ mod directory;
 mod group_commit;
 mod heads;
 mod identity_keys;
-mod inbound;
+pub(crate) mod inbound;
 mod intake;
 mod interleaved;
 mod leases;

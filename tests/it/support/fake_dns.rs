@@ -20,6 +20,7 @@ use tokio::{net::UdpSocket, task::JoinHandle};
 pub(crate) struct FakeDns {
     pub(crate) address: SocketAddr,
     most_open: Arc<AtomicUsize>,
+    asked: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -37,10 +38,12 @@ impl FakeDns {
         let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
         let address = socket.local_addr().unwrap();
         let (open, most_open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let most = Arc::clone(&most_open);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (most, count) = (Arc::clone(&most_open), Arc::clone(&asked));
         let task = tokio::spawn(async move {
             let mut packet = [0; 4_096];
             while let Ok((n, from)) = socket.recv_from(&mut packet).await {
+                count.fetch_add(1, Ordering::SeqCst);
                 let mut message = Message::from_vec(&packet[..n]).unwrap().into_response();
                 let query = message.queries[0].clone();
                 if answer(&query.name().to_ascii().to_ascii_lowercase(), query.query_type(), &mut message) {
@@ -54,7 +57,14 @@ impl FakeDns {
                 }
             }
         });
-        Self { address, most_open, task }
+        Self { address, most_open, asked, task }
+    }
+
+    /// Waits until so many questions have come in.
+    pub(crate) async fn until_asked(&self, questions: usize) {
+        while self.asked.load(Ordering::SeqCst) < questions {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Most questions that were open at the same time.

@@ -99,6 +99,16 @@ impl Misbehaving {
     pub(crate) fn count(&self, verb: &str) -> usize {
         self.heard().iter().filter(|heard| *heard == verb).count()
     }
+
+    /// Waits until what was heard is as it should be.
+    pub(crate) async fn until(&self, so: impl Fn(&[String]) -> bool) {
+        let waiting = async {
+            while !so(&self.heard()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), waiting).await.unwrap_or_else(|_| panic!("{:?}", self.heard()));
+    }
 }
 
 async fn play(mut stream: Stream, script: Vec<Act>, log: Arc<Mutex<Vec<String>>>) -> Option<()> {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use postern::domain::{OrgScope, ResultId, organization::SendMode};
+use postern::{
+    domain::{OrgScope, ResultId, organization::SendMode},
+    store::fallback::Place,
+};
 
 use super::world::{DOMAIN, Tracking};
 use crate::store::world::World;
@@ -65,7 +68,7 @@ on_both_engines! {
         let t = Tracking::open(world, STA, TIERS).await;
         let id = t.send("A1", "550").await;
         assert_eq!(t.stands(id).await, "refused - rejected_5xx none");
-        let due = world.store.due_fallbacks(10).await.unwrap();
+        let due = world.store.due_fallbacks(10, &Place::default()).await.unwrap();
         assert_eq!(due.len(), 1);
         let other = t.restarted().await;
         let (mut one, mut two) = (None, None);
@@ -74,6 +77,34 @@ on_both_engines! {
         b.unwrap();
         assert_eq!(t.deliveries("A1").await.len(), 2);
         assert_eq!(world.column(id, "fallback").await, "made");
+    }
+
+    async fn one_that_cannot_be_read_stands_in_nobodys_way(world: &World) {
+        let t = Tracking::open(world, STA, TIERS).await;
+        let (broken, other) = (t.send("A1", "550").await, t.send("A2", "554").await);
+        world.run(&format!("UPDATE delivery SET target = '{{}}' WHERE id = '{broken}'")).await;
+        let first = world.store.due_fallbacks(1, &Place::default()).await.unwrap();
+        assert!(first[0].failed.is_err(), "the older failure comes first");
+        let second = world.store.due_fallbacks(1, &first[0].place).await.unwrap();
+        assert_eq!(second[0].failed.as_ref().unwrap().id, other);
+        assert!(world.store.due_fallbacks(1, &second[0].place).await.unwrap().is_empty());
+
+        t.gateway.track_once(&mut None, Duration::ZERO).await.unwrap();
+        assert_eq!((world.column(broken, "fallback").await.as_str(), world.column(other, "fallback").await.as_str()), ("due", "made"));
+    }
+
+    async fn an_organization_that_cannot_be_read_keeps_no_other_from_falling_back(world: &World) {
+        let t = Tracking::open(world, STA, TIERS).await;
+        let other = t.send("A1", "550").await;
+        // More than are looked after together, and all of them older.
+        let broken = world.organization("south").await;
+        world.many(broken, 300).await;
+        let due = "fallback = 'due', state = 'refused', reason = 'rejected_5xx', updated_at = 1";
+        assert_eq!(world.run(&format!("UPDATE delivery SET {due} WHERE org_id = '{broken}'")).await, 300);
+        world.run("UPDATE organization SET file = 'no rules' WHERE slug = 'south'").await;
+        t.gateway.track_once(&mut None, Duration::ZERO).await.unwrap();
+        assert_eq!(world.column(other, "fallback").await, "made");
+        assert_eq!(world.number("SELECT COUNT(*) FROM delivery WHERE fallback = 'due'").await, 300);
     }
 
     async fn what_a_newer_version_replaces_falls_back_no_more(world: &World) {

@@ -11,7 +11,12 @@ use postern::{
     },
     sandbox::practice::Practice,
     seal::{Inner, KeySigner, Own, OwnKey, Profile, Seal, Sealer},
-    store::{inbound::Settlement, letter::NewLetter, organization::NewIdentity},
+    store::{
+        inbound::Settlement,
+        letter::NewLetter,
+        organization::NewIdentity,
+        trust::{AnchorKind, AnchorUse},
+    },
     track::Notice,
     trust::{Certificate, RecipientCertificate},
 };
@@ -48,6 +53,11 @@ pub(super) async fn letter(t: &Tracking<'_>, id: &str, headers: &str, own: Own) 
     let mut sealed = Vec::new();
     Sealer::new().seal_inner(&Inner::parse(text.as_bytes()).unwrap(), with, &mut sealed).unwrap();
     sealed
+}
+
+/// A certificate for `pcp@DOMAIN` of an authority that nobody knows.
+fn stranger(t: &Tracking<'_>) -> Own {
+    Practice::stranger(&format!("pcp@{DOMAIN}").parse().unwrap(), &*t.world.clock).unwrap()
 }
 
 /// What a door brings when a person writes.
@@ -112,11 +122,40 @@ on_both_engines! {
         assert_eq!((kept.len(), kept[0].answers), (1, Some(id)));
     }
 
+    async fn whom_we_only_send_to_may_say_what_arrived_and_nothing_else(world: &World) {
+        let t = Tracking::open(world, STA, "").await;
+        let anchor = t.practice.anchor();
+        let believe = async |direction| {
+            let (der, until) = (anchor.der(), anchor.valid_until());
+            world.store.import_anchor_for(t.org, AnchorKind::Anchor, direction, der, "anchor", until).await.unwrap();
+            // What was believed a moment ago is forgotten.
+            world.pass(Duration::from_mins(1)).await;
+        };
+        believe(AnchorUse::Send).await;
+        let id = t.send("A1", "pcp").await;
+        t.bring(2).await;
+        assert_eq!(t.stands(id).await, "accepted dispatched - charged");
+        written(&t, letter(&t, "l1", "", t.practice.domain(DOMAIN).unwrap()).await).await;
+        assert_eq!(world.texts("SELECT verdict FROM inbound WHERE verdict <> 'notice'").await, ["rejected"]);
+        assert!(answers(&t).await.is_empty());
+        // Another domain's notice says nothing about this one, and a stranger's nothing at all.
+        for (order_id, local) in [("A2", "othersender"), ("A3", "stranger")] {
+            let id = t.send(order_id, local).await;
+            t.bring(1).await;
+            assert_eq!(t.stands(id).await, "accepted awaited - charged", "{local}");
+        }
+
+        // The other way round: who may write to us is not whom we may send to.
+        believe(AnchorUse::Receive).await;
+        let unsent = t.send("A4", "pcp").await;
+        assert_eq!((t.stands(unsent).await.as_str(), world.column(unsent, "attempts").await.as_str()), ("queued - - none", "0"));
+        written(&t, letter(&t, "l2", "", t.practice.domain(DOMAIN).unwrap()).await).await;
+        assert_eq!(world.store.letters(OrgScope::All, 10).await.unwrap().len(), 1);
+    }
+
     async fn what_is_not_trusted_not_readable_or_no_letter_is_met_with_silence(world: &World) {
         let t = Tracking::open(world, STA, "").await;
-        let pcp = format!("pcp@{DOMAIN}").parse().unwrap();
-        let stranger = Practice::stranger(&pcp, &*world.clock).unwrap();
-        written(&t, letter(&t, "l1", "", stranger).await).await;
+        written(&t, letter(&t, "l1", "", stranger(&t)).await).await;
         // Signed by a certificate of another domain.
         written(&t, letter(&t, "l2", "", t.practice.domain("direct.elsewhere.example").unwrap()).await).await;
         let mut broken = letter(&t, "l3", "", t.practice.domain(DOMAIN).unwrap()).await;

@@ -1,9 +1,10 @@
 //! Puts resources together: NPI -> Practitioner <- PractitionerRole -> Endpoint, NPI -> Organization -> Endpoint, and what is
-//! said directly. A million endpoints fit into memory because only Direct ones are kept, and references as hashes.
+//! said directly. A million endpoints fit into memory because only Direct ones are kept, as text side by side, and references as
+//! hashes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use super::Resource;
+use super::{Resource, endpoints::Endpoints, practices::Practices};
 use crate::{
     crypto::sha256::sha256,
     domain::{
@@ -14,16 +15,7 @@ use crate::{
 };
 
 /// A resource by the hash of its type and id. Ninety-six bits: nobody meets somebody else's by chance.
-type Key = [u8; 12];
-
-/// A Direct endpoint.
-#[derive(Debug)]
-struct Endpoint {
-    address: DirectAddress,
-    rank: Option<i64>,
-    /// Practitioners it is the endpoint of; more than one share it.
-    practitioners: u8,
-}
+pub(super) type Key = [u8; 12];
 
 /// Somebody refers to an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +24,7 @@ struct Link {
     owner: Key,
     endpoint: Key,
     organization: Option<Key>,
-    rank: Option<i64>,
+    rank: Option<i32>,
 }
 
 /// What was learnt from resources.
@@ -41,9 +33,11 @@ pub struct Graph {
     today: String,
     /// Whether who has no address is left out: another source tells who there is.
     only_addresses: bool,
-    endpoints: HashMap<Key, Endpoint>,
+    endpoints: Endpoints,
+    /// Whether every endpoint was seen: a link to something else leads nowhere.
+    endpoints_known: bool,
     links: Vec<Link>,
-    organizations: HashMap<Key, AffiliatedWith>,
+    organizations: Practices,
     /// The organizations somebody refers to; all of them when nobody has said.
     wanted: Option<HashSet<Key>>,
     /// Endpoints that an organization calls its own.
@@ -75,7 +69,7 @@ impl Graph {
             "Organization" => {
                 for name in own_keys(resource, full_url) {
                     if self.wanted.as_ref().is_none_or(|wanted| wanted.contains(&name)) {
-                        self.organizations.insert(name, affiliation(resource));
+                        self.organizations.insert(name, &affiliation(resource));
                     }
                 }
                 for (reference, _) in resource.endpoints() {
@@ -104,9 +98,9 @@ impl Graph {
             Err(why) => item.reject = reject(why),
             Ok(address) => {
                 for name in own_keys(resource, full_url) {
-                    let rank = resource.rank();
-                    let endpoint = Endpoint { address: address.clone(), rank, practitioners: 0 };
-                    self.endpoints.insert(name, endpoint);
+                    if self.endpoints.insert(name, &address, resource.rank()).is_none() {
+                        item.reject = reject("is one more than there is room for".to_owned());
+                    }
                 }
             }
         }
@@ -116,17 +110,24 @@ impl Graph {
     fn link(&mut self, resource: &Resource<'_>, owner: Option<Key>, organization: Option<Key>) {
         let Some(owner) = owner else { return };
         for (reference, rank) in resource.endpoints() {
-            if let Some(endpoint) = key(reference) {
+            let leads = |endpoint: &Key| !self.endpoints_known || self.endpoints.find(endpoint).is_some();
+            if let Some(endpoint) = key(reference).filter(leads) {
+                // A place among a few addresses; what is farther off is all the same.
+                let rank = rank.map(|rank| i32::try_from(rank).unwrap_or(i32::MAX));
                 self.links.push(Link { owner, endpoint, organization, rank });
             }
         }
     }
 
-    /// Leaves out links to endpoints that are not Direct, and organizations nobody refers to: for files that come in an order
-    /// in which both are known by now.
+    /// Every endpoint was seen: from now on a link to one that is not Direct is left out at once. For files that come in an order
+    /// in which they are first.
+    pub fn know_endpoints(&mut self) {
+        self.endpoints.settle();
+        self.endpoints_known = true;
+    }
+
+    /// Leaves organizations out that nobody refers to: for files that come in an order in which who does is known by now.
     pub fn narrow(&mut self) {
-        let endpoints = &self.endpoints;
-        self.links.retain(|link| endpoints.contains_key(&link.endpoint));
         self.wanted = Some(self.links.iter().filter_map(|link| link.organization).collect());
     }
 
@@ -137,14 +138,15 @@ impl Graph {
 
     /// Everything is learnt: now who refers to what can be looked up.
     pub fn close(&mut self) {
+        self.endpoints.settle();
         self.links.sort_unstable();
         self.links.dedup();
         let mut last = None;
         for link in &self.links {
             if last != Some((link.owner, link.endpoint))
-                && let Some(endpoint) = self.endpoints.get_mut(&link.endpoint)
+                && let Some(endpoint) = self.endpoints.find(&link.endpoint)
             {
-                endpoint.practitioners = endpoint.practitioners.saturating_add(1);
+                self.endpoints.count(endpoint);
             }
             last = Some((link.owner, link.endpoint));
         }
@@ -183,17 +185,16 @@ impl Graph {
         for name in own_keys(resource, full_url) {
             let from = self.links.partition_point(|link| link.owner < name);
             for link in self.links.iter().skip(from).take_while(|link| link.owner == name) {
-                let affiliation = link.organization.and_then(|of| self.organizations.get(&of)).cloned().unwrap_or_default();
-                found.push((link.endpoint, link.rank, affiliation));
+                let affiliation = link.organization.map(|of| self.organizations.get(&of)).unwrap_or_default();
+                found.push((link.endpoint, link.rank.map(i64::from), affiliation));
             }
         }
         for (name, rank, affiliation) in found {
-            if let Some(endpoint) = self.endpoints.get(&name) {
-                let shared = endpoint.practitioners > 1 || self.owned.contains(&name) || !person;
-                let kind = if shared { AddressKind::Organization } else { AddressKind::Personal };
-                let address = endpoint.address.clone();
-                items.push(Item::taken("address at an endpoint", row(&npi, address, kind, rank.or(endpoint.rank), affiliation)));
-            }
+            let Some(place) = self.endpoints.find(&name) else { continue };
+            let Some((address, own_rank)) = self.endpoints.address(place) else { continue };
+            let shared = self.endpoints.is_shared(place) || self.owned.contains(&name) || !person;
+            let kind = if shared { AddressKind::Organization } else { AddressKind::Personal };
+            items.push(Item::taken("address at an endpoint", row(&npi, address, kind, rank.or(own_rank), affiliation)));
         }
         if items.iter().all(|item| item.row.is_none()) {
             if self.only_addresses {

@@ -174,7 +174,7 @@ CREATE INDEX delivery_unknown ON delivery (next_attempt_at) WHERE state = 'unkno
 CREATE INDEX delivery_order ON delivery (org_id, order_key, address_key, version);
 CREATE INDEX delivery_success ON delivery (org_id, address_key, accepted_at) WHERE accepted_at IS NOT NULL;
 CREATE INDEX delivery_notice ON delivery (notice_at) WHERE notice_at IS NOT NULL;
-CREATE INDEX delivery_fallback ON delivery (updated_at) WHERE fallback = 'due';
+CREATE INDEX delivery_fallback ON delivery (updated_at, id) WHERE fallback = 'due';
 CREATE INDEX delivery_failed ON delivery (org_id, updated_at) WHERE fallback = 'held';
 CREATE INDEX delivery_attention ON delivery (org_id, updated_at) WHERE state IN ('held', 'refused');
 

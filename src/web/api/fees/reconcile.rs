@@ -2,9 +2,8 @@
 
 use axum::{
     Json,
-    body::Bytes,
-    extract::{FromRequest as _, Query, Request, State, rejection::QueryRejection},
-    http::{StatusCode, header},
+    extract::{Query, Request, State, rejection::QueryRejection},
+    http::StatusCode,
     response::{IntoResponse as _, Response},
 };
 use serde::Deserialize;
@@ -12,12 +11,16 @@ use serde_json::json;
 
 use super::{bad_query, bounds, nothing, parameter};
 use crate::{
-    bill::reconcile::{Comparison, Difference, mapping::Mapped, reconcile},
+    bill::reconcile::{
+        Comparison, Difference,
+        mapping::{Mapped, Separator},
+        reconcile,
+    },
     crypto::{Hex, sha256},
     domain::{Money, Month, OrgScope, audit::Witness, text},
     observe::{events::ReconciliationSigned, facts::Configured},
     store::reconciliation::Signed,
-    web::{Problem, Web, auth::Caller},
+    web::{Problem, Web, auth::Caller, upload},
 };
 
 /// So many differences are told in one answer; the totals count them all.
@@ -30,6 +33,10 @@ pub struct How {
     month: String,
     /// `message_id=Message-ID,price=Charge`
     map: Option<String>,
+    /// `comma`, `semicolon` or `tab`; without it the header shows.
+    separator: Option<String>,
+    /// Only messages handed to this relay, or to `mx`.
+    relay: Option<String>,
     tolerance: Option<String>,
     #[serde(default)]
     sign_off: bool,
@@ -39,10 +46,11 @@ pub struct How {
     _organization: Option<String>,
 }
 
-/// Compares. The body is the file, `text/csv`.
+/// Compares. The body is the file, `text/csv`. It takes a place among the uploads of its organization, as every other does;
+/// who has a file longer than the door takes runs the command.
 ///
 /// # Errors
-/// 400, 401, 403, 404 (no such month), 413, 415, 422 (the file), 503.
+/// 400, 401, 403, 404 (no such month), 408, 413, 415, 422 (the file), 429, 503.
 pub async fn run(
     State(web): State<Web>,
     caller: Caller,
@@ -55,7 +63,8 @@ pub async fn run(
     let bad = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "bad_query", detail.to_owned());
     let mapping: Result<Vec<Mapped>, _> = how.map.as_deref().into_iter().flat_map(|all| all.split(',')).map(str::parse).collect();
     let mapping = mapping.map_err(|error| bad(&format!("map {error}")))?;
-    let tolerance: Money = parameter("tolerance", how.tolerance.as_deref(), "an amount like 0.01")?.unwrap_or_default();
+    let tolerance: Option<Money> = parameter("tolerance", how.tolerance.as_deref(), "an amount like 0.01")?;
+    let separator: Option<Separator> = parameter("separator", how.separator.as_deref(), "comma, semicolon or tab")?;
     let note = match &how.note {
         Some(note) => text::line(note, 500).map_err(|error| bad(&format!("note {error}")))?,
         None if how.sign_off => return Err(bad("a sign-off needs a note")),
@@ -63,18 +72,7 @@ pub async fn run(
     };
     let store = web.intake.store();
     let period = bounds(store, steward.org, month).await?;
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if !kind.to_ascii_lowercase().starts_with("text/csv") {
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "send text/csv"));
-    }
-    // The door's own limit holds for it; whoever has more runs the command.
-    let body = Bytes::from_request(request, &web).await.map_err(|rejected| {
-        Problem::new(
-            rejected.status(),
-            "unreadable",
-            "the body is too large or ended early; postern fees reconcile reads files of any size",
-        )
-    })?;
+    let upload = upload::csv(&web, steward.org, request).await?;
     let mut told: Vec<Difference> = Vec::new();
     let comparison = Comparison {
         org: steward.org,
@@ -82,7 +80,9 @@ pub async fn run(
         zone: &period.zone,
         mapping: &mapping,
         costs: web.costs(),
-        tolerance,
+        tolerance: tolerance.unwrap_or(web.fees.tolerance),
+        separator,
+        relay: how.relay.as_deref(),
     };
     let tell = |difference| {
         if told.len() < TOLD {
@@ -90,8 +90,8 @@ pub async fn run(
         }
         Ok(())
     };
-    let compared = reconcile(store, comparison, &*body, tell).await?;
-    let digest = Hex(&sha256(&body)).to_string();
+    let compared = reconcile(store, comparison, &*upload.json, tell).await?;
+    let digest = Hex(&sha256(&upload.json)).to_string();
     let mut signed_at = None;
     if how.sign_off {
         let (counts, note, signed_by) = (compared.counts.clone(), note.to_owned(), steward.name.clone());

@@ -54,7 +54,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .query("after", "number: of a line")
             .query("ledger", "text: whose ledger, by short name")
             .query("format", "#ExportFormat")
-            .answers_as(200, "Lines.", json!({ "application/jsonl": csv.clone(), "text/csv": csv.clone() }))
+            .answers_as(200, "Lines.", json!({ "application/jsonl": csv.clone(), "text/csv": csv.clone(), "text/tab-separated-values": csv.clone() }))
             .telling(200, "Postern-Last-Line", "number: where to go on")
             .telling(200, "Postern-Lines", "number: how many these are"),
         get("/v1/fees/reconcile", "Who has signed for a month").needs("month", "month").answers(200, "#Signed", "The comparisons somebody stands for."),
@@ -121,7 +121,7 @@ pub(super) fn schemas() -> Vec<Named> {
         ("EntryType", words(EntryType::ALL)),
         ("ReportFormat", json!({ "enum": ["json", "csv"] })),
         ("StatementFormat", json!({ "enum": ["json", "csv", "html", "pdf"] })),
-        ("ExportFormat", json!({ "enum": ["jsonl", "csv"] })),
+        ("ExportFormat", json!({ "enum": ["jsonl", "csv", "iif"] })),
         (
             "FeeReport",
             shape(

@@ -144,7 +144,7 @@ pub(super) fn schemas() -> Vec<Named> {
     );
     let resolve = body(json!({
         "action": json!({ "enum": ["pin", "address", "suppress", "reroute", "dismiss"] }), "address?": "text|null: with pin and address",
-        "what?": "text|null: with suppress", "recipient?": "text|null: which, when several wait", "reason": "text: why, one line" }));
+        "what?": "text|null: with suppress", "recipient?": "text|null: which, when several wait", "reason": "text: why, one line", "dry_run?": "flag" }));
     let explain = body(json!({ "order?": "#Order|null", "result?": "#Result|null", "order_id?": "text|null" }));
     vec![
         ("Probe", body(json!({ "address": "text", "fresh?": "flag" }))),
