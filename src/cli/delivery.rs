@@ -6,16 +6,19 @@ use serde_json::{Value, json};
 use super::{
     Exit,
     context::{Global, Output, Whose, scope, slugs, with_store},
-    print, say,
+    print, say, shell,
     table::{Rows, clean, print_json, short, time, word},
 };
 use crate::{
     domain::{
         DeliveryId, OrgScope, Reason,
+        audit::Witness,
         delivery::{Event, State},
     },
+    observe::{events::DeliveryAsked, facts::Configured},
     store::{
         Store, StoreError,
+        delivery::Moved,
         notice::NoticeView,
         survey::{DeliveryFilter, DeliveryView, HistoryLine},
     },
@@ -228,7 +231,18 @@ fn notice_json(notice: &NoticeView) -> Value {
     })
 }
 
+/// Asks something of a delivery: which one and by whom stands in its organization's audit trail.
+async fn ask(store: &Store, id: DeliveryId, event: Event, word: &'static str, note: &str) -> Result<Moved, StoreError> {
+    let Some((view, _)) = store.delivery_view(OrgScope::All, id).await? else { return Err(StoreError::Lost) };
+    let record = DeliveryAsked { org: view.org, delivery: id, asked: Configured(word) };
+    store.ask_delivery_as(OrgScope::All, id, event, note, Witness::new(&shell::actor(), &record)).await
+}
+
 async fn done(store: &Store, id: DeliveryId) -> anyhow::Result<Exit> {
+    if let Some((view, _)) = store.delivery_view(OrgScope::All, id).await? {
+        let record = DeliveryAsked { org: view.org, delivery: id, asked: Configured("done") };
+        store.witness(&shell::actor(), &record).await?;
+    }
     match store.seen_to(OrgScope::All, id, "an operator has seen to it").await {
         Ok(true) => {
             say("off the worklist");
@@ -249,7 +263,7 @@ fn unknown(id: DeliveryId) -> Exit {
 }
 
 async fn retry(store: &Store, id: DeliveryId) -> anyhow::Result<Exit> {
-    match store.ask_delivery(OrgScope::All, id, Event::Retry, "an operator had it tried again").await {
+    match ask(store, id, Event::Retry, "retry", "an operator had it tried again").await {
         Ok(moved) => {
             if moved.delivery.unknown_attempts > 0 {
                 say("it may have arrived before: the recipient may get a second copy, with the same Message-ID");
@@ -273,7 +287,7 @@ async fn retry(store: &Store, id: DeliveryId) -> anyhow::Result<Exit> {
 }
 
 async fn cancel(store: &Store, id: DeliveryId) -> anyhow::Result<Exit> {
-    match store.ask_delivery(OrgScope::All, id, Event::Cancel, "an operator cancelled it").await {
+    match ask(store, id, Event::Cancel, "cancel", "an operator cancelled it").await {
         Ok(moved) => match moved.delivery.state {
             State::Cancelled => {
                 say("cancelled; nothing was sent");

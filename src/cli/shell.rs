@@ -50,6 +50,11 @@ impl Ran {
         !self.words.is_empty() && !is(self.words.first(), BY_THEMSELVES) && !is(self.words.last(), LOOKING)
     }
 
+    /// The same, about the organization that a file names.
+    pub(crate) fn about(&self, slug: &str) -> Self {
+        Self { organization: slug.to_owned(), ..self.clone() }
+    }
+
     /// What is put on record before it does anything, given the organization it is about.
     pub(crate) fn event(&self, org: Option<OrgId>) -> Option<CommandRun<'_>> {
         let (organization, name) = (Named(&self.organization), Named(&self.name));

@@ -180,14 +180,20 @@ impl fmt::Display for Suppressed {
 serde_as_text!(Suppressed);
 
 /// Who decided something, when, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Decided {
     /// Who.
     pub by: String,
     /// Why, in their words.
     pub why: String,
-    /// When.
+    /// When; told as people and programs read it.
+    #[serde(serialize_with = "as_text")]
     pub at: Timestamp,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn as_text<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(at)
 }
 
 /// An address chosen by hand for an NPI.

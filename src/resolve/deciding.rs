@@ -27,6 +27,17 @@ pub enum Ask {
     Unsuppress(Suppressed),
 }
 
+impl Ask {
+    /// About whom or what.
+    #[must_use]
+    pub fn about(&self) -> String {
+        match self {
+            Self::Pin(npi, _) | Self::Unpin(npi) => npi.to_string(),
+            Self::Suppress(what, _) | Self::Unsuppress(what) => what.to_string(),
+        }
+    }
+}
+
 /// What came of it, or would.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]

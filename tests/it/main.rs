@@ -30,6 +30,7 @@ mod stewards;
 mod store;
 mod alerts;
 mod events;
+mod openapi;
 mod people;
 mod support;
 mod track;

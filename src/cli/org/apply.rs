@@ -53,6 +53,8 @@ pub(crate) fn run(apply: &Apply, global: &Global) -> anyhow::Result<Exit> {
             return Ok(Exit::Bad);
         }
     };
+    // Whose it is stands in the file alone: the audit trail names it all the same.
+    let global = &Global { config: global.config.clone(), ran: global.ran.about(&file.slug) };
     let folder = apply.file.parent().unwrap_or(Path::new("")).to_owned();
     with_store(global, async |context, store| {
         let token = &context.config().token;

@@ -1,5 +1,10 @@
 //! `GET /v1/deliveries`, `GET /v1/deliveries/{id}` and `GET /v1/deliveries/{id}/receipt`.
 
+/// Trying again, cancelling, sending once more.
+mod acts;
+/// By what people remember.
+mod search;
+
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
@@ -7,6 +12,9 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+pub use acts::{cancel, once_more, retry, retry_several};
+pub use search::find as search;
 
 use super::{bad_query, parameter};
 use crate::{
@@ -96,7 +104,7 @@ fn as_json(entry: &DeliveryEntry) -> Value {
 /// 401; 404 also for another organization's delivery; 503.
 pub async fn show(State(web): State<Web>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
     let sender = caller.sender()?;
-    let entry = find(&web, &sender, &id).await?;
+    let entry = look(&web, &sender, &id).await?;
     let view = web.intake.store().delivery_view(OrgScope::One(sender.org), entry.id).await.map_err(SourceError::from)?;
     let (view, history) = view.ok_or_else(|| Refusal::not_found("delivery"))?;
     let mut shown = as_json(&entry);
@@ -113,7 +121,7 @@ pub async fn show(State(web): State<Web>, caller: Caller, Path(id): Path<String>
 /// # Errors
 /// As [`show`].
 pub async fn receipt(State(web): State<Web>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
-    let entry = find(&web, &caller.sender()?, &id).await?;
+    let entry = look(&web, &caller.sender()?, &id).await?;
     let receipted = Receipted {
         delivery: entry.id,
         at: entry.updated_at,
@@ -128,7 +136,7 @@ pub async fn receipt(State(web): State<Web>, caller: Caller, Path(id): Path<Stri
     Ok(Json(receipted.receipt()).into_response())
 }
 
-async fn find(web: &Web, sender: &Sender, id: &str) -> Result<DeliveryEntry, Problem> {
+async fn look(web: &Web, sender: &Sender, id: &str) -> Result<DeliveryEntry, Problem> {
     let id: DeliveryId = id.parse().map_err(|_| Refusal::not_found("delivery"))?;
     let found = web.intake.store().delivery_entry(sender.org, id).await.map_err(SourceError::from)?;
     Ok(found.ok_or_else(|| Refusal::not_found("delivery"))?)

@@ -8,7 +8,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::bad_query;
+use super::{bad_query, on_record};
 use crate::{
     domain::{DirectAddress, Npi, OrgId, OrgScope, choice::Suppressed, time::Span},
     resolve::{
@@ -142,6 +142,9 @@ pub async fn decide(State(web): State<Web>, caller: Caller, request: Request) ->
     let whom = decisions::whom(&steward.name, &wish.reason).map_err(bad_reason)?;
     let (ask, store) = (wish.ask()?, web.intake.store());
     let organization = store.organization(steward.org).await?.ok_or(StoreError::NoOrganization)?;
+    if !wish.dry_run {
+        on_record(&web, &caller, Some(steward.org), "address", &ask.about()).await?;
+    }
     let came = deciding::carry_out(store, &organization, &ask, wish.dry_run, whom).await.map_err(|error| match error {
         DecisionError::Store(cause) => cause.into(),
         text @ DecisionError::Text { .. } => Problem::from(bad_reason(text)),

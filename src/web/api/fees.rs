@@ -1,6 +1,8 @@
 //! `/v1/fees`: what is owed, without a patient in sight. A caller sees the lines its organization pays: in its own ledger, and
 //! in those of others that it sponsors. A token for the installation sees all.
 
+/// Closing and correcting.
+mod acts;
 /// What the HISP has counted.
 mod reconcile;
 
@@ -15,6 +17,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 
+pub use acts::{adjust, close};
 pub use reconcile::{list as reconciliations, run as reconcile};
 
 use super::{bad_query, parameter};

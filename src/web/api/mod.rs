@@ -1,5 +1,7 @@
 //! The JSON API: one file per noun. It holds no rules: those are in `source`.
 
+/// `/v1/audit`.
+pub mod audit;
 /// `/v1/deliveries`.
 pub mod deliveries;
 /// `/v1/directory`.
@@ -10,26 +12,55 @@ pub mod events;
 pub mod explain;
 /// `/v1/fees`.
 pub mod fees;
+/// `/v1/inbox`.
+pub mod inbox;
+/// `/v1/openapi.json`.
+pub mod openapi;
+/// `/v1/health`, `/v1/overview` and `/v1/alerts`.
+pub mod operators;
 /// `/v1/orders`.
 pub mod orders;
 /// `/v1/organization`.
 pub mod organization;
+/// `/v1/organizations`.
+pub mod organizations;
+/// `/v1/people`.
+pub mod people;
 /// `/v1/probe`.
 pub mod probe;
 /// `/v1/results`.
 pub mod results;
+/// `/v1/rosters`.
+pub mod rosters;
+/// `/v1/directory/snapshots`.
+pub mod snapshots;
+/// `/v1/tokens`.
+pub mod tokens;
+/// `/v1/trust`.
+pub mod trust;
+/// `/v1/webhooks`.
+pub mod webhooks;
 /// `/v1/worklist`.
 pub mod worklist;
 
 use axum::{
     Json,
-    extract::rejection::QueryRejection,
+    extract::{Request, rejection::QueryRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
-use super::Problem;
-use crate::source::{Accepted, Kind};
+use super::{Problem, Web, auth::Caller, upload};
+use crate::{
+    domain::{OrgId, OrgScope},
+    observe::{
+        events::SettingChanged,
+        facts::{Configured, Named},
+    },
+    source::{Accepted, Kind, Refusal},
+};
 
 /// 201 new, 200 the same (or changed), 202 waiting for its order.
 fn answer(accepted: Accepted) -> Response {
@@ -50,6 +81,21 @@ fn bad_query(_: QueryRejection) -> Problem {
 fn parameter<T: std::str::FromStr>(name: &str, text: Option<&str>, what: &str) -> Result<Option<T>, Problem> {
     let bad = |_| Problem::new(StatusCode::BAD_REQUEST, "bad_query", format!("{name} must be {what}"));
     text.map(|text| text.parse().map_err(bad)).transpose()
+}
+
+/// What a request says in its body, read under the places and the pace of whoever it is about.
+async fn wish<T: DeserializeOwned>(web: &Web, scope: OrgScope, request: Request) -> Result<T, Problem> {
+    // What is about no organization has the places of nobody.
+    let org = scope.org().unwrap_or(OrgId(Uuid::nil()));
+    let upload = upload::read(web, org, request, false).await?;
+    let unreadable = |error| Refusal::field("", "invalid", format!("does not say what is wanted: {error}"));
+    Ok(serde_json::from_slice(&upload.json).map_err(unreadable)?)
+}
+
+/// Puts on record that something is about to be changed: where that cannot be, it is not.
+async fn on_record(web: &Web, caller: &Caller, org: Option<OrgId>, what: &'static str, which: &str) -> Result<(), Problem> {
+    let event = SettingChanged { org, what: Configured(what), which: Named(which) };
+    Ok(web.intake.store().witness(&caller.actor, &event).await?)
 }
 
 /// What names one request among its repeats.

@@ -2,15 +2,20 @@
 
 use axum::{
     Json,
-    extract::{Query, Request, State},
+    extract::{Query, Request, State, rejection::QueryRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use serde::Deserialize;
 use serde_json::json;
 
+use super::{bad_query, on_record};
 use crate::{
-    domain::{OrgId, OrgScope, organization::OrganizationFile, person::Reach},
+    domain::{
+        OrgId, OrgScope,
+        organization::{BadOrganization, OrganizationFile},
+        person::Reach,
+    },
     observe::events::DecisionMade,
     resolve::decisions,
     source::{Refusal, wire::FieldProblem},
@@ -48,11 +53,12 @@ pub async fn show(State(web): State<Web>, caller: Caller) -> Result<Response, Pr
 pub async fn change(
     State(web): State<Web>,
     caller: Caller,
-    Query(how): Query<How>,
+    how: Result<Query<How>, QueryRejection>,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
     let steward = caller.steward()?;
+    let Query(how) = how.map_err(bad_query)?;
     let upload = upload::read(&web, steward.org, request, false).await?;
     let store = web.intake.store();
     let Rules { file: before, mark } = store.rules(steward.org).await?;
@@ -72,6 +78,7 @@ pub async fn change(
     changes.extend(priced);
     let applied = !how.dry_run && !changes.is_empty();
     let mark = if applied {
+        on_record(&web, &caller, Some(steward.org), "organization", &after.slug).await?;
         let whom = decisions::whom(&steward.name, "changed over the API")
             .map_err(|error| Refusal::new(422, "invalid", error.to_string()))?;
         let changed = store.change_rules(steward.org, &mark, &after, whom).await;
@@ -129,14 +136,7 @@ pub(in crate::web) fn checked(after: &OrganizationFile, before: &OrganizationFil
         let message = "come with certificates and keys: change them with postern org apply on the machine itself";
         return Err(field("/identity", "immutable", message.to_owned()).into());
     }
-    after.check().map_err(|problems| {
-        let problem = |bad: crate::domain::organization::BadOrganization| FieldProblem {
-            field: format!("/{}", bad.field.replace(['.', '['], "/").replace(']', "")),
-            code: "invalid".into(),
-            message: bad.problem,
-        };
-        Refusal::fields(problems.into_iter().map(problem).collect())
-    })?;
+    after.check().map_err(fields)?;
     for (i, site) in after.sites.iter().enumerate() {
         let known = |address| before.sites.iter().filter_map(|site| site.identity.as_ref()).any(|known| known == address);
         if let Some(address) = &site.identity
@@ -148,6 +148,16 @@ pub(in crate::web) fn checked(after: &OrganizationFile, before: &OrganizationFil
         }
     }
     Ok(())
+}
+
+/// What is wrong with a document, by JSON pointer.
+pub(super) fn fields(problems: Vec<BadOrganization>) -> Problem {
+    let problem = |bad: BadOrganization| FieldProblem {
+        field: format!("/{}", bad.field.replace(['.', '['], "/").replace(']', "")),
+        code: "invalid".into(),
+        message: bad.problem,
+    };
+    Refusal::fields(problems.into_iter().map(problem).collect()).into()
 }
 
 /// The one strong tag of `If-Match` (RFC 9110 13.1.1).

@@ -1,10 +1,15 @@
 //! `POST /v1/results` and `GET /v1/results/{id}`.
 
+/// Who it is about.
+mod reveal;
+
 use axum::{
     extract::{Path, Request, State},
     http::{HeaderValue, header},
     response::Response,
 };
+
+pub use reveal::{document, patient};
 
 use super::{answer, idempotency_key};
 use crate::{

@@ -2,14 +2,15 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, Request, State},
+    extract::{Path, Query, Request, State, rejection::QueryRejection},
     http::StatusCode,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::{bad_query, on_record};
 use crate::{
-    domain::{DirectAddress, OrgScope, Reason, ResultId, choice::Suppressed, report::ResultState},
+    domain::{DeliveryId, DirectAddress, OrgScope, Reason, ResultId, choice::Suppressed, report::ResultState},
     resolve::{
         decisions,
         worklist::{self, Ask, Settled, WorklistError, open},
@@ -39,8 +40,13 @@ pub struct Part {
 ///
 /// # Errors
 /// 400, 401.
-pub async fn list(State(web): State<Web>, caller: Caller, Query(part): Query<Part>) -> Result<Json<Value>, Problem> {
+pub async fn list(
+    State(web): State<Web>,
+    caller: Caller,
+    part: Result<Query<Part>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
     let sender = caller.sender()?;
+    let Query(part) = part.map_err(bad_query)?;
     let store = web.intake.store();
     let bad = |_| Problem::new(StatusCode::BAD_REQUEST, "bad_cursor", "after is not a cursor of the worklist");
     let after: Option<WorkCursor> = part.after.as_deref().map(str::parse).transpose().map_err(bad)?;
@@ -134,9 +140,16 @@ pub async fn resolve(
     let (scope, ask) = (OrgScope::One(steward.org), decided.ask()?);
     caller.needs(ask.needs())?;
     let (store, recipient) = (web.intake.store(), decided.recipient.as_deref());
+    // What goes on record is an id of ours, not whatever the path said.
+    let known: ResultId = id.parse().map_err(|_| problem(WorklistError::NotFound))?;
+    let delivery = || async { store.delivery_view(scope, DeliveryId(known.0)).await };
+    if store.result_view(scope, known).await?.is_none() && delivery().await?.is_none() {
+        return Err(problem(WorklistError::NotFound));
+    }
     let settled = if decided.dry_run {
         worklist::foresee(store, scope, &id, recipient, &ask, whom).await
     } else {
+        on_record(&web, &caller, Some(steward.org), "worklist", &known.to_string()).await?;
         worklist::resolve(store, scope, &id, recipient, &ask, whom).await
     };
     settled.map(Json).map_err(problem)
@@ -164,6 +177,9 @@ pub async fn reroute(State(web): State<Web>, caller: Caller, request: Request) -
     let whom =
         decisions::whom(&steward.name, &again.reason).map_err(|error| Refusal::field("/reason", "invalid", error.to_string()))?;
     let scope = OrgScope::One(steward.org);
+    if !again.dry_run {
+        on_record(&web, &caller, Some(steward.org), "worklist", again.waiting_for.as_str()).await?;
+    }
     let results =
         worklist::reroute_all(web.intake.store(), scope, again.waiting_for, again.dry_run, whom).await.map_err(problem)?;
     Ok(Json(json!({ "results": results, "dry_run": again.dry_run })))

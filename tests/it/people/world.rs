@@ -193,6 +193,20 @@ impl Browser {
     }
 
     pub(crate) async fn ask(&mut self, method: Method, path: &str, form: Option<String>) -> Seen {
+        self.ask_with(method, path, form.map(|form| ("application/x-www-form-urlencoded", form))).await
+    }
+
+    /// Sends JSON, as programs do.
+    pub(crate) async fn json(&mut self, method: Method, path: &str, body: &str) -> Seen {
+        self.ask_with(method, path, Some(("application/json", body.to_owned()))).await
+    }
+
+    /// Sends a body of that kind.
+    pub(crate) async fn sent(&mut self, method: Method, path: &str, kind: &str, body: &str) -> Seen {
+        self.ask_with(method, path, Some((kind, body.to_owned()))).await
+    }
+
+    async fn ask_with(&mut self, method: Method, path: &str, body: Option<(&str, String)>) -> Seen {
         let mut request = self.client.request(method, format!("{}{path}", self.url));
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if !cookies.is_empty() {
@@ -201,8 +215,8 @@ impl Browser {
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
-        if let Some(form) = form {
-            request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
+        if let Some((kind, body)) = body {
+            request = request.header("content-type", kind).body(body);
         }
         let answer = request.send().await.unwrap();
         let text = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();

@@ -1,0 +1,109 @@
+//! What the operator on call looks at: how the gateway is, how much there is of what, and what is wrong.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::StatusCode,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{bad_query, on_record};
+use crate::{
+    domain::{Timestamp, alert::Alert, id::AlertId, person::Right},
+    source::Refusal,
+    web::{Problem, Web, auth::Caller},
+};
+
+/// How this process and its parts are, and what fails it from outside.
+///
+/// # Errors
+/// 401, 403, 503.
+pub async fn health(State(web): State<Web>, _: Caller) -> Result<Json<Value>, Problem> {
+    let report = web.health.report();
+    let depth = web.intake.store().depth().await?;
+    let queue: Vec<Value> = depth
+        .deliveries
+        .iter()
+        .map(|level| json!({ "state": level.state, "count": level.count, "oldest_seconds": level.oldest.as_secs() }))
+        .collect();
+    let troubles: Vec<Value> = web
+        .health
+        .troubles()
+        .iter()
+        .map(|trouble| json!({ "kind": trouble.kind, "subject": trouble.subject, "detail": trouble.detail }))
+        .collect();
+    Ok(Json(json!({ "ready": report.ready, "stopping": report.stopping, "parts": report.parts, "queue": queue,
+        "troubles": troubles })))
+}
+
+/// How many results and deliveries stand where, and whether the totals tie.
+///
+/// # Errors
+/// 401, 403, 503.
+pub async fn overview(State(web): State<Web>, caller: Caller) -> Result<Json<Value>, Problem> {
+    let counts = web.intake.store().counts(caller.scope).await?;
+    Ok(Json(json!({ "results": counts.results, "held": counts.held, "deliveries": counts.deliveries,
+        "dispositions": counts.dispositions, "charged": counts.charged, "ties": counts.untied == 0 })))
+}
+
+fn as_json(alert: &Alert) -> Value {
+    let at = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    let condition = &alert.condition;
+    json!({ "id": alert.id, "kind": condition.kind, "severity": condition.kind.severity(), "organization_id": condition.org,
+        "subject": condition.subject, "measured": condition.measured(), "detail": condition.detail,
+        "meaning": condition.kind.meaning(), "remedy": condition.kind.remedy(), "first_seen": alert.first_seen.to_string(),
+        "opened_at": at(alert.opened_at), "escalated_at": at(alert.escalated_at), "acked_at": at(alert.acked_at),
+        "acked_by": alert.acked_by, "resolved_at": at(alert.resolved_at) })
+}
+
+/// Which alerts.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Which {
+    /// Those that are over, too.
+    #[serde(default)]
+    all: bool,
+    limit: Option<u32>,
+    /// Who is meant, for a token that speaks for all: the gate has read it.
+    #[serde(rename = "organization")]
+    _organization: Option<String>,
+}
+
+/// What is wrong, the newest first.
+///
+/// # Errors
+/// 400, 401, 403, 503.
+pub async fn alerts(
+    State(web): State<Web>,
+    caller: Caller,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Query(which) = which.map_err(bad_query)?;
+    let limit = which.limit.unwrap_or(200).clamp(1, 1_000);
+    let all = web.intake.store().alerts(caller.scope, which.all, limit).await?;
+    Ok(Json(json!({ "alerts": all.iter().map(as_json).collect::<Vec<_>>() })))
+}
+
+/// Says that somebody cares: nobody else is told until it is over.
+///
+/// # Errors
+/// 401, 403, 404, 409 (it is over, or somebody cares already), 503.
+pub async fn care(State(web): State<Web>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let missing = || Problem::from(Refusal::not_found("alert"));
+    let store = web.intake.store();
+    let id: AlertId = id.parse().map_err(|_| missing())?;
+    // Alerts are of the whole installation: whoever is confined to some organizations sees none.
+    let seen = store
+        .alert(id)
+        .await?
+        .filter(|alert| caller.may(Right::HealthRead) && alert.condition.org.is_none_or(|org| caller.reach.covers(org)));
+    seen.ok_or_else(missing)?;
+    on_record(&web, &caller, None, "alert", &id.to_string()).await?;
+    if !store.ack_alert(id, &caller.actor.name).await? {
+        let detail = "it is over already, or somebody else cares for it";
+        return Err(Problem::new(StatusCode::CONFLICT, "not_open", detail));
+    }
+    let alert = store.alert(id).await?.ok_or_else(missing)?;
+    Ok(Json(as_json(&alert)))
+}

@@ -1,0 +1,217 @@
+//! `/v1/people`: who may sign in to the console. Nobody lets somebody in who may do more than they.
+
+use std::collections::BTreeSet;
+
+use axum::{
+    Json,
+    extract::{Path, Request, State},
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::wish;
+use crate::{
+    crypto::{
+        first_password,
+        password::{Cost, hash},
+    },
+    domain::{
+        OrgId, OrgScope, Timestamp,
+        audit::{Audited, Witness},
+        id::PersonId,
+        person::{Confinement, Reach, Right, Role},
+        text::{FIELD_LIMIT, line},
+    },
+    observe::{
+        events::{CodesRemoved, PersonAdded, PersonDisabled, PersonEnabled, PersonReset, RoleGiven},
+        facts::Named,
+    },
+    source::Refusal,
+    store::{
+        Store, StoreError,
+        person::{NewPassword, NewPerson, Person},
+        sign_in::TryKey,
+    },
+    web::{Problem, Web, auth::Caller},
+};
+
+async fn as_json(store: &Store, person: &Person) -> Result<Value, Problem> {
+    let slugs = store.slugs(OrgScope::All).await?;
+    let organizations: Vec<_> = person.known.reach.organizations().iter().filter_map(|org| slugs.get(org).cloned()).collect();
+    let known = &person.known;
+    Ok(json!({ "id": known.id, "login": known.login, "name": known.name, "role": known.role, "organizations": organizations,
+        "codes": person.codes, "first_password": person.first_until.is_some(), "created_at": person.created_at.to_string(),
+        "signed_in_at": person.signed_in_at.map(|at| at.to_string()), "disabled": person.disabled_at.is_some() }))
+}
+
+/// Everybody.
+///
+/// # Errors
+/// 401, 403, 503.
+pub async fn list(State(web): State<Web>, _: Caller) -> Result<Json<Value>, Problem> {
+    let store = web.intake.store();
+    let mut all = Vec::new();
+    for person in store.people().await? {
+        all.push(as_json(store, &person).await?);
+    }
+    Ok(Json(json!({ "people": all })))
+}
+
+/// Somebody to be let in.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct New {
+    login: String,
+    name: Option<String>,
+    role: Role,
+    /// By short name; a viewer has at least one.
+    #[serde(default)]
+    organizations: Vec<String>,
+}
+
+/// The role is within what the caller may do itself.
+fn within(caller: &Caller, role: Role) -> Result<(), Problem> {
+    let lacks = role.rights().iter().any(|right| *right != Right::Account && !caller.rights.contains(right));
+    if lacks {
+        let detail = format!("{role} may do what this token may not, so it cannot give that role");
+        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail));
+    }
+    Ok(())
+}
+
+async fn reach(store: &Store, role: Role, slugs: &[String]) -> Result<Reach, Problem> {
+    let bad = |why: &str| Refusal::field("/organizations", "invalid", why);
+    match role.confinement() {
+        Confinement::Always if slugs.is_empty() => return Err(bad("must name at least one: this role sees some alone").into()),
+        Confinement::Never if !slugs.is_empty() => return Err(bad("must be left out: this role sees everything").into()),
+        _ => {}
+    }
+    let mut orgs: BTreeSet<OrgId> = BTreeSet::new();
+    for slug in slugs {
+        let found = store.organization_by_slug(OrgScope::All, slug).await?;
+        orgs.insert(found.ok_or_else(|| bad("names one that there is not"))?.id);
+    }
+    Ok(Reach::of(orgs))
+}
+
+/// A first password with its hash: slow on purpose, so not on the threads that answer others.
+async fn first() -> Result<(zeroize::Zeroizing<String>, String), Problem> {
+    let made = tokio::task::spawn_blocking(|| {
+        let first = first_password()?;
+        let hashed = hash(&first, Cost::OWASP)?;
+        Ok::<_, crate::crypto::CryptoError>((first, hashed))
+    });
+    made.await.map_err(|_| Problem::internal())?.map_err(|error| StoreError::Crypto(error).into())
+}
+
+/// Lets somebody in, with a first password that is shown this once.
+///
+/// # Errors
+/// 401, 403, 409 (somebody signs in under that name), 413, 415, 422, 503.
+pub async fn add(State(web): State<Web>, caller: Caller, request: Request) -> Result<Response, Problem> {
+    let new: New = wish(&web, caller.scope, request).await?;
+    let bad = |field: &'static str| move |why| Problem::from(Refusal::field(field, "invalid", format!("{why}")));
+    let login = line(&new.login, FIELD_LIMIT).map_err(bad("/login"))?;
+    if login.contains(char::is_whitespace) {
+        return Err(Refusal::field("/login", "invalid", "must not have spaces in it").into());
+    }
+    let name = line(new.name.as_deref().unwrap_or(login), FIELD_LIMIT).map_err(bad("/name"))?;
+    within(&caller, new.role)?;
+    let store = web.intake.store();
+    let reach = reach(store, new.role, &new.organizations).await?;
+    if store.person_called(login).await?.is_some() {
+        return Err(Problem::new(StatusCode::CONFLICT, "exists", "somebody signs in under that name already"));
+    }
+    let (first, hashed) = first().await?;
+    let (id, first_until) = (PersonId::new(), until(&web));
+    let event = PersonAdded { person: id, login: Named(login), organizations: new.organizations.len(), role: new.role };
+    let added = NewPerson { id, login, name, role: new.role, reach: &reach, password: Some(&hashed), first_until };
+    store.add_person(&added, Witness::new(&caller.actor, &event)).await?;
+    let person = store.person(id).await?.ok_or_else(missing)?;
+    let mut told = as_json(store, &person).await?;
+    told["password"] = first.as_str().into();
+    told["password_until"] = first_until.to_string().into();
+    Ok((StatusCode::CREATED, Json(told)).into_response())
+}
+
+fn until(web: &Web) -> Timestamp {
+    web.intake.store().clock().now().plus(web.console.first_password.0)
+}
+
+fn missing() -> Problem {
+    Refusal::not_found("person").into()
+}
+
+/// What is to be done.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+enum Wish {
+    /// Let them in no more.
+    Disable,
+    /// Let them in again.
+    Enable,
+    /// Give them a new first password; with `codes`, take their codes away, too.
+    Reset {
+        #[serde(default)]
+        codes: bool,
+    },
+    /// Give them another role, or other organizations.
+    Role {
+        role: Role,
+        #[serde(default)]
+        organizations: Vec<String>,
+    },
+}
+
+/// Disables, enables, resets, or gives another role: whatever they are signed in to ends.
+///
+/// # Errors
+/// 401, 403, 404, 413, 415, 422, 503.
+pub async fn act(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let id: PersonId = id.parse().map_err(|_| missing())?;
+    let wanted: Wish = wish(&web, caller.scope, request).await?;
+    let store = web.intake.store();
+    let person = store.person(id).await?.ok_or_else(missing)?;
+    // Whoever may do more than the caller is not the caller's to change.
+    within(&caller, person.known.role)?;
+    let actor = &caller.actor;
+    let mut given = None;
+    match wanted {
+        Wish::Disable | Wish::Enable => {
+            let disabled = matches!(wanted, Wish::Disable);
+            let (out, in_): (PersonDisabled, PersonEnabled) = (PersonDisabled { person: id }, PersonEnabled { person: id });
+            let event: &dyn Audited = if disabled { &out } else { &in_ };
+            store.disable_person(id, disabled, Witness::new(actor, event)).await?;
+        }
+        Wish::Reset { codes } => {
+            if codes {
+                store.remove_codes(id, Witness::new(actor, &CodesRemoved { person: id })).await?;
+            }
+            let (first, hashed) = first().await?;
+            let new = NewPassword { person: id, hash: &hashed, first_until: Some(until(&web)), keep: None };
+            store.set_password(&new, Witness::new(actor, &PersonReset { person: id })).await?;
+            store.forget_tries(TryKey::Name(&person.known.login)).await?;
+            given = Some(first);
+        }
+        Wish::Role { role, organizations } => {
+            within(&caller, role)?;
+            let reach = reach(store, role, &organizations).await?;
+            let event = RoleGiven { person: id, organizations: organizations.len(), role };
+            store.set_role(id, role, &reach, Witness::new(actor, &event)).await?;
+        }
+    }
+    let person = store.person(id).await?.ok_or_else(missing)?;
+    let mut told = as_json(store, &person).await?;
+    if let Some(first) = given {
+        told["password"] = first.as_str().into();
+        told["password_until"] = until(&web).to_string().into();
+    }
+    Ok(Json(told))
+}
