@@ -225,11 +225,19 @@ async fn compared(web: &Web, one: &Organization, period: &BillingPeriod, fields:
     let mapping = mapping.map_err(|error| format!("which column says what {error}"))?;
     let tolerance: Money = match fields.given("tolerance") {
         Some(text) => text.parse().map_err(|_| "the tolerance is an amount like 0.01".to_owned())?,
-        None => Money::ZERO,
+        None => web.fees.tolerance,
     };
     let mut told: Vec<Difference> = Vec::new();
-    let comparison =
-        Comparison { org: one.id, bounds: period.bounds, zone: &period.zone, mapping: &mapping, costs: web.costs(), tolerance };
+    let comparison = Comparison {
+        org: one.id,
+        bounds: period.bounds,
+        zone: &period.zone,
+        mapping: &mapping,
+        costs: web.costs(),
+        tolerance,
+        separator: None,
+        relay: None,
+    };
     let tell = |difference| {
         if told.len() < SHOWN {
             told.push(difference);
