@@ -53,7 +53,7 @@ struct Timeline {
 
 #[derive(Template)]
 #[template(path = "console/delivery_state.html")]
-struct State_ {
+struct Standing {
     state: Badge,
     disposition: Option<Badge>,
 }
@@ -138,7 +138,10 @@ impl Following {
                 let notices = store.notices(self.person.scope, id).await.ok()?;
                 let (state, disposition) = delivery::badges(&entry);
                 let steps = delivery::steps(&history, &notices);
-                Some(vec![("state", State_ { state, disposition }.render().ok()?), ("steps", Timeline { steps }.render().ok()?)])
+                Some(vec![
+                    ("state", Standing { state, disposition }.render().ok()?),
+                    ("steps", Timeline { steps }.render().ok()?),
+                ])
             }
         }
     }
