@@ -106,7 +106,9 @@ pub(crate) async fn serve_until(
             .probing(gateway.prober())
             .explaining(&config.directory, &config.test, gateway.live.clone())
             .costing(&config.fees)
-            .with_console(&config.console);
+            .with_console(&config.console)
+            .vouching(&config.oidc)
+            .context("setting up [oidc]")?;
         match web.reached() {
             Reached::Closed => say("the console is closed: it would be open to others without TLS; set url in [console]"),
             Reached::Insecure => say("the console is open without TLS: what people type can be read on the way"),

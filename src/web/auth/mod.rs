@@ -7,6 +7,9 @@ mod caller;
 mod cookie;
 /// What pages tell browsers about themselves.
 mod headers;
+/// Signing in through an OpenID provider.
+#[cfg(feature = "oidc")]
+pub mod oidc;
 /// How many requests with one token.
 mod pace;
 /// People: a session.
@@ -23,6 +26,8 @@ use axum::http::{Uri, request::Parts};
 pub use caller::Caller;
 pub(in crate::web) use cookie::Cookies;
 pub use cookie::Visitor;
+#[cfg(feature = "oidc")]
+pub(in crate::web) use cookie::fresh;
 pub(in crate::web) use pace::Paces;
 pub use person::Person;
 pub use routes::{Named, Routes, Who};

@@ -35,7 +35,8 @@ export class Visitor {
 
   async #watch() {
     const fault = what => this.faults.push(`${this.name} at ${new URL(this.page.url(), this.world.url).pathname}: ${what}`);
-    const ours = url => url.startsWith(`${this.world.url}/`) || url.startsWith('data:') || url === 'about:blank';
+    // The browser shows a PDF with parts of its own.
+    const ours = url => /^chrome(-extension)?:/.test(url) || url.startsWith(`${this.world.url}/`) || url.startsWith('data:') || url === 'about:blank';
     this.context.on('request', request => {
       this.requests += 1;
       const url = request.url();

@@ -3,6 +3,8 @@
 mod audit;
 mod fees;
 mod forms;
+#[cfg(feature = "oidc")]
+mod oidc;
 mod pages;
 mod rights;
 mod sessions;

@@ -23,7 +23,20 @@ async fn only_what_says_nothing_about_anybody_is_open() {
     let open: Vec<&str> =
         named.iter().filter(|route| matches!(route.who, Who::Anyone | Who::Visitor)).map(|route| route.path).collect();
     let paths: BTreeSet<&str> = open.into_iter().collect();
-    assert_eq!(paths, BTreeSet::from(["/assets/{file}", "/healthz", "/metrics", "/readyz", "/sign-in", "/sign-in/code"]));
+    assert_eq!(
+        paths,
+        BTreeSet::from([
+            "/assets/{file}",
+            "/healthz",
+            "/metrics",
+            "/readyz",
+            "/sign-in",
+            "/sign-in/code",
+            "/sign-in/provider",
+            "/sign-in/provider/back",
+            "/sign-in/provider/out"
+        ])
+    );
 }
 
 on_both_engines! {
