@@ -6,8 +6,9 @@ import { parseArgs } from 'node:util';
 
 import { chromium } from 'playwright-core';
 
+import { CLIENT } from './support/provider.js';
 import { Visitor } from './support/visitor.js';
-import { World } from './support/world.js';
+import { World, freePorts } from './support/world.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -17,7 +18,7 @@ const pictures = resolve(values.pictures);
 const binary = resolve(values.binary);
 
 /** In this order: each finds what those before it have left. */
-const JOURNEYS = ['operator', 'viewer', 'biller', 'admin', 'plain', 'keyboard'];
+const JOURNEYS = ['operator', 'viewer', 'biller', 'admin', 'plain', 'keyboard', 'oidc'];
 /** Results of the demo that every journey finds. */
 const RESULTS = 24;
 
@@ -40,7 +41,15 @@ try {
     args: ['--disable-dev-shm-usage', ...(process.getuid() === 0 ? ['--no-sandbox'] : [])],
   });
   launching.catch(() => {});
-  world = await World.open(binary, RESULTS);
+  const [provider] = await freePorts(1);
+  world = await World.open(binary, RESULTS, () => `[oidc]
+issuer = "http://localhost:${provider}"
+client_id = "${CLIENT.id}"
+client_secret = "${CLIENT.secret}"
+create = true
+group = [{ name = "postern-auditors", role = "auditor" }, { name = "plan-viewers", role = "viewer", organizations = ["lakeshore-plan"] }]
+`);
+  world.provider = provider;
   browser = await launching;
   say(`The stage is set (${seconds(began)}): ${world.url}, Chromium ${browser.version()}.`);
   for (const name of chosen) {

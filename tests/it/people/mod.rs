@@ -3,6 +3,7 @@
 mod audit;
 mod fees;
 mod forms;
+mod large;
 #[cfg(feature = "oidc")]
 mod oidc;
 mod pages;
