@@ -1,5 +1,7 @@
 //! Step 7: what the ledger adds up to, for a biller who needs no patient data to do the job.
 
+/// A month is closed, with all that belongs to it.
+pub mod closing;
 /// A report as CSV.
 pub mod csv;
 /// Pages of a PDF: text, lines and boxes.

@@ -189,6 +189,34 @@ impl Statement {
         Self::of(Facts { period: &period, state, organization: own, bill_to, rows: &rows, controls })
     }
 
+    /// The statements of everybody who pays for a month of `organization`, or of `payer` alone. Of a month that is not closed
+    /// nobody is known to pay: the draft of the organization itself.
+    ///
+    /// # Errors
+    /// [`BillError`].
+    pub async fn all(
+        store: &Store,
+        organization: &Organization,
+        month: Month,
+        payer: Option<&Organization>,
+    ) -> Result<Vec<Self>, BillError> {
+        let mut payers: Vec<Organization> = payer.into_iter().cloned().collect();
+        if payers.is_empty() {
+            let period = store.period(OrgScope::All, organization.id, month).await?;
+            for payer in period.and_then(|period| period.record).map(|record| record.payers).unwrap_or_default() {
+                payers.extend(store.organization(payer.id).await?);
+            }
+        }
+        if payers.is_empty() {
+            payers.push(organization.clone());
+        }
+        let mut statements = Vec::with_capacity(payers.len());
+        for payer in payers {
+            statements.push(Self::make(store, organization, month, &payer).await?);
+        }
+        Ok(statements)
+    }
+
     /// The same from what is at hand. Pure.
     ///
     /// # Errors

@@ -16,12 +16,9 @@ use super::{
 };
 use crate::{
     config::Config,
-    domain::{OrgScope, ResultId, id::ParkedId},
-    observe::{
-        events::{ParkedItemDiscarded, ParkedItemRead, ParkedItemReplayed},
-        facts::Door,
-    },
-    source::{Accepted, Intake, Kind, Sender, SourceError, wire::Unknown},
+    domain::{OrgScope, id::ParkedId},
+    observe::events::{ParkedItemDiscarded, ParkedItemRead},
+    source::{Accepted, Intake, Kind, parked, wire::Unknown},
     store::{Store, feed::Parked},
 };
 
@@ -263,26 +260,10 @@ fn replay(args: &Replay, global: &Global) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// The same way in as from the feed itself. What was taken is removed after it is durable; if that fails it is taken once
-/// more, and recognised.
 async fn replay_one(config: &Config, intake: &Intake, item: &Parked) -> anyhow::Result<Result<Accepted, Value>> {
     let feed = config.feed.iter().find(|feed| feed.name == item.source);
     let unknown = if feed.is_some_and(|feed| feed.ignore_unknown) { Unknown::Ignore } else { Unknown::Refuse };
-    let sender = Sender { org: item.org, unknown, door: Door::Feed };
-    let payload = intake.store().open_parked(item).await?;
-    match intake.result(&sender, payload.to_vec().into(), None, Some(&item.cursor)).await {
-        Ok(accepted) => {
-            intake.store().remove_parked(item).await?;
-            ParkedItemReplayed { org: item.org, item: item.id, result: ResultId(accepted.id) }.emit();
-            Ok(Ok(accepted))
-        }
-        Err(SourceError::Refused(refusal)) => {
-            let problems = serde_json::to_value(&refusal)?;
-            intake.store().note_parked(item, &problems).await?;
-            Ok(Err(problems))
-        }
-        Err(error) => Err(error.into()),
-    }
+    Ok(parked::replay(intake, item, unknown).await?)
 }
 
 fn discard(args: &Discard, global: &Global) -> anyhow::Result<Exit> {

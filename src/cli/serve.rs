@@ -106,6 +106,7 @@ pub(crate) async fn serve_until(
             .probing(gateway.prober())
             .explaining(&config.directory, &config.test, gateway.live.clone())
             .costing(&config.fees)
+            .feeding(&config.feed)
             .with_console(&config.console)
             .vouching(&config.oidc)
             .context("setting up [oidc]")?;

@@ -258,7 +258,6 @@ fn until(context: &Context) -> crate::domain::Timestamp {
 
 /// A password nobody has seen: 100 random bits; or the one line of standard input.
 pub(super) fn first_password(from_stdin: bool, login: &str) -> anyhow::Result<Zeroizing<String>> {
-    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     if from_stdin {
         let mut given = Zeroizing::new(String::new());
         std::io::stdin().lock().read_line(&mut given).context("cannot read standard input")?;
@@ -266,10 +265,7 @@ pub(super) fn first_password(from_stdin: bool, login: &str) -> anyhow::Result<Ze
         password::check(&given, login).map_err(|why| anyhow::anyhow!("the password {why}"))?;
         return Ok(given);
     }
-    let mut octets = Zeroizing::new([0; 20]);
-    crypto::random(&mut octets[..])?;
-    let letters: String = octets.iter().map(|octet| char::from(LETTERS[usize::from(octet % 32)])).collect();
-    Ok(Zeroizing::new([&letters[..5], &letters[5..10], &letters[10..15], &letters[15..]].join("-")))
+    Ok(crypto::first_password()?)
 }
 
 fn show_first(first: &str, from_stdin: bool, login: &str, as_json: bool) -> anyhow::Result<Exit> {

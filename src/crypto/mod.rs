@@ -8,6 +8,8 @@ pub mod base64_lines;
 pub mod der;
 /// What can go wrong here.
 pub mod error;
+/// First passwords.
+mod first_password;
 /// HMAC-SHA-256 and hexadecimal text.
 pub mod hash;
 /// Signed tokens of others, checked with their public keys.
@@ -31,6 +33,7 @@ pub mod totp;
 
 pub use base64_lines::base64_lines;
 pub use error::CryptoError;
+pub use first_password::first_password;
 pub use hash::Hex;
 pub use keys::DataKey;
 pub use master_key::MasterKey;

@@ -9,6 +9,8 @@ mod facts;
 /// Whether a file is a PDF we can send.
 pub mod pdf;
 mod sender;
+/// What a document says, in words.
+pub mod shown;
 /// The C-CDA R2.1 Unstructured Document.
 pub mod unstructured;
 /// The XDM package: documents and their metadata in a ZIP file.

@@ -9,7 +9,7 @@ use crate::{
         DirectAddress, OffsetTime, Timestamp,
         message::{Enclosure, Packaging, PdfPlace},
         order::{PersonName, Priority, Provider},
-        organization::PatientId,
+        organization::{OrganizationFile, PatientId},
         profile::{SealedWith, Shown},
         report::ResultStatus,
     },
@@ -134,23 +134,8 @@ fn write(
     let sender = Sender::of(file, &work.order.site);
     let made_at = head.at.in_zone(&file.time_zone);
     let received_at = work.received_at.in_zone(&file.time_zone);
-    let patient_id = patient_id(head, work);
-    let (set_id, version) = set_and_version(work);
-    let facts = Facts {
-        document_id: work.document_id,
-        set_id,
-        version,
-        relation: relation(work),
-        order: &work.order,
-        report: &work.report,
-        sender: &sender,
-        patient_id,
-        recipient: work.target.recipient.as_ref(),
-        address: Some(&work.target.address),
-        confidentiality: Confidentiality::Normal,
-        received_at,
-        made_at,
-    };
+    let facts = facts(file, &sender, work, head.at);
+    let patient_id = facts.patient_id;
     let enclosure = file.message.enclosure(&work.target.address);
     let enclosed = enclose(&facts, pdf, enclosure, &head.identity.address, out, &mut on.enclosed);
     enclosed.map_err(|error| Obstacle::Never(error.reason(), error.to_string()))?;
@@ -212,6 +197,26 @@ fn write(
     Ok((sha256, profile))
 }
 
+/// What the document of a delivery says when it is made at `at`.
+pub(super) fn facts<'a>(file: &OrganizationFile, sender: &'a Sender, work: &'a Work, at: Timestamp) -> Facts<'a> {
+    let (set_id, version) = set_and_version(work);
+    Facts {
+        document_id: work.document_id,
+        set_id,
+        version,
+        relation: relation(work),
+        order: &work.order,
+        report: &work.report,
+        sender,
+        patient_id: patient_id(file, work),
+        recipient: work.target.recipient.as_ref(),
+        address: Some(&work.target.address),
+        confidentiality: Confidentiality::Normal,
+        received_at: work.received_at.in_zone(&file.time_zone),
+        made_at: at.in_zone(&file.time_zone),
+    }
+}
+
 /// A token that does not answer may answer later; what is wrong with the message stays wrong.
 fn unsealed(error: &SealError) -> Obstacle {
     if matches!(error, SealError::Token(_)) {
@@ -261,8 +266,8 @@ fn relation(work: &Work) -> Option<Relation> {
     }
 }
 
-fn patient_id(head: &Letterhead, work: &Work) -> PatientId {
-    let rules = &head.organization.file.document;
+fn patient_id(file: &OrganizationFile, work: &Work) -> PatientId {
+    let rules = &file.document;
     match rules.patient_id_own_site {
         Some(own) if work.target.own_site => own,
         _ => rules.patient_id,

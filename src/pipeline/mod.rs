@@ -45,6 +45,8 @@ pub mod metering;
 pub mod post;
 /// Whether an address can be sent to.
 pub mod probing;
+/// A delivery's document, for a person who reads it.
+pub mod reading;
 /// What dead workers left behind.
 pub mod recovery;
 /// The notices we owe to others.

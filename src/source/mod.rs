@@ -12,6 +12,8 @@ pub mod feed;
 pub mod folder;
 /// Work under the lease of a periodic task.
 mod held;
+/// What could not be taken goes in once more.
+pub mod parked;
 /// What a sender is told when something is not taken.
 pub mod refusal;
 /// The JSON wire shapes and their way into the domain.

@@ -231,7 +231,7 @@ impl Store {
 }
 
 /// Stands for the installation where an organization's id belongs.
-const NOBODY: OrgId = OrgId(Uuid::nil());
+pub(super) const NOBODY: OrgId = OrgId(Uuid::nil());
 
 /// Ends a message inside a transaction; whoever lost its claim changes nothing.
 pub(super) async fn settle(tx: &mut Tx, settlement: &Settlement, now: Timestamp) -> Result<()> {

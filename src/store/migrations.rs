@@ -50,6 +50,7 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("migrations/postgres/0016_reconcile.sql"),
     ),
     (17, "browsing", include_str!("migrations/sqlite/0017_browsing.sql"), include_str!("migrations/postgres/0017_browsing.sql")),
+    (20, "console", include_str!("migrations/sqlite/0020_console.sql"), include_str!("migrations/postgres/0020_console.sql")),
     (21, "provider", include_str!("migrations/sqlite/0021_provider.sql"), include_str!("migrations/postgres/0021_provider.sql")),
 ];
 

@@ -164,6 +164,8 @@ pub mod roster;
 mod rows;
 /// An organization's rules, read and changed where somebody else may be changing them too.
 pub mod rules;
+/// Filters that people keep.
+pub mod saved_filter;
 /// Who is signed in.
 pub mod session;
 /// Who gets the next place: a pure rule.
@@ -180,6 +182,8 @@ pub mod token;
 pub mod totp;
 /// Imported certificates and trust anchors.
 pub mod trust;
+/// Mail that matches no organization.
+pub mod unmatched;
 /// Wakes workers when something new is durable.
 mod wake;
 /// The mailboxes that notices come into.

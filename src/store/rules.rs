@@ -4,7 +4,7 @@ use super::{
     Doing as _, Result, Store, StoreError,
     decision::{Whom, record},
     price::insert_prices,
-    read_json, write_json,
+    read_json, webhook, write_json,
 };
 use crate::{
     crypto::{self, Hex},
@@ -38,6 +38,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Lost`] when the rules are others by now.
     pub async fn change_rules(&self, org: OrgId, expected: &str, file: &OrganizationFile, whom: Whom<'_>) -> Result<String> {
+        let key = self.key(org).await?;
         let mut tx = self.begin().await?;
         let now = self.now_within(&mut tx).await?;
         let known: Option<String> =
@@ -58,6 +59,7 @@ impl Store {
             .doing("store a site")?;
         }
         insert_prices(&mut tx, org, file, now.micros()).await?;
+        webhook::apply(&mut tx, &key, org, &file.webhooks, &[], now).await?;
         record(&mut tx, org, now, (Decides::Rules, &file.slug, &mark(&text)), None, whom).await?;
         tx.commit().await?;
         Ok(mark(&text))

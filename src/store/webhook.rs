@@ -1,5 +1,8 @@
 //! Programs that are told of events: each has its own place in its organization's feed, and a lease on being told.
 
+/// Told again.
+mod replay;
+
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -19,6 +22,8 @@ use crate::{
         webhook::{OffBecause, WebhookFile},
     },
 };
+
+pub use self::replay::{Again, Replayed};
 
 /// One webhook as people see it.
 #[derive(Debug, Clone)]

@@ -18,9 +18,9 @@ use crate::{
     crypto::Hex,
     domain::{
         DirectAddress, Timestamp,
-        identity::{KeyUse, Term},
+        identity::{KeyUse, Term, signs_at},
     },
-    store::identity_key::{KeyPlace, NewKey},
+    store::identity_key::{KeyPlace, NewKey, StoredKey},
 };
 
 /// A certificate of ours with its key: they belong together.
@@ -166,4 +166,19 @@ pub fn generation(
         fingerprint: Hex(&certificate.fingerprint()).to_string(),
         key,
     })
+}
+
+/// Which of all generations signs now, for each address.
+#[must_use]
+pub fn signing(keys: &[StoredKey], now: Timestamp) -> Vec<bool> {
+    let mut signs = vec![false; keys.len()];
+    for one in keys {
+        let same: Vec<usize> =
+            (0..keys.len()).filter(|place| keys[*place].org == one.org && keys[*place].address == one.address).collect();
+        let terms: Vec<_> = same.iter().map(|place| keys[*place].term).collect();
+        if let Some(place) = signs_at(&terms, now).and_then(|place| same.get(place)) {
+            signs[*place] = true;
+        }
+    }
+    signs
 }

@@ -34,6 +34,8 @@ pub mod publish;
 pub mod revocation;
 mod sealable;
 mod signed;
+/// What is taken when certificates are imported.
+pub mod taking;
 
 pub use certificate::Certificate;
 pub use checklist::checklist;

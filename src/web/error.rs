@@ -58,6 +58,11 @@ impl Problem {
         &self.detail
     }
 
+    /// The fields it is about.
+    pub(super) fn errors(&self) -> &[FieldProblem] {
+        &self.errors
+    }
+
     fn unavailable() -> Self {
         Self::unavailable_now("it could not be stored; nothing was taken, send it again later")
     }

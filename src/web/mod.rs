@@ -25,7 +25,7 @@ mod turns;
 /// Reading what was uploaded.
 mod upload;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{Router, extract::DefaultBodyLimit, http::Method, middleware::from_fn};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -41,6 +41,7 @@ use crate::{
         directory::DirectorySection,
         fees::FeesSection,
         oidc::OidcSection,
+        source::Feed,
         test::TestSection,
         web::WebSection,
     },
@@ -75,9 +76,16 @@ pub struct Web {
     gauge: Arc<status::Gauge>,
     /// What the HISP asks for a message, when it is known.
     costs: Option<Arc<Costs>>,
+    /// How accounts are called, and by how much prices may differ.
+    fees: Arc<FeesSection>,
     prober: Option<Prober>,
     turns: Arc<turns::Turns>,
     figures: Arc<console::Figures>,
+    comparisons: Arc<console::Comparisons>,
+    /// Places for pages that follow what happens.
+    followers: Arc<tokio::sync::Semaphore>,
+    /// Feeds whose items may have fields we do not know.
+    lenient: Arc<BTreeSet<String>>,
 }
 
 impl Web {
@@ -105,7 +113,11 @@ impl Web {
             prober: None,
             gauge: Arc::default(),
             costs: None,
+            fees: Arc::default(),
             figures: Arc::default(),
+            comparisons: Arc::default(),
+            followers: Arc::new(tokio::sync::Semaphore::new(console::FOLLOWERS)),
+            lenient: Arc::default(),
         }
     }
 
@@ -120,7 +132,14 @@ impl Web {
     pub fn costing(self, fees: &FeesSection) -> Self {
         let channels = fees.cost.iter().map(|(channel, cost)| (channel.to_string(), *cost)).collect();
         let costs = Costs { currency: fees.cost_currency.clone(), channels };
-        Self { costs: (!fees.cost.is_empty()).then(|| Arc::new(costs)), ..self }
+        Self { fees: Arc::new(fees.clone()), costs: (!fees.cost.is_empty()).then(|| Arc::new(costs)), ..self }
+    }
+
+    /// The same, taking parked items of these feeds as the feeds themselves do.
+    #[must_use]
+    pub fn feeding(self, feeds: &[Feed]) -> Self {
+        let lenient = feeds.iter().filter(|feed| feed.ignore_unknown).map(|feed| feed.name.clone()).collect();
+        Self { lenient: Arc::new(lenient), ..self }
     }
 
     fn costs(&self) -> Option<&Costs> {

@@ -85,7 +85,9 @@ async fn people_who_look_do_not_hold_deliveries_up() {
     let (alone, watched, pages) = (took(alone), took(watched), sorted(pages));
     println!("{RATE} results a second, {pairs} x {seconds} s alone and {pairs} x {seconds} s with {sessions} sessions");
     println!("{:>9} {:>9} {:>9}", "p50", "p95", "p99");
-    for (what, all) in [("deliveries, nobody in the console", &alone), ("deliveries, with the sessions", &watched), ("pages", &pages)] {
+    for (what, all) in
+        [("deliveries, nobody in the console", &alone), ("deliveries, with the sessions", &watched), ("pages", &pages)]
+    {
         let millis = [50, 95, 99].map(|percent| format!("{:.1} ms", share(all, percent).as_secs_f64() * 1000.0));
         println!("{:>9} {:>9} {:>9}  {what} ({})", millis[0], millis[1], millis[2], all.len());
     }

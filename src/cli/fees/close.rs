@@ -13,8 +13,8 @@ use super::{
     who,
 };
 use crate::{
-    bill::Statement,
-    domain::{Month, OrgScope, prices::closing::Row},
+    bill,
+    domain::{Month, prices::closing::Row},
     store::ledger::close::{Close, Closing, Controls},
 };
 
@@ -94,21 +94,7 @@ pub(super) fn run(args: &CloseArgs, global: &Global) -> anyhow::Result<Exit> {
     let close = Close { dry_run: args.dry_run, force: args.force, by: who(args.by.as_deref()) };
     let closed = with_store(global, async |_, store| {
         let organization = context::organization(store, &args.organization).await?;
-        let closing = match store.close_period(&organization, args.month, &close).await? {
-            Ok(closing) => closing,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        if closing.closed {
-            // What was closed cannot be cut off without a signature that shows it.
-            store.sign_heads(OrgScope::One(organization.id)).await?;
-            let record = closing.period.record.as_ref();
-            for payer in record.into_iter().flat_map(|record| &record.payers) {
-                let payer = context::organization(store, &payer.slug).await?;
-                let statement = Statement::make(store, &organization, args.month, &payer).await?;
-                store.keep_billing_statement(organization.id, args.month, payer.id, &statement.json()?).await?;
-            }
-        }
-        Ok(Ok(closing))
+        Ok(bill::closing::close(store, &organization, args.month, &close).await?)
     })?;
     let closing = match closed {
         Ok(closing) => closing,

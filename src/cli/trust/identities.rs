@@ -16,10 +16,7 @@ use crate::{
         table::{Rows, clean, print_json},
     },
     crypto::token::TokenUri,
-    domain::{
-        DirectAddress, OrgScope, Reason, Timestamp,
-        identity::{KeyUse, signs_at},
-    },
+    domain::{DirectAddress, OrgScope, Reason, Timestamp, identity::KeyUse},
     pipeline::tokens,
     seal,
     store::identity_key::{KeyPlace, NewKey, StoredKey},
@@ -207,26 +204,12 @@ fn password(args: &Import) -> anyhow::Result<Option<Zeroizing<String>>> {
     Ok(Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
 }
 
-/// Which of all generations signs now, for each address.
-fn signing(keys: &[StoredKey], now: Timestamp) -> Vec<bool> {
-    let mut signs = vec![false; keys.len()];
-    for one in keys {
-        let same: Vec<usize> =
-            (0..keys.len()).filter(|place| keys[*place].org == one.org && keys[*place].address == one.address).collect();
-        let terms: Vec<_> = same.iter().map(|place| keys[*place].term).collect();
-        if let Some(place) = signs_at(&terms, now).and_then(|place| same.get(place)) {
-            signs[*place] = true;
-        }
-    }
-    signs
-}
-
 fn list(args: &List, global: &Global) -> anyhow::Result<Exit> {
     let (found, slugs, now) = with_store(global, async |context, store| {
         let scope = scope(store, args.whose.organization.as_deref()).await?;
         Ok((store.identity_keys(scope).await?, slugs(store).await?, context.clock.now()))
     })?;
-    let signs = signing(&found, now);
+    let signs = identity::signing(&found, now);
     let live: Vec<_> = unreplaced(&found).into_iter().map(|key| key.id).collect();
     let slug = |key: &StoredKey| slugs.get(&key.org).cloned().unwrap_or_default();
     if args.output.json {

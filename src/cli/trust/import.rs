@@ -14,15 +14,14 @@ use crate::{
         table::{Rows, clean, print_json},
     },
     crypto::Hex,
-    domain::{DirectAddress, OrgId, OrgScope, Timestamp, address::is_host_name},
+    domain::{OrgId, OrgScope, Timestamp},
     store::{
         Store,
         trust::{AnchorKind, AnchorUse},
     },
     trust::{
-        Anchors, Certificate,
-        checks::{self, Purpose},
-        path,
+        Anchors, Certificate, path,
+        taking::{authority_problem, names},
     },
 };
 
@@ -105,21 +104,6 @@ pub(super) fn anchors(args: &ImportAnchors, global: &Global) -> anyhow::Result<E
     })
 }
 
-/// Why a certificate can never be part of a path as an authority.
-fn authority_problem(certificate: &Certificate, kind: AnchorKind, now: Timestamp) -> Option<String> {
-    if !path::may_issue(certificate) {
-        return Some(format!("the certificate '{}' is not an authority: it may not sign certificates", certificate.subject()));
-    }
-    let signed = if kind == AnchorKind::Intermediate { checks::digest(certificate) } else { Ok(()) };
-    let problems = [checks::key(certificate), signed].into_iter().find_map(Result::err).map(|error| error.to_string());
-    problems.or_else(|| expired(certificate, now))
-}
-
-fn expired(certificate: &Certificate, now: Timestamp) -> Option<String> {
-    let until = certificate.valid_until();
-    (until <= now).then(|| format!("the certificate '{}' expired after {}", certificate.subject(), last_day(until)))
-}
-
 pub(super) fn certificates(args: &ImportCertificates, global: &Global) -> anyhow::Result<Exit> {
     let (mut tally, all) = Tally::of(&args.files)?;
     with_store(global, async |context, store| {
@@ -151,30 +135,6 @@ pub(super) fn certificates(args: &ImportCertificates, global: &Global) -> anyhow
         }
         tally.show(args.output.json)
     })
-}
-
-/// The names to keep a certificate under, or why it can never be sealed to.
-fn names(certificate: &Certificate, pin: Option<&DirectAddress>, now: Timestamp) -> Result<Vec<String>, String> {
-    if let Some(why) = expired(certificate, now) {
-        return Err(why);
-    }
-    for check in [checks::usage(certificate, Purpose::Encrypt), checks::key(certificate), checks::digest(certificate)] {
-        check.map_err(|error| error.to_string())?;
-    }
-    if let Some(address) = pin {
-        checks::bound(certificate, address).map_err(|error| error.to_string())?;
-        return Ok(vec![address.key()]);
-    }
-    let named = certificate.names();
-    let addresses = named.addresses.iter().filter_map(|name| name.parse::<DirectAddress>().ok()).map(|address| address.key());
-    let domains = named.domains.iter().filter(|name| is_host_name(name)).map(|name| name.to_ascii_lowercase());
-    let mut names: Vec<String> = addresses.chain(domains).collect();
-    names.sort();
-    names.dedup();
-    if names.is_empty() {
-        return Err(format!("the certificate '{}' names no Direct address and no domain", certificate.subject()));
-    }
-    Ok(names)
 }
 
 /// What an organization believes now.

@@ -88,6 +88,16 @@ fn read(json: &[u8], before: &OrganizationFile) -> Result<OrganizationFile, Prob
     let field = |field: &str, code: &'static str, message: String| Refusal::field(field, code, message);
     let after: OrganizationFile = serde_json::from_slice(json)
         .map_err(|error| field("", "invalid", format!("does not read as an organization: {error}")))?;
+    checked(&after, before)?;
+    Ok(after)
+}
+
+/// Whether `after` may take the place of `before` by a change that brings no keys.
+///
+/// # Errors
+/// 422 with what is wrong.
+pub(in crate::web) fn checked(after: &OrganizationFile, before: &OrganizationFile) -> Result<(), Problem> {
+    let field = |field: &str, code: &'static str, message: String| Refusal::field(field, code, message);
     if after.slug != before.slug {
         return Err(field("/slug", "immutable", "cannot be changed".to_owned()).into());
     }
@@ -113,7 +123,7 @@ fn read(json: &[u8], before: &OrganizationFile) -> Result<OrganizationFile, Prob
             return Err(field(&path, "unknown", "names an address with no identity".to_owned()).into());
         }
     }
-    Ok(after)
+    Ok(())
 }
 
 /// The one strong tag of `If-Match` (RFC 9110 13.1.1).

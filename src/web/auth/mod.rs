@@ -5,6 +5,8 @@
 mod caller;
 /// The cookie of a session, and forms that are ours.
 mod cookie;
+/// What a form says.
+mod fields;
 /// What pages tell browsers about themselves.
 mod headers;
 /// Signing in through an OpenID provider.
@@ -28,6 +30,7 @@ pub(in crate::web) use cookie::Cookies;
 pub use cookie::Visitor;
 #[cfg(feature = "oidc")]
 pub(in crate::web) use cookie::fresh;
+pub(in crate::web) use fields::Fields;
 pub(in crate::web) use pace::Paces;
 pub use person::Person;
 pub use routes::{Named, Routes, Who};

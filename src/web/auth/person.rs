@@ -1,7 +1,6 @@
 //! People: a cookie names a session, the session a person, the person's role the rights.
 
 use axum::{
-    Form,
     body::{Body, Bytes, to_bytes},
     extract::{FromRequest as _, FromRequestParts, Request, State},
     http::{Method, StatusCode, header, request::Parts},
@@ -12,6 +11,7 @@ use axum::{
 use super::{
     Visitor, actor,
     cookie::{Cookies, csrf, fresh, names_this_machine, same_origin},
+    fields::{self, Fields},
     headers, problem, scope,
 };
 use crate::{
@@ -237,11 +237,16 @@ async fn ours(web: &Web, parts: Parts, body: Body, mark: &str) -> Result<Request
     if let Some(shown) = parts.headers.get("x-csrf-token") {
         return if shown.to_str().is_ok_and(same) { Ok(Request::from_parts(parts, body)) } else { Err(foreign()) };
     }
-    let body: Bytes = to_bytes(body, FORM_OCTETS).await.map_err(|_| {
+    // A file comes in parts, and may be as long as what a program uploads.
+    let most = if fields::in_parts(&parts.headers) { web.settings.body_bytes } else { FORM_OCTETS };
+    let body: Bytes = to_bytes(body, most).await.map_err(|_| {
         Page::from(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the form is too large")).into_response()
     })?;
     let again = Request::from_parts(parts.clone(), Body::from(body.clone()));
-    let fields = Form::<Vec<(String, String)>>::from_request(again, web).await;
-    let shown = fields.ok().and_then(|Form(fields)| fields.into_iter().find(|(name, _)| name == "csrf"));
-    if shown.is_some_and(|(_, shown)| same(&shown)) { Ok(Request::from_parts(parts, Body::from(body))) } else { Err(foreign()) }
+    let shown = Fields::from_request(again, web).await;
+    if shown.is_ok_and(|fields| same(fields.text("csrf"))) {
+        Ok(Request::from_parts(parts, Body::from(body)))
+    } else {
+        Err(foreign())
+    }
 }

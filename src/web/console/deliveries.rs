@@ -1,5 +1,8 @@
 //! Deliveries: a list to look through, page by page, and what is done to several of them.
 
+/// Filters that people keep.
+pub(super) mod filters;
+
 use askama::Template;
 use axum::{
     Form,
@@ -22,6 +25,7 @@ use crate::{
     store::{
         browse::Sought,
         delivery_list::{DeliveryEntry, Wanted},
+        saved_filter::SavedFilter,
     },
     web::{Problem, Web, auth::Person},
 };
@@ -89,6 +93,9 @@ struct Deliveries<'a> {
     next: Option<String>,
     filtered: bool,
     suffix: String,
+    saved: Vec<SavedFilter>,
+    /// The filter, field by field.
+    kept: Vec<(&'static str, String)>,
 }
 
 fn choices(all: &[&'static str], chosen: &str) -> Vec<Choice> {
@@ -121,6 +128,13 @@ impl Asked {
 
     /// The filter as the query of a URL.
     fn query(&self, after: Option<DeliveryId>) -> String {
+        let mut said: Vec<String> = self.fields().iter().map(|(name, value)| format!("{name}={}", query(value))).collect();
+        said.extend(after.map(|after| format!("after={after}")));
+        said.join("&")
+    }
+
+    /// What it says, field by field.
+    fn fields(&self) -> Vec<(&'static str, &String)> {
         let fields = [
             ("organization", &self.organization),
             ("state", &self.state),
@@ -132,18 +146,12 @@ impl Asked {
             ("since", &self.since),
             ("until", &self.until),
         ];
-        let mut said: Vec<String> = fields
-            .iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(name, value)| format!("{name}={}", query(value)))
-            .collect();
-        said.extend(after.map(|after| format!("after={after}")));
-        said.join("&")
+        fields.into_iter().filter(|(_, value)| !value.is_empty()).collect()
     }
 }
 
 /// A day or a minute, as a browser's field gives it (UTC), or a whole time with its offset.
-fn time(text: &str) -> Result<Option<Timestamp>, String> {
+pub(super) fn time(text: &str) -> Result<Option<Timestamp>, String> {
     let text = text.trim();
     let whole = match text.len() {
         0 => return Ok(None),
@@ -177,6 +185,8 @@ pub(super) async fn list(State(web): State<Web>, person: Person, Query(asked): Q
         lines: lines(&web, &person, found).await?,
         next,
         filtered: !asked.query(None).is_empty(),
+        saved: store.saved_filters(person.known.id).await.map_err(Page::store)?,
+        kept: asked.fields().into_iter().map(|(name, value)| (name, value.clone())).collect(),
         suffix: person.chosen.map_or_else(String::new, |org| format!("?organization={org}")),
         asked: &asked,
     };
@@ -251,7 +261,7 @@ pub(super) async fn retry(
     if sure {
         let mut done = 0;
         for id in ids {
-            done += u32::from(delivery::ask(&web, &person, id, delivery::Ask::Retry).await?);
+            done += u32::from(delivery::ask(&web, &person, id, delivery::Ask::Retry, "").await?);
         }
         let and = if suffix.is_empty() { "?" } else { "&" };
         return Ok(Redirect::to(&format!("/deliveries{suffix}{and}done=retried-{done}")).into_response());

@@ -5,13 +5,17 @@ use axum::{
     Form,
     extract::{Path, Query, State},
     http::StatusCode,
-    response::{IntoResponse as _, Redirect, Response},
+    response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
 use serde::Deserialize;
 
+/// What the document says, and the path of the certificate: each when somebody asks.
+pub(super) mod open;
+
 use super::{
     Page, Told,
+    told::told,
     words::{self, Badge},
 };
 use crate::{
@@ -22,11 +26,13 @@ use crate::{
         inbound::NoticeVerdict,
         person::Right,
         route::{Candidate, Verdict},
+        text,
     },
     observe::{
         events::DeliveryAsked,
         facts::{Configured, Door},
     },
+    resolve::explain,
     source::{Refusal, Sender, wire::Unknown},
     store::{StoreError, browse::Kept, delivery_list::DeliveryEntry, notice::NoticeView, survey::HistoryLine},
     web::{Problem, Web, auth::Person},
@@ -50,6 +56,7 @@ pub(super) struct Considered {
     pub(super) npi: String,
     pub(super) reason: String,
     pub(super) note: String,
+    pub(super) from: String,
 }
 
 #[derive(Template)]
@@ -72,16 +79,26 @@ struct Delivery<'a> {
     retry: bool,
     cancel: bool,
     resend: bool,
+    /// The route in one sentence.
+    summary: String,
+    /// Its waiting recipient, when a person can decide about it.
+    decide: bool,
+    waits: Vec<super::worklist::Waits>,
+    reveals: bool,
+    draws: bool,
+    document: Option<&'a [crate::document::shown::Part]>,
     /// Names this showing of the page, so that two clicks ask for one resend.
     mark: String,
 }
 
 struct NoticeLine {
     at: String,
+    tone: &'static str,
     said: String,
+    to: String,
     from: String,
     verdict: String,
-    why: String,
+    words: Vec<String>,
 }
 
 /// What the page was asked to say.
@@ -107,7 +124,7 @@ fn missing() -> Page {
     Problem::from(Refusal::not_found("delivery")).into()
 }
 
-async fn find(web: &Web, person: &Person, id: &str) -> Result<DeliveryEntry, Page> {
+pub(super) async fn find(web: &Web, person: &Person, id: &str) -> Result<DeliveryEntry, Page> {
     let id: DeliveryId = id.parse().map_err(|_| missing())?;
     web.intake.store().delivery_in(person.scope, id).await.map_err(Page::store)?.ok_or_else(missing)
 }
@@ -118,34 +135,58 @@ pub(super) async fn show(
     Path(id): Path<String>,
     Query(Done { done }): Query<Done>,
 ) -> Result<Page, Page> {
-    let store = web.intake.store();
     let entry = find(&web, &person, &id).await?;
+    page(&web, &person, &entry, Told::of(&done), None).await
+}
+
+async fn page(
+    web: &Web,
+    person: &Person,
+    entry: &DeliveryEntry,
+    told: Option<Told>,
+    document: Option<&[crate::document::shown::Part]>,
+) -> Result<Page, Page> {
+    let store = web.intake.store();
     let kept = store.kept_about(entry.org, entry.id).await.map_err(Page::store)?;
     let (_, history) = store.delivery_view(person.scope, entry.id).await.map_err(Page::store)?.ok_or_else(missing)?;
     let notices = store.notices(person.scope, entry.id).await.map_err(Page::store)?;
     let trace = store.trace(entry.org, entry.result).await.map_err(Page::store)?;
+    let result = store.result_view(person.scope, entry.result).await.map_err(Page::store)?.ok_or_else(missing)?;
     let slug = store.slugs(person.scope).await.map_err(Page::store)?.remove(&entry.org).unwrap_or_default();
+    let route = explain::stored(result.state, result.reason, trace.clone());
     let acts = person.may(Right::DeliveriesAct);
+    let failed = matches!(entry.disposition, Some(Disposition::Failed | Disposition::Expired));
     Ok(Page::of(&Delivery {
-        person: Some(&person),
-        here: &person,
-        told: Told::of(&done),
-        state: words::state(entry.state),
-        disposition: entry.disposition.map(words::disposition),
+        person: Some(person),
+        here: person,
+        told,
+        state: badges(entry).0,
+        disposition: badges(entry).1,
         meaning: entry.reason.map(|reason| (reason.meaning(), reason.remedy())),
-        facts: facts(&entry, &kept, slug),
-        evidence: evidence(&entry, &kept),
+        facts: facts(entry, &kept, slug),
+        evidence: evidence(entry, &kept),
         steps: steps(&history, &notices),
         trace: considered(&trace),
+        summary: route.map_or_else(String::new, |route| explain::summary(&route)),
         notices: notices.into_iter().map(notice).collect(),
         suffix: person.about(entry.org),
         retry: acts && can_retry(entry.state),
         cancel: acts && matches!(entry.state, At::Queued | At::Claimed | At::OnWire | At::Unknown | At::Held),
         resend: acts && person.may(Right::ResultsWrite) && matches!(entry.state, At::Accepted | At::Cancelled),
+        decide: acts && (matches!(entry.state, At::Held | At::Refused) || failed),
+        waits: Vec::new(),
+        reveals: person.may(Right::PatientsReveal) && document.is_none(),
+        draws: person.may(Right::TrustRead),
+        document,
         reply: kept.reply,
         mark: DeliveryId::new().0.simple().to_string(),
-        entry: &entry,
+        entry,
     }))
+}
+
+/// How it stands on our side and on theirs.
+pub(super) fn badges(entry: &DeliveryEntry) -> (Badge, Option<Badge>) {
+    (words::state(entry.state), entry.disposition.map(words::disposition))
 }
 
 fn facts(entry: &DeliveryEntry, kept: &Kept, slug: String) -> Vec<(&'static str, String)> {
@@ -196,7 +237,7 @@ fn evidence(entry: &DeliveryEntry, kept: &Kept) -> Vec<(&'static str, String)> {
 }
 
 /// What happened and what came back, in the order in which it did.
-fn steps(history: &[HistoryLine], notices: &[NoticeView]) -> Vec<Step> {
+pub(super) fn steps(history: &[HistoryLine], notices: &[NoticeView]) -> Vec<Step> {
     let mut steps: Vec<(i64, Step)> = history
         .iter()
         .map(|line| {
@@ -237,18 +278,32 @@ pub(super) fn considered(trace: &[Candidate]) -> Vec<Considered> {
             npi: text(line.npi.clone()),
             reason: text(line.reason.map(|reason| reason.to_string())),
             note: line.note.clone(),
+            from: from(line),
         })
         .collect()
 }
 
+/// Which load of the directory, or version of a roster, said so.
+fn from(line: &Candidate) -> String {
+    let snapshot = line.snapshot.map(|snapshot| format!("directory {snapshot}"));
+    let roster = line.roster.map(|roster| format!("roster {roster}"));
+    snapshot.into_iter().chain(roster).collect::<Vec<_>>().join("; ")
+}
+
 fn notice(notice: NoticeView) -> NoticeLine {
-    let more = [notice.why, notice.status, notice.cause];
+    let said = |what: &str, text: Option<String>| text.filter(|text| !text.is_empty()).map(|text| format!("{what}: {text}"));
+    let words = [said("It says", notice.cause), said("Status", notice.status), said("Why it does not count", notice.why)];
     NoticeLine {
         at: words::when(notice.received_at),
-        said: format!("{} {}", notice.form, words::plain(&notice.stated)),
+        tone: match (notice.verdict, notice.stated.parse::<Disposition>()) {
+            (NoticeVerdict::Applied, Ok(disposition)) => words::tone_of_disposition(disposition),
+            _ => "calm",
+        },
+        said: format!("{} {}", notice.form.to_uppercase(), words::plain(&notice.stated)),
+        to: notice.final_recipient.unwrap_or_default(),
         from: notice.source,
         verdict: words::plain(notice.verdict.as_str()),
-        why: more.into_iter().flatten().collect::<Vec<_>>().join("; "),
+        words: words.into_iter().flatten().collect(),
     }
 }
 
@@ -258,6 +313,7 @@ fn notice(notice: NoticeView) -> NoticeLine {
 pub(super) struct Wish {
     what: String,
     repeat: String,
+    why: String,
 }
 
 /// Tries one again, cancels it, or has the result sent once more.
@@ -268,18 +324,17 @@ pub(super) async fn act(
     Form(wish): Form<Wish>,
 ) -> Result<Response, Page> {
     let entry = find(&web, &person, &id).await?;
-    let suffix = person.about(entry.org);
-    let and = if suffix.is_empty() { "?" } else { "&" };
+    let why = &wish.why;
     let done = match wish.what.as_str() {
         "retry" => {
-            if ask(&web, &person, entry.id, Ask::Retry).await? {
+            if ask(&web, &person, entry.id, Ask::Retry, why).await? {
                 "retried-1"
             } else {
                 "not-retried"
             }
         }
         "cancel" => {
-            if ask(&web, &person, entry.id, Ask::Cancel).await? {
+            if ask(&web, &person, entry.id, Ask::Cancel, why).await? {
                 "cancelled"
             } else {
                 "not-cancelled"
@@ -295,11 +350,11 @@ pub(super) async fn act(
             );
         }
     };
-    Ok(Redirect::to(&format!("/deliveries/{}{suffix}{and}done={done}", entry.id)).into_response())
+    Ok(told(&format!("/deliveries/{}{}", entry.id, person.about(entry.org)), done).into_response())
 }
 
 /// Asks one thing, on record; `false` when the rules refuse it.
-pub(super) async fn ask(web: &Web, person: &Person, id: DeliveryId, ask: Ask) -> Result<bool, Page> {
+pub(super) async fn ask(web: &Web, person: &Person, id: DeliveryId, ask: Ask, why: &str) -> Result<bool, Page> {
     let store = web.intake.store();
     let Some(entry) = store.delivery_in(person.scope, id).await.map_err(Page::store)? else { return Ok(false) };
     let (event, asked) = match ask {
@@ -307,7 +362,16 @@ pub(super) async fn ask(web: &Web, person: &Person, id: DeliveryId, ask: Ask) ->
         Ask::Cancel => (Event::Cancel, "cancel"),
     };
     let record = DeliveryAsked { org: entry.org, delivery: id, asked: Configured(asked) };
-    let note = format!("{} asked for it in the console", person.known.login);
+    let bad = |problem: text::BadText| {
+        let detail = format!("The reason {problem}. Go back and say it in one line.");
+        Page::from(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", detail))
+    };
+    let note = match why.trim() {
+        "" => format!("{} asked for it in the console", person.known.login),
+        why => {
+            format!("{} asked for it in the console: {}", person.known.login, text::line(why, text::FIELD_LIMIT).map_err(bad)?)
+        }
+    };
     match store.ask_delivery_as(person.scope, id, event, &note, Witness::new(&person.actor, &record)).await {
         Ok(_) => Ok(true),
         Err(StoreError::Illegal(_) | StoreError::Lost) => Ok(false),

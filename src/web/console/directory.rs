@@ -1,64 +1,102 @@
-//! Directory: look an NPI up as routing would, probe an address as sending would, and see what is loaded.
+//! Directory: look an NPI up as routing would, see what is decided about addresses, and what is loaded.
 
-use axum::extract::{Query, State};
+/// Whether an address can be sent to.
+pub(super) mod probe;
+
+use axum::{
+    extract::{Query, State},
+    http::StatusCode,
+    response::{IntoResponse as _, Redirect, Response},
+};
 use serde::Deserialize;
 
 use super::{
-    Page,
+    Page, Told,
     deliveries::organizations,
+    form::{Form, Input},
     sheet::{Cell, Field, Section, Sheet},
+    told::told,
+    whose,
     words::{self, Badge},
 };
 use crate::{
-    domain::{DirectAddress, Npi, OrgId, directory::Says, person::Right},
-    observe::chain,
-    store::directory::{Snapshot, SnapshotState},
-    trust::discovery::Freshness,
-    web::{Problem, Web, auth::Person},
+    domain::{
+        Npi, OrgId,
+        choice::{Pin, Suppressed, Suppression},
+        directory::{Says, answer},
+        person::Right,
+        time::Span,
+    },
+    resolve::{
+        deciding::{self, Ask, Came},
+        decisions::{self, DecisionError},
+        directory::{findings, told::shortfall},
+    },
+    store::{
+        directory::{Snapshot, SnapshotState},
+        organization::Organization,
+    },
+    web::{
+        Problem, Web,
+        auth::{Fields, Person},
+    },
 };
 
-/// The form.
+/// The filter bar.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Asked {
     npi: String,
-    address: String,
+    done: String,
 }
 
 pub(super) async fn show(State(web): State<Web>, person: Person, Query(asked): Query<Asked>) -> Result<Page, Page> {
+    let (mut found, mut problem) = (Vec::new(), None);
+    let npi = asked.npi.trim();
+    match (eyes(&web, &person).await?, npi.parse::<Npi>()) {
+        _ if npi.is_empty() => {}
+        (Some(one), Ok(npi)) => found = look_up(&web, one.id, &npi).await?,
+        (None, _) => problem = Some("There is no organization yet: a look-up is made for one.".to_owned()),
+        (_, Err(_)) => problem = Some(format!("{npi:?} is not an NPI: ten digits, the last of which checks the others.")),
+    }
+    let sheet = page(&web, &person, npi, found, problem).await?;
+    Ok(sheet.told(Told::of(&asked.done)).show(&person))
+}
+
+/// Directories and trust are seen through an organization's eyes: the chosen one, or the first.
+pub(super) async fn eyes(web: &Web, person: &Person) -> Result<Option<Organization>, Page> {
     let store = web.intake.store();
-    let now = store.clock().now();
-    let slugs = store.slugs(person.scope).await.map_err(Page::store)?;
-    // Directories and trust are seen through an organization's eyes.
-    let mut named: Vec<(&String, OrgId)> = slugs.iter().map(|(org, slug)| (slug, *org)).collect();
-    named.sort();
-    let eyes = person.scope.org().or_else(|| named.first().map(|(_, org)| *org));
-    let mut fields: Vec<Field> =
-        Field::choice("organization", "Seen by", organizations(&web, &person).await?).into_iter().collect();
-    fields.extend([Field::word("npi", "NPI", &asked.npi), Field::word("address", "Direct address to probe", &asked.address)]);
-    let mut problem = None;
-    let mut sheet = Sheet::new("Directory", "Look an NPI up as routing would; probe an address as sending would.");
-    let mut found = Vec::new();
-    if let (Some(org), false) = (eyes, asked.npi.trim().is_empty()) {
-        match asked.npi.trim().parse::<Npi>() {
-            Ok(npi) => found.push(look_up(&web, org, &npi).await?),
-            Err(_) => {
-                problem = Some(format!("{:?} is not an NPI: ten digits, the last of which checks the others.", asked.npi.trim()));
-            }
-        }
+    if let Some(org) = person.scope.org() {
+        return store.organization(org).await.map_err(Page::store);
     }
-    if let (Some(org), false) = (eyes, asked.address.trim().is_empty()) {
-        match asked.address.trim().parse::<DirectAddress>() {
-            Ok(address) if person.may(Right::TrustRead) => found.push(probe(&web, org, &address).await?),
-            Ok(_) => problem = Some("Your role does not include probing.".to_owned()),
-            Err(_) => problem = Some(format!("{:?} is not a Direct address.", asked.address.trim())),
-        }
-    }
-    sheet = sheet.filtered("/directory", fields, problem);
+    let mut all = store.organizations(person.scope).await.map_err(Page::store)?;
+    all.sort_by(|a, b| a.file.slug.cmp(&b.file.slug));
+    Ok(all.into_iter().next())
+}
+
+async fn page(web: &Web, person: &Person, npi: &str, found: Vec<Section>, problem: Option<String>) -> Result<Sheet, Page> {
+    let store = web.intake.store();
+    let choices = organizations(web, person).await?;
+    let mut fields: Vec<Field> = Field::choice("organization", "Seen by", choices).into_iter().collect();
+    fields.push(Field::word("npi", "NPI", npi));
+    let mut sheet = Sheet::new("Directory", "Who is where, and what is decided about it.").filtered("/directory", fields, None);
+    sheet = sheet.wrong(problem);
     for section in found {
         sheet = sheet.and(section);
     }
+    let eyes = eyes(web, person).await?;
+    if let (Some(one), true) = (&eyes, person.may(Right::TrustRead)) {
+        sheet = sheet.and(probe::section(&one.file.slug));
+    }
+    if let Some(one) = &eyes {
+        let acts = person.may(Right::AddressesAct);
+        let (pins, suppressions) =
+            (store.pins(one.id, None).await.map_err(Page::store)?, store.suppressions(one.id).await.map_err(Page::store)?);
+        let (pins, suppressions) = (pinned(one, pins, acts), suppressed(one, suppressions, acts));
+        sheet = sheet.and(pins).and(suppressions);
+    }
     let snapshots = store.snapshots(person.scope.org()).await.map_err(Page::store)?;
+    let now = store.clock().now();
     let row = |one: Snapshot| {
         let tone = match one.state {
             SnapshotState::Active if one.is_overdue(now) => "warn",
@@ -66,99 +104,206 @@ pub(super) async fn show(State(web): State<Web>, person: Person, Query(asked): Q
             SnapshotState::Loading => "info",
             SnapshotState::Retired | SnapshotState::Gone => "calm",
         };
+        let overdue = one.state == SnapshotState::Active && one.is_overdue(now);
         vec![
             Cell::from(words::plain(one.source.as_str())).with(one.file.clone()),
-            Badge { tone, words: one.state.to_string() }.into(),
+            Cell::from(Badge { tone, words: one.state.to_string() }).with(if overdue { "older than it should get" } else { "" }),
             Cell::number(one.entries),
             Cell::number(format!("{} d", one.age_days(now))),
             Cell::time(words::when(one.loaded_at)),
+            Cell::code(one.id.to_string()),
         ]
     };
     let empty =
         ("Nothing is loaded", "Recipients who are named by an NPI alone cannot be found: postern directory import nppes FILE");
-    let table = Section::table("What is loaded", &["Source", "State", "#Entries", "#Age", "Loaded (UTC)"], empty);
-    Ok(sheet.and(table.rows(snapshots.into_iter().map(row))).show(&person))
+    let columns = ["Source", "State", "#Entries", "#Age", "Loaded (UTC)", "Snapshot"];
+    let table = Section::table("What is loaded", &columns, empty)
+        .lead("A route names the snapshot that answered. The one before stays, and can answer again.");
+    Ok(sheet.and(table.rows(snapshots.into_iter().map(row))))
 }
 
-async fn look_up(web: &Web, org: OrgId, npi: &Npi) -> Result<Section, Page> {
-    let findings = web.intake.store().directory_findings(org, npi, web.routing.max_age).await.map_err(Page::store)?;
-    let mut rows = Vec::new();
-    for finding in findings {
-        let says = match &finding.says {
-            Says::Addresses(entries) => {
-                for entry in entries {
-                    rows.push(vec![
-                        Cell::from(words::plain(finding.source.as_str())).with(finding.name.clone()),
-                        Cell::from(entry.address.to_string()),
-                        Cell::time(words::when(finding.as_of)),
-                    ]);
-                }
-                continue;
-            }
-            other => words::plain(other.word()),
-        };
-        rows.push(vec![
-            Cell::from(words::plain(finding.source.as_str())).with(finding.name.clone()),
-            says.into(),
-            Cell::time(words::when(finding.as_of)),
-        ]);
-    }
-    let empty = ("No directory is loaded", "postern directory import nppes FILE");
-    Ok(Section::table(&format!("What is known about NPI {npi}"), &["Source", "Says", "As of (UTC)"], empty).rows(rows))
-}
-
-async fn probe(web: &Web, org: OrgId, address: &DirectAddress) -> Result<Section, Page> {
-    let Some(prober) = &web.prober else {
-        return Ok(Section::facts("Probe", vec![("Answer", "nobody answers probes in this process".to_owned())]));
+fn pinned(one: &Organization, pins: Vec<Pin>, acts: bool) -> Section {
+    let slug = &one.file.slug;
+    let row = |pin: Pin| {
+        let off = Form::new("/directory/decisions", "Take the pin away")
+            .folded("Unpin")
+            .about(pin.npi.to_string())
+            .lead("The directory decides again about this NPI.")
+            .hidden("for", slug)
+            .hidden("action", "unpin")
+            .hidden("npi", pin.npi.to_string())
+            .why();
+        vec![
+            Cell::code(pin.npi.to_string()),
+            Cell::code(pin.address.to_string()),
+            Cell::from(pin.decided.by.clone()).with(pin.decided.why.clone()),
+            Cell::time(words::when(pin.decided.at)),
+            if acts { Cell::doing([off]) } else { Cell::default() },
+        ]
     };
-    let _turn = web.turns.take(org).await.map_err(Page::from)?;
-    let probed = prober.probe(org, address, Freshness::Kept).await.map_err(|error| {
-        tracing::error!(error = chain(&error), "a probe could not be made");
-        Page::from(Problem::unavailable_now("the probe could not be made; ask again later"))
-    })?;
-    let can = if probed.sendable { "can" } else { "cannot" };
-    let told = serde_json::to_value(&probed).unwrap_or_default();
+    let empty = ("Nothing is pinned", "A pin says which address of an NPI is meant, whatever the directory says.");
+    let mut section = Section::table(&format!("Pins of {slug}"), &["NPI", "Address", "Decided by", "When (UTC)", ""], empty)
+        .rows(pins.into_iter().map(row));
+    if acts {
+        section = section.and(
+            Form::new("/directory/decisions", "Pin it")
+                .folded("Pin an address")
+                .lead("From now on results for this NPI go to this address, and what waited for that is routed again.")
+                .hidden("for", slug)
+                .hidden("action", "pin")
+                .and(Input::line("npi", "NPI").needed())
+                .and(Input::line("address", "Direct address").needed())
+                .why(),
+        );
+    }
+    section
+}
+
+fn suppressed(one: &Organization, known: Vec<Suppression>, acts: bool) -> Section {
+    let slug = &one.file.slug;
+    let row = |one: Suppression| {
+        let lift = Form::new("/directory/decisions", "Use it again")
+            .folded("Lift")
+            .about(one.what.to_string())
+            .lead("It may be used again by what is routed from now on.")
+            .hidden("for", slug)
+            .hidden("action", "unsuppress")
+            .hidden("what", one.what.to_string())
+            .why();
+        vec![
+            Cell::code(one.what.to_string()).with(one.what.kind()),
+            Cell::time(one.until.map_or_else(|| "until it is lifted".to_owned(), words::when)),
+            Cell::from(one.decided.by.clone()).with(one.decided.why.clone()),
+            Cell::time(words::when(one.decided.at)),
+            if acts { Cell::doing([lift]) } else { Cell::default() },
+        ]
+    };
+    let in_file = one.file.choice.suppress.iter().map(|what| {
+        let from = Cell::from("the organization's file").with("changed there");
+        vec![
+            Cell::code(what.to_string()).with(what.kind()),
+            Cell::from("as long as it stands there"),
+            from,
+            Cell::default(),
+            Cell::default(),
+        ]
+    });
+    let empty = ("Nothing is suppressed", "What is suppressed gets nothing: an address, an NPI, or a whole domain.");
+    let columns = ["What is not used", "Until (UTC)", "Decided by", "When (UTC)", ""];
+    let mut section =
+        Section::table(&format!("Suppressions of {slug}"), &columns, empty).rows(known.into_iter().map(row).chain(in_file));
+    if acts {
+        section = section.and(
+            Form::new("/directory/decisions", "Suppress it")
+                .folded("Suppress something")
+                .lead("Nothing new is sent there. What is on its way is not called back.")
+                .hidden("for", slug)
+                .hidden("action", "suppress")
+                .and(Input::line("what", "Direct address, NPI or domain").needed())
+                .and(Input::line("lasting", "For how long").hint("as in 30d; empty: until it is lifted"))
+                .why(),
+        );
+    }
+    section
+}
+
+async fn look_up(web: &Web, org: OrgId, npi: &Npi) -> Result<Vec<Section>, Page> {
+    let (store, live) = (web.intake.store(), &web.routing.live);
+    // Strangers may be asked: so many at a time.
+    let _turn = if live.is_empty() { None } else { Some(web.turns.take(org).await.map_err(Page::from)?) };
+    let found = findings(store, live, org, npi, web.routing.max_age).await.map_err(Page::store)?;
+    let together = answer(found.clone());
     let mut rows = Vec::new();
-    for step in list(&told["steps"]) {
-        let end = word(&step["end"]);
-        let tone = if end == "valid" { "good" } else { "warn" };
-        for asked in list(&step["asked"]) {
-            let certificates: Vec<String> = list(&asked["certificates"]).map(judged).collect();
-            rows.push(vec![
-                words::plain(&word(&step["place"])).into(),
-                Badge { tone, words: words::plain(&end) }.into(),
-                Cell::from(word(&asked["what"])).with(word(&asked["of"])),
-                Cell::from(words::plain(&word(&asked["said"]))).with(certificates.join("; ")),
-            ]);
+    for finding in &found {
+        let source = || Cell::from(words::plain(finding.source.as_str())).with(finding.name.clone());
+        let as_of = || Cell::time(words::when(finding.as_of));
+        if let Says::Addresses(entries) = &finding.says {
+            for entry in entries {
+                let at = &entry.affiliation;
+                let place = [at.name.clone(), at.state.clone(), at.postal_code.clone()];
+                let last = entry.last_success.map_or_else(
+                    || "never delivered to".to_owned(),
+                    |at| format!("last delivered to {}", words::when(crate::domain::Timestamp(at))),
+                );
+                rows.push(vec![
+                    source(),
+                    Cell::code(entry.address.to_string()).with(last),
+                    Cell::from(place.into_iter().flatten().collect::<Vec<_>>().join(", ")),
+                    as_of(),
+                ]);
+            }
+            continue;
         }
+        let why = if let Says::Unavailable(why) = &finding.says { why.clone() } else { String::new() };
+        rows.push(vec![source(), Cell::from(words::plain(finding.says.word())).with(why), Cell::default(), as_of()]);
     }
-    let path: Vec<String> = list(&told["path"]).map(word).collect();
-    if !path.is_empty() {
-        rows.push(vec![
-            "path".into(),
-            Badge { tone: "good", words: "valid".into() }.into(),
-            path.join(", then ").into(),
-            Cell::from("").with(format!("until {}", word(&told["valid_until"]))),
-        ]);
-    }
-    let empty = ("Nobody was asked", "The organization's identities are in edge mode: its HISP finds certificates.");
-    Ok(Section::table(&format!("{address} {can} be sent to now"), &["Where", "End", "Asked", "Said"], empty).rows(rows))
+    let sentence = shortfall(&together).map_or_else(
+        || {
+            "It has an address. Of several, a pin comes first, then the place the order names, then the last that worked."
+                .to_owned()
+        },
+        |(reason, why)| format!("{reason}: {why}. What to do: {}.", reason.remedy()),
+    );
+    let empty = ("No directory is loaded", "Load one: postern directory import nppes FILE");
+    let table = Section::table(&format!("NPI {npi}"), &["Source", "Address, or what it says", "At", "As of (UTC)"], empty);
+    Ok(vec![table.lead(sentence).rows(rows)])
 }
 
-fn list(value: &serde_json::Value) -> impl Iterator<Item = &serde_json::Value> {
-    value.as_array().into_iter().flatten()
+/// Pins, suppresses, and takes both back.
+pub(super) async fn decide(State(web): State<Web>, person: Person, fields: Fields) -> Result<Response, Page> {
+    let store = web.intake.store();
+    let one = whose::organization(&web, &person, fields.text("for")).await?;
+    let ask = match ask(&fields) {
+        Ok(ask) => ask,
+        Err(why) => return wrong(&web, &person, why).await,
+    };
+    let name = format!("{} {}", person.actor.kind, person.actor.name);
+    let whom = match decisions::whom(&name, fields.text("why")) {
+        Ok(whom) => whom,
+        Err(error) => return wrong(&web, &person, format!("Say why: {error}.")).await,
+    };
+    whose::on_record(&web, &person, Some(one.id), "directory_decision", &one.file.slug).await?;
+    let came = deciding::carry_out(store, &one, &ask, false, whom).await.map_err(|error| match error {
+        DecisionError::Store(cause) => Page::store(cause),
+        text @ DecisionError::Text { .. } => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", text.to_string()).into(),
+    })?;
+    let done = match came {
+        Came::Pinned { .. } => "pinned",
+        Came::Unpinned { before: None, .. } => "not-unpinned",
+        Came::Unpinned { .. } => "unpinned",
+        Came::Suppressed { .. } => "suppressed",
+        Came::Lifted { lifted: true, .. } => "unsuppressed",
+        Came::Lifted { .. } => "not-unsuppressed",
+    };
+    let back: Redirect = told(&format!("/directory?organization={}", one.file.slug), done);
+    Ok(back.into_response())
 }
 
-fn word(value: &serde_json::Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+async fn wrong(web: &Web, person: &Person, why: String) -> Result<Response, Page> {
+    let sheet = page(web, person, "", Vec::new(), Some(format!("Nothing was changed. {why}"))).await?;
+    Ok(sheet.show_as(StatusCode::UNPROCESSABLE_ENTITY, person).into_response())
 }
 
-/// A certificate, and which checks it did not pass.
-fn judged(one: &serde_json::Value) -> String {
-    let failed: Vec<String> = list(&one["checks"])
-        .filter(|check| check["result"] != "pass")
-        .map(|check| format!("{} {}", word(&check["check"]), word(&check["result"])))
-        .collect();
-    let verdict = if failed.is_empty() { "every check passed".to_owned() } else { failed.join(", ") };
-    format!("{}, until {}: {verdict}", word(&one["subject"]), word(&one["last_day"]))
+fn ask(fields: &Fields) -> Result<Ask, String> {
+    let npi = || {
+        let text = fields.text("npi");
+        text.parse::<Npi>().map_err(|_| format!("{text:?} is not an NPI: ten digits, the last of which checks the others."))
+    };
+    let what = || {
+        let text = fields.text("what");
+        text.parse::<Suppressed>().map_err(|error| format!("{text:?} {error}."))
+    };
+    Ok(match fields.text("action") {
+        "pin" => {
+            let text = fields.text("address");
+            Ask::Pin(npi()?, text.parse().map_err(|_| format!("{text:?} is not a Direct address."))?)
+        }
+        "unpin" => Ask::Unpin(npi()?),
+        "suppress" => {
+            let lasting = fields.given("lasting").map(str::parse::<Span>).transpose();
+            Ask::Suppress(what()?, lasting.map_err(|_| "A length of time is written as in 30d.".to_owned())?)
+        }
+        "unsuppress" => Ask::Unsuppress(what()?),
+        _ => return Err("Choose what is to be done.".to_owned()),
+    })
 }

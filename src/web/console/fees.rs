@@ -1,24 +1,35 @@
 //! Fees: each organization's months at a glance, one month in rows, and its statement.
 
-use axum::{
-    extract::{Path, State},
-    http::{HeaderName, header},
-    response::{Html, IntoResponse as _, Response},
-};
+/// A month is closed.
+pub(super) mod close;
+/// What is handed out.
+pub(super) mod exports;
+/// Line by line.
+pub(super) mod lines;
+/// What the HISP has counted.
+pub(super) mod reconcile;
+
+pub use reconcile::Comparisons;
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
 
 use super::{
-    Page,
+    Page, Told,
     sheet::{Cell, Section, Sheet},
     words::{self, Badge},
 };
 use crate::{
-    bill::statement::{Statement, html},
+    bill::{BillError, Statement, statement::StatementRow},
     domain::{
-        OrgScope,
-        audit::Witness,
-        period::{Month, PeriodState},
+        Currency, Money, OrgScope, Timestamp,
+        period::{GRACE, Month, PeriodState},
+        person::Right,
+        prices::EntryType,
     },
-    observe::{chain, events::DataExported, facts::Configured},
+    observe::chain,
     source::Refusal,
     store::{organization::Organization, period::BillingPeriod},
     web::{Problem, Web, auth::Person},
@@ -40,6 +51,22 @@ fn state(state: PeriodState) -> Badge {
     Badge { tone, words: state.to_string() }
 }
 
+/// What is to be done about a month, and when.
+fn next_step(period: &BillingPeriod, now: Timestamp) -> String {
+    match period.state(now) {
+        PeriodState::Open => format!("ends {}", words::when(period.bounds.ends_at)),
+        PeriodState::Grace => {
+            let until = period.bounds.ends_at.plus(GRACE);
+            if until > now {
+                format!("what belongs to it may come until {}", words::when(until))
+            } else {
+                "can be closed".to_owned()
+            }
+        }
+        PeriodState::Closed => period.closed_by.clone().map_or_else(String::new, |by| format!("by {by}")),
+    }
+}
+
 pub(super) async fn list(State(web): State<Web>, person: Person) -> Result<Page, Page> {
     let store = web.intake.store();
     let slugs = store.slugs(person.scope).await.map_err(Page::store)?;
@@ -53,16 +80,14 @@ pub(super) async fn list(State(web): State<Web>, person: Person) -> Result<Page,
         Some(vec![
             Cell::from(month.to_string()).to(format!("/fees/{slug}/{month}{about}")),
             Cell::from(slug.clone()).to(format!("/fees/{slug}{about}")),
-            state(period.state(now)).into(),
+            Cell::from(state(period.state(now))).with(next_step(&period, now)),
             Cell::time(words::when(period.bounds.starts_at)),
             Cell::time(words::when(period.bounds.ends_at)),
-            period.closed_by.clone().unwrap_or_default().into(),
         ])
     };
     let empty = ("No month has begun", "A month begins with its organization's first charge.");
     let rows = periods.into_iter().filter_map(row).take(MONTHS * 8);
-    let table = Section::table("Months", &["Month", "Organization", "State", "Begins (UTC)", "Ends (UTC)", "Closed by"], empty)
-        .rows(rows);
+    let table = Section::table("Months", &["Month", "Organization", "State", "Begins (UTC)", "Ends (UTC)"], empty).rows(rows);
     Ok(Sheet::new("Fees", "What was charged, by month and organization. Nothing here is about a patient.")
         .and(table)
         .show(&person))
@@ -93,7 +118,7 @@ pub(super) async fn organization(State(web): State<Web>, person: Person, Path(sl
         };
         rows.push(vec![
             Cell::from(month.to_string()).to(format!("/fees/{slug}/{month}{}", person.about(one.id))),
-            state(period.state(now)).into(),
+            Cell::from(state(period.state(now))).with(next_step(&period, now)),
             Cell::number(totals),
             Cell::time(words::when_if(period.closed_at)),
         ]);
@@ -103,24 +128,83 @@ pub(super) async fn organization(State(web): State<Web>, person: Person, Path(sl
     Ok(Sheet::new(format!("Fees of {}", one.file.name), "").under("/fees", "Fees").and(table).show(&person))
 }
 
-async fn made(web: &Web, person: &Person, slug: &str, month: &str) -> Result<(Organization, Statement), Page> {
+/// The month of an organization that was asked for.
+async fn period(web: &Web, person: &Person, slug: &str, month: &str) -> Result<(Organization, BillingPeriod), Page> {
     let one = find(web, person, slug).await?;
     let month: Month = month.parse().map_err(|_| missing("month"))?;
-    let store = web.intake.store();
-    store.period(person.scope, one.id, month).await.map_err(Page::store)?.ok_or_else(|| missing("month"))?;
-    let statement = Statement::make(store, &one, month, &one).await.map_err(|error| {
-        tracing::error!(error = chain(&error), "a statement could not be made");
-        Page::from(Problem::internal())
-    })?;
-    Ok((one, statement))
+    let found = web.intake.store().period(person.scope, one.id, month).await.map_err(Page::store)?;
+    Ok((one, found.ok_or_else(|| missing("month"))?))
+}
+
+/// What went wrong with fees, for people.
+fn failed(error: BillError) -> Page {
+    match error {
+        BillError::Store(cause) => Page::store(cause),
+        error => Problem::from(error).into(),
+    }
+}
+
+/// Quantities and amounts of one way and kind of result.
+#[derive(Default)]
+struct Glance {
+    charges: i64,
+    charged: Money,
+    credited: Money,
+    other: Money,
+}
+
+/// A month by the way results went and by their status: what was charged, what was given back.
+fn glance(rows: &[StatementRow]) -> Section {
+    let mut sums: BTreeMap<(String, String, Currency), Glance> = BTreeMap::new();
+    let plus = |sum: Money, amount: Money| sum.plus(amount).unwrap_or(sum);
+    for row in rows {
+        let sum = sums.entry((row.channel.clone(), row.status.clone(), row.currency.clone())).or_default();
+        match row.entry_type {
+            EntryType::Charge => {
+                sum.charges += row.quantity;
+                sum.charged = plus(sum.charged, row.amount);
+            }
+            EntryType::Credit => sum.credited = plus(sum.credited, row.amount),
+            _ => sum.other = plus(sum.other, row.amount),
+        }
+    }
+    let row = |((channel, status, currency), sum): ((String, String, Currency), Glance)| {
+        let whole = channel.is_empty();
+        vec![
+            if whole { "the whole month".to_owned() } else { channel }.into(),
+            words::plain(&status).into(),
+            Cell::number(sum.charges),
+            Cell::number(sum.charged),
+            Cell::number(sum.credited),
+            Cell::number(sum.other),
+            Cell::number(plus(plus(sum.charged, sum.credited), sum.other)),
+            currency.to_string().into(),
+        ]
+    };
+    let empty = ("Nothing was charged", "No delivery of this month was billable.");
+    let columns = ["Channel", "Status", "#Charges", "#Charged", "#Given back", "#Other", "#Total", "Currency"];
+    Section::table("At a glance", &columns, empty).rows(sums.into_iter().map(row))
+}
+
+/// What the page was asked to say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    done: String,
 }
 
 pub(super) async fn month(
     State(web): State<Web>,
     person: Person,
     Path((slug, month)): Path<(String, String)>,
+    Query(asked): Query<Asked>,
 ) -> Result<Page, Page> {
-    let (one, statement) = made(&web, &person, &slug, &month).await?;
+    let store = web.intake.store();
+    let (one, period) = period(&web, &person, &slug, &month).await?;
+    let now = store.now().await.map_err(Page::store)?;
+    let statement = Statement::make(store, &one, period.bounds.month, &one).await.map_err(failed)?;
+    let (about, here) = (person.about(one.id), format!("/fees/{slug}/{month}"));
+    let and = if about.is_empty() { '?' } else { '&' };
     let totals = statement.totals.iter().map(|total| {
         vec![
             total.currency.to_string().into(),
@@ -128,13 +212,21 @@ pub(super) async fn month(
             Cell::number(total.charged),
             Cell::number(total.credited),
             Cell::number(total.adjusted),
+            Cell::number(total.minimum),
             Cell::number(total.total),
         ]
     });
     let rows = statement.rows.iter().map(|row| {
+        let lines = format!(
+            "{here}/lines{about}{and}site={}&entry={}&channel={}&status={}",
+            words::query(&row.site),
+            row.entry_type,
+            words::query(&row.channel),
+            words::query(&row.status)
+        );
         vec![
             row.place().into(),
-            row.words().into(),
+            Cell::from(row.words()).to(lines),
             Cell::number(row.quantity),
             Cell::number(row.unit_price),
             Cell::number(row.amount),
@@ -148,48 +240,40 @@ pub(super) async fn month(
         ("Time zone", statement.time_zone.to_string()),
     ];
     if let Some(controls) = &statement.controls {
-        facts.push((
-            "Ties to the deliveries",
-            if controls.ties { "yes" } else { "NO: do not send it out; postern verify says what differs" }.to_owned(),
-        ));
+        let ties = if controls.ties { "yes" } else { "NO: do not send it out; postern verify says what differs" };
+        facts.push(("Ties to the deliveries", ties.to_owned()));
+        if controls.billed_to_others > 0 {
+            facts.push(("Charges that others pay", controls.billed_to_others.to_string()));
+        }
     }
     facts.extend(statement.last_hash.clone().map(|hash| ("Hash of the last line", hash)));
-    let lead = if statement.closed_at.is_some() {
-        "Closed: it does not change any more."
-    } else {
-        "A draft: rows may be added; tiers, minimum and cap come when it is closed."
+    let open = period.closed_at.is_none();
+    let lead = match period.state(now) {
+        PeriodState::Closed => "Closed: it does not change any more.".to_owned(),
+        PeriodState::Grace => format!("It has ended; {}. A draft until it is closed.", next_step(&period, now)),
+        PeriodState::Open => "A draft: rows may be added; tiers, minimum and cap come when it is closed.".to_owned(),
     };
     let empty = ("Nothing was charged", "No delivery of this month was billable.");
-    Ok(Sheet::new(format!("{} {month}", one.file.name), lead)
+    let mut sheet = Sheet::new(format!("{} {month}", one.file.name), lead)
         .under("/fees", "Fees")
-        .leading(format!("/fees/{slug}/{month}/statement{}", person.about(one.id)), "Statement to print")
-        .and(
-            Section::table("Totals", &["Currency", "#Charges", "#Charged", "#Given back", "#Corrected", "#Total"], empty)
-                .rows(totals),
-        )
-        .and(Section::table("Rows", &["Site", "For", "#Quantity", "#Price", "#Amount", "Currency"], empty).rows(rows))
-        .and(Section::facts("The period", facts))
-        .show(&person))
-}
-
-/// The statement is one page with its own style: nothing else may come with it.
-const STATEMENT_POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-
-/// The statement as it is handed out. On record, as every export is.
-pub(super) async fn statement(
-    State(web): State<Web>,
-    person: Person,
-    Path((slug, month)): Path<(String, String)>,
-) -> Result<Response, Page> {
-    let (one, statement) = made(&web, &person, &slug, &month).await?;
-    let event = DataExported { org: Some(one.id), what: Configured("statement") };
-    let witness = Witness::new(&person.actor, &event);
-    web.intake.store().witness(witness.actor, witness.event).await.map_err(Page::store)?;
-    let page = html::write(&statement).map_err(|error| {
-        tracing::error!(error = chain(&error), "a statement could not be drawn");
-        Page::from(Problem::internal())
-    })?;
-    let headers = [(header::CONTENT_SECURITY_POLICY, STATEMENT_POLICY), (HeaderName::from_static("cache-control"), "no-store")];
-    Ok((headers, Html(page)).into_response())
+        .under(format!("/fees/{slug}{about}"), one.file.name.clone())
+        .told(Told::of(&asked.done))
+        .leading(format!("{here}/statement{about}"), "Statement")
+        .leading(format!("{here}/lines{about}"), "Lines");
+    if person.may(Right::FeesAct) {
+        sheet = sheet.leading(format!("{here}/reconcile{about}"), "Reconcile");
+        if open {
+            sheet = sheet.leading(format!("{here}/close{about}"), "Close the month");
+        }
+    }
+    let columns = ["Currency", "#Charges", "#Charged", "#Given back", "#Corrected", "#Minimum", "#Total"];
+    sheet = sheet
+        .and(Section::table("Totals", &columns, empty).rows(totals))
+        .and(glance(&statement.rows))
+        .and(Section::table("Rows", &["Site", "For", "#Quantity", "#Price", "#Amount", "Currency"], empty).rows(rows));
+    if person.may(Right::FeesAct) {
+        sheet = sheet.and(exports::section(&here, &about, &period));
+    }
+    let signed = store.reconciliations(person.scope, one.id, period.bounds.month).await.map_err(Page::store)?;
+    Ok(sheet.and(reconcile::signed(signed)).and(Section::facts("The period", facts)).show(&person))
 }

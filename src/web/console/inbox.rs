@@ -1,5 +1,8 @@
 //! Inbox: messages that are no notices, and one of them behind a look that is on record.
 
+/// Mail that matches no organization.
+pub(super) mod unmatched;
+
 use askama::Template;
 use axum::{
     Form,
@@ -57,7 +60,11 @@ pub(super) async fn list(State(web): State<Web>, person: Person) -> Result<Page,
     );
     let table =
         Section::table("", &["Received (UTC)", "From", "To", "Answers", "#Size"], empty).rows(letters.into_iter().map(row));
-    Ok(Sheet::new("Inbox", "The newest hundred. Reading one is put on record.").and(table).show(&person))
+    let mut sheet = Sheet::new("Inbox", "Replies, the newest hundred. Reading one is put on record.");
+    if person.may(Right::UnmatchedRead) {
+        sheet = sheet.leading("/inbox/unmatched", "Mail that matches no organization");
+    }
+    Ok(sheet.and(table).show(&person))
 }
 
 async fn find(web: &Web, person: &Person, id: &str) -> Result<LetterView, Page> {

@@ -20,16 +20,22 @@ mod delivery;
 mod directory;
 /// What was charged.
 mod fees;
+/// What a page asks for.
+mod form;
 /// How the process is.
 mod health;
 /// Messages that are no notices.
 mod inbox;
+/// Pages that follow what happens.
+mod live;
 /// From page to page.
 mod nav;
 /// Customers and their rules.
 mod organizations;
 /// What is stuck, and what went through.
 mod overview;
+/// What a feed gave that could not be taken.
+mod parked;
 /// Who has access.
 mod people;
 /// The way to the OpenID provider and back.
@@ -43,15 +49,24 @@ mod search;
 mod sheet;
 /// Signing in and out.
 mod sign_in;
+/// What was just done.
+mod told;
 /// Whom we believe.
 mod trust;
+/// Programs that are told.
+mod webhooks;
+/// For which organization.
+mod whose;
 /// How things are said.
 mod words;
 /// What needs a person.
 mod worklist;
 
-pub(crate) use assets::style_path;
+pub(crate) use assets::{script_path, style_path};
+pub use fees::Comparisons;
+pub(super) use live::FOLLOWERS;
 pub use overview::Figures;
+pub(super) use told::Told;
 
 use askama::Template;
 use axum::{
@@ -82,6 +97,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .visitor(post.clone(), "/sign-in/code", sign_in::submit_code)
         .page(post.clone(), "/sign-out", Right::Account, sign_in::out)
         .page(get.clone(), "/", Right::Account, overview::show)
+        .quiet(get.clone(), "/live", Right::DeliveriesRead, live::overview)
         .page(get.clone(), "/account", Right::Account, account::show)
         .page(get.clone(), "/account/password", Right::Account, account::show_password)
         .page(post.clone(), "/account/password", Right::Account, account::change_password)
@@ -92,63 +108,76 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .page(post.clone(), "/search", Right::DeliveriesRead, search::find)
         .page(get.clone(), "/deliveries", Right::DeliveriesRead, deliveries::list)
         .page(post.clone(), "/deliveries", Right::DeliveriesAct, deliveries::retry)
+        .page(post.clone(), "/deliveries/filters", Right::DeliveriesRead, deliveries::filters::keep)
+        .page(post.clone(), "/deliveries/filters/remove", Right::DeliveriesRead, deliveries::filters::forget)
         .page(get.clone(), "/deliveries/{id}", Right::DeliveriesRead, delivery::show)
+        .quiet(get.clone(), "/deliveries/{id}/live", Right::DeliveriesRead, live::delivery)
         .page(post.clone(), "/deliveries/{id}", Right::DeliveriesAct, delivery::act)
+        .page(post.clone(), "/deliveries/{id}/document", Right::PatientsReveal, delivery::open::document)
+        .page(post.clone(), "/deliveries/{id}/path", Right::TrustRead, delivery::open::path)
         .page(get.clone(), "/results/{id}", Right::ResultsRead, result::show)
         .page(post.clone(), "/results/{id}/reveal", Right::PatientsReveal, result::reveal)
         .page(get.clone(), "/results/{id}/document", Right::PatientsReveal, result::document)
         .page(get.clone(), "/worklist", Right::DeliveriesRead, worklist::list)
+        .page(post.clone(), "/worklist/reroute", Right::DeliveriesAct, worklist::reroute)
         .page(post.clone(), "/worklist/{id}", Right::DeliveriesAct, worklist::decide)
+        .page(get.clone(), "/parked/{id}", Right::DeliveriesRead, parked::show)
+        .page(post.clone(), "/parked/{id}/read", Right::PatientsReveal, parked::read)
+        .page(post.clone(), "/parked/{id}/replay", Right::ResultsWrite, parked::replay)
+        .page(post.clone(), "/parked/{id}/discard", Right::ResultsWrite, parked::discard)
         .page(get.clone(), "/alerts", Right::HealthRead, alerts::show)
         .page(post.clone(), "/alerts/{id}", Right::DeliveriesAct, alerts::care)
         .page(get.clone(), "/inbox", Right::InboxRead, inbox::list)
+        .page(get.clone(), "/inbox/unmatched", Right::UnmatchedRead, inbox::unmatched::list)
+        .page(post.clone(), "/inbox/unmatched/{id}/read", Right::UnmatchedRead, inbox::unmatched::read)
         .page(get.clone(), "/inbox/{id}", Right::InboxRead, inbox::show)
-        .page(post, "/inbox/{id}/read", Right::PatientsReveal, inbox::reveal)
+        .page(post.clone(), "/inbox/{id}/read", Right::PatientsReveal, inbox::reveal)
         .page(get.clone(), "/organizations", Right::OrganizationsRead, organizations::list)
         .page(get.clone(), "/organizations/{slug}", Right::OrganizationsRead, organizations::show)
+        .page(get.clone(), "/organizations/{slug}/edit", Right::OrganizationsAct, organizations::edit::show)
+        .page(post.clone(), "/organizations/{slug}/edit", Right::OrganizationsAct, organizations::edit::change)
+        .page(post.clone(), "/organizations/{slug}/test", Right::ResultsWrite, organizations::test_message::send)
+        .page(get.clone(), "/new-organization", Right::OrganizationsAct, organizations::edit::begin)
+        .page(post.clone(), "/new-organization", Right::OrganizationsAct, organizations::edit::create)
         .page(get.clone(), "/fees", Right::FeesRead, fees::list)
         .page(get.clone(), "/fees/{slug}", Right::FeesRead, fees::organization)
         .page(get.clone(), "/fees/{slug}/{month}", Right::FeesRead, fees::month)
-        .page(get.clone(), "/fees/{slug}/{month}/statement", Right::FeesRead, fees::statement)
+        .page(get.clone(), "/fees/{slug}/{month}/statement", Right::FeesRead, fees::exports::statement)
+        .page(get.clone(), "/fees/{slug}/{month}/lines", Right::FeesRead, fees::lines::show)
+        .page(get.clone(), "/fees/{slug}/{month}/export", Right::FeesAct, fees::exports::ledger)
+        .page(get.clone(), "/fees/{slug}/{month}/reconcile", Right::FeesAct, fees::reconcile::show)
+        .page(post.clone(), "/fees/{slug}/{month}/reconcile", Right::FeesAct, fees::reconcile::compare)
+        .page(post.clone(), "/fees/{slug}/{month}/reconcile/sign", Right::FeesAct, fees::reconcile::sign)
+        .page(get.clone(), "/fees/{slug}/{month}/close", Right::FeesAct, fees::close::show)
+        .page(post.clone(), "/fees/{slug}/{month}/close", Right::FeesAct, fees::close::close)
+        .page(get.clone(), "/webhooks", Right::OrganizationsRead, webhooks::show)
+        .page(post.clone(), "/webhooks/enable", Right::OrganizationsAct, webhooks::enable)
+        .page(post.clone(), "/webhooks/disable", Right::OrganizationsAct, webhooks::disable)
+        .page(post.clone(), "/webhooks/replay", Right::OrganizationsAct, webhooks::replay)
+        .page(post.clone(), "/webhooks/rotate", Right::OrganizationsAct, webhooks::rotate)
         .page(get.clone(), "/directory", Right::DirectoryRead, directory::show)
+        .page(post.clone(), "/directory/probe", Right::TrustRead, directory::probe::probe)
+        .page(post.clone(), "/directory/decisions", Right::AddressesAct, directory::decide)
         .page(get.clone(), "/trust", Right::TrustRead, trust::show)
+        .page(post.clone(), "/trust/anchors", Right::TrustAct, trust::acts::believe)
+        .page(post.clone(), "/trust/anchors/remove", Right::TrustAct, trust::acts::disbelieve)
+        .page(post.clone(), "/trust/bundles", Right::TrustAct, trust::acts::bundle)
+        .page(post.clone(), "/trust/bundles/refresh", Right::TrustAct, trust::acts::refresh_bundle)
+        .page(post.clone(), "/trust/bundles/remove", Right::TrustAct, trust::acts::remove_bundle)
+        .page(post.clone(), "/trust/certificates", Right::TrustAct, trust::acts::keep)
+        .page(post.clone(), "/trust/certificates/remove", Right::TrustAct, trust::acts::drop)
         .page(get.clone(), "/health", Right::HealthRead, health::show)
         .page(get.clone(), "/audit", Right::AuditRead, audit::show)
-        .page(get, "/people", Right::PeopleRead, people::show)
-}
-
-/// What a page says about what was just done.
-#[derive(Debug)]
-pub(super) struct Told {
-    /// `good`, `warn` or `bad`.
-    pub tone: &'static str,
-    /// One sentence.
-    pub words: String,
-}
-
-impl Told {
-    /// By the word in the URL; nothing for one we do not know.
-    fn of(done: &str) -> Option<Self> {
-        let (tone, words) = match done {
-            "not-retried" => ("warn", "It was not queued again: it is on its way, was accepted, or a newer version exists."),
-            "cancelled" => ("good", "No further attempt is made. What the state says now holds: it may have left before."),
-            "not-cancelled" => ("warn", "It cannot be called back: it was handed over, or is not being sent."),
-            "resent" => ("good", "The result goes out once more, as new deliveries; they appear within seconds."),
-            "decided" => ("good", "Decided, and on record. What flows again because of it is routed within seconds."),
-            "cared" => ("good", "Noted: nobody else is told about it."),
-            "not-cared" => ("warn", "It is over already, or somebody else cares for it."),
-            other => {
-                let count: u32 = other.strip_prefix("retried-")?.parse().ok()?;
-                let words = if count == 1 {
-                    "Back in the queue; it is tried within seconds.".to_owned()
-                } else {
-                    format!("{count} are back in the queue.")
-                };
-                return Some(Self { tone: "good", words });
-            }
-        };
-        Some(Self { tone, words: words.to_owned() })
-    }
+        .page(get.clone(), "/people", Right::PeopleRead, people::show)
+        .page(post.clone(), "/people", Right::PeopleAct, people::one::add)
+        .page(get, "/people/{id}", Right::PeopleRead, people::one::show)
+        .page(post.clone(), "/people/{id}/reset", Right::PeopleAct, people::one::reset)
+        .page(post.clone(), "/people/{id}/role", Right::PeopleAct, people::one::give)
+        .page(post.clone(), "/people/{id}/disable", Right::PeopleAct, people::one::disable)
+        .page(post.clone(), "/people/{id}/enable", Right::PeopleAct, people::one::enable)
+        .page(post.clone(), "/tokens", Right::PeopleAct, people::tokens::create)
+        .page(post.clone(), "/tokens/rotate", Right::PeopleAct, people::tokens::rotate)
+        .page(post, "/tokens/revoke", Right::PeopleAct, people::tokens::revoke)
 }
 
 /// A page: a template, or what went wrong.

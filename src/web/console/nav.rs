@@ -41,7 +41,14 @@ const GROUPS: [(&str, &[Listed]); 3] = [
             ("/inbox", "Inbox", Right::InboxRead),
         ],
     ),
-    ("Business", &[("/organizations", "Organizations", Right::OrganizationsRead), ("/fees", "Fees", Right::FeesRead)]),
+    (
+        "Business",
+        &[
+            ("/organizations", "Organizations", Right::OrganizationsRead),
+            ("/fees", "Fees", Right::FeesRead),
+            ("/webhooks", "Webhooks", Right::OrganizationsRead),
+        ],
+    ),
     (
         "Installation",
         &[

@@ -1,9 +1,17 @@
 //! Organizations and sites: who they are, by which rules, from which addresses and at what price.
 
-use axum::extract::{Path, State};
+/// Its file is changed.
+pub(super) mod edit;
+/// Its rules in words.
+mod policies;
+/// A message to see whether messages arrive.
+pub(super) mod test_message;
+
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
 
 use super::{
-    Page,
+    Page, Told,
     sheet::{Cell, Section, Sheet},
     words::Badge,
 };
@@ -13,7 +21,7 @@ use crate::{
         person::Right,
     },
     source::Refusal,
-    store::organization::Organization,
+    store::{changes, organization::Organization},
     web::{Problem, Web, auth::Person},
 };
 
@@ -33,16 +41,36 @@ pub(super) async fn list(State(web): State<Web>, person: Person) -> Result<Page,
             Cell::number(one.identities.len()),
         ]
     };
-    let empty =
-        ("No organization yet", "An organization is a file: postern org apply FILE --dry-run shows what it would change.");
+    let empty = ("No organization yet", "An organization is a file: begin one above, or with postern org apply FILE.");
     let table = Section::table("", &["Name", "Slug", "Mode", "#Sites", "#Identities"], empty).rows(all.into_iter().map(row));
-    Ok(Sheet::new("Organizations", "The customers: their sites, rules and prices.").and(table).show(&person))
+    let mut sheet = Sheet::new("Organizations", "The customers: their sites, rules and prices.");
+    if person.may(Right::OrganizationsAct) {
+        sheet = sheet.leading("/new-organization", "New organization");
+    }
+    Ok(sheet.and(table).show(&person))
 }
 
-pub(super) async fn show(State(web): State<Web>, person: Person, Path(slug): Path<String>) -> Result<Page, Page> {
-    let missing = || Page::from(Problem::from(Refusal::not_found("organization")));
+/// What the page was asked to say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    done: String,
+}
+
+async fn find(web: &Web, person: &Person, slug: &str) -> Result<Organization, Page> {
+    let found = web.intake.store().organization_by_slug(person.scope, slug).await.map_err(Page::store)?;
+    found.ok_or_else(|| Problem::from(Refusal::not_found("organization")).into())
+}
+
+pub(super) async fn show(
+    State(web): State<Web>,
+    person: Person,
+    Path(slug): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Page, Page> {
     let store = web.intake.store();
-    let one = store.organization_by_slug(person.scope, &slug).await.map_err(Page::store)?.ok_or_else(missing)?;
+    let one = find(&web, &person, &slug).await?;
+    let suffix = person.about(one.id);
     let file = &one.file;
     let or_none = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let facts = vec![
@@ -80,9 +108,15 @@ pub(super) async fn show(State(web): State<Web>, person: Person, Path(slug): Pat
         ]
     });
     let configured = file.targets.iter().map(|target| vec![target.direct.to_string().into(), target.when.to_string().into()]);
-    let mut sheet = Sheet::new(file.name.clone(), "What is in force now. It is changed with its file: postern org apply FILE.")
+    let mut sheet = Sheet::new(file.name.clone(), "What is in force now.")
         .under("/organizations", "Organizations")
+        .told(Told::of(&asked.done));
+    if person.may(Right::OrganizationsAct) {
+        sheet = sheet.leading(format!("/organizations/{slug}/edit{suffix}"), "Edit");
+    }
+    let mut sheet = sheet
         .and(Section::facts("Facts", facts))
+        .and(Section::lines("What it goes by", policies::sentences(file)))
         .and(
             Section::table(
                 "Its own addresses",
@@ -112,29 +146,29 @@ pub(super) async fn show(State(web): State<Web>, person: Person, Path(slug): Pat
         );
     if person.may(Right::FeesRead) {
         let prices = store.prices(one.id).await.map_err(Page::store)?;
-        let rows = prices.into_iter().map(|price| {
-            vec![
-                price.rate.fee_code.clone().into(),
-                Cell::number(price.rate.amount),
-                price.currency.to_string().into(),
-                price.rate.billable.to_string().into(),
-                price.rate.from.to_string().into(),
-            ]
-        });
-        sheet = sheet.leading(format!("/fees/{}{}", file.slug, person.about(one.id)), "Fees").and(
-            Section::table(
-                "Prices",
-                &["Fee code", "#Amount", "Currency", "Charged when", "From"],
-                (
-                    "No price in force",
-                    "Deliveries go on and are charged 0, marked unpriced: add [price] to the organization file.",
-                ),
-            )
-            .rows(rows),
-        );
+        let terms = store.terms(one.id).await.map_err(Page::store)?;
+        let mut rows: Vec<Vec<Cell>> = prices
+            .iter()
+            .map(|price| {
+                let words = changes::word_of(&price.rate, &price.currency);
+                vec![price.rate.fee_code.clone().into(), words.into(), price.rate.from.to_string().into()]
+            })
+            .collect();
+        rows.extend(terms.iter().map(|listed| {
+            let words = changes::words_of(&listed.terms, &listed.currency);
+            vec!["terms".into(), words.into(), listed.terms.from.to_string().into()]
+        }));
+        let empty =
+            ("No price in force", "Deliveries go on and are charged 0, marked unpriced: add [price] to the organization file.");
+        sheet = sheet
+            .leading(format!("/fees/{}{suffix}", file.slug), "Fees")
+            .and(Section::table("Price list", &["Fee code", "Price", "From"], empty).rows(rows));
     }
     if person.may(Right::DeliveriesRead) {
         sheet = sheet.leading(format!("/deliveries?organization={}", file.slug), "Deliveries");
+    }
+    if person.may(Right::ResultsWrite) {
+        sheet = sheet.and(test_message::section(&one, &suffix));
     }
     let text = toml::to_string_pretty(file).unwrap_or_default();
     Ok(sheet.and(Section::verbatim("The whole file, without secrets", text)).show(&person))

@@ -81,6 +81,8 @@ impl Figures {
 struct Overview<'a> {
     person: Option<&'a Person>,
     at: String,
+    /// The organization that is looked at, for what follows it.
+    suffix: String,
     tiles: Vec<Tile>,
     bars: chart::Bars,
     outcomes: Vec<Outcome>,
@@ -88,12 +90,12 @@ struct Overview<'a> {
     expiries: Option<Vec<Expiry>>,
 }
 
-struct Tile {
-    tone: &'static str,
-    label: &'static str,
-    figure: String,
-    note: String,
-    link: &'static str,
+pub(super) struct Tile {
+    pub(super) tone: &'static str,
+    pub(super) label: &'static str,
+    pub(super) figure: String,
+    pub(super) note: String,
+    pub(super) link: &'static str,
 }
 
 struct Outcome {
@@ -140,6 +142,7 @@ pub(super) async fn show(State(web): State<Web>, person: Person) -> Result<Respo
     Ok(Page::of(&Overview {
         person: Some(&person),
         at: words::when(counted.at),
+        suffix: person.chosen.map_or_else(String::new, |org| format!("?organization={org}")),
         tiles: tiles(&counted, now),
         bars: bars(&counted),
         outcomes: outcomes(&counted, made),
@@ -157,6 +160,14 @@ pub(super) async fn show(State(web): State<Web>, person: Person) -> Result<Respo
         expiries,
     })
     .into_response())
+}
+
+/// The figures as they are now, for a page that follows them.
+pub(super) async fn tiles_now(web: &Web, person: &Person) -> Result<Vec<Tile>, StoreError> {
+    let store = web.intake.store();
+    let counted = web.figures.of(store, person.scope).await?;
+    // Ages are of the moment of counting: otherwise every second would be news.
+    Ok(tiles(&counted, counted.at))
 }
 
 fn tiles(counted: &Counted, now: Timestamp) -> Vec<Tile> {

@@ -1,21 +1,23 @@
-//! A page of tables to read: what most places of the console are.
+//! A page of tables and forms: what most places of the console are.
 
 use askama::Template;
+use axum::http::StatusCode;
 
-use super::{Page, words::Badge};
+use super::{Page, Told, deliveries::Choice, form::Form, words::Badge};
 use crate::web::auth::Person;
 
 /// The page.
 pub(super) struct Sheet {
     title: String,
     lead: String,
-    crumb: Option<(&'static str, &'static str)>,
+    crumbs: Vec<(String, String)>,
     action: &'static str,
     fields: Vec<Field>,
     problem: Option<String>,
+    told: Option<Told>,
     links: Vec<(String, String)>,
     sections: Vec<Section>,
-    next: Option<String>,
+    next: Option<(String, &'static str)>,
 }
 
 /// One field of the filter bar.
@@ -23,18 +25,31 @@ pub(super) struct Field {
     name: &'static str,
     label: &'static str,
     value: String,
-    options: Vec<super::deliveries::Choice>,
+    options: Vec<Choice>,
 }
 
-/// One table, or a list of facts.
+/// One table, or a list of facts, with what can be done about it.
 #[derive(Default)]
 pub(super) struct Section {
     heading: String,
+    lead: String,
     columns: Vec<&'static str>,
     rows: Vec<Vec<Cell>>,
     facts: Vec<(&'static str, String)>,
+    lines: Vec<String>,
+    path: Vec<Node>,
     empty: (&'static str, &'static str),
     verbatim: Option<String>,
+    forms: Vec<Form>,
+    links: Vec<(String, String)>,
+}
+
+/// One certificate of a path that is drawn.
+pub(super) struct Node {
+    /// What it is on the path.
+    pub(super) what: &'static str,
+    /// Whose it is.
+    pub(super) name: String,
 }
 
 /// One cell.
@@ -45,6 +60,7 @@ pub(super) struct Cell {
     link: Option<String>,
     sub: String,
     kind: &'static str,
+    forms: Vec<Form>,
 }
 
 impl<T: Into<String>> From<T> for Cell {
@@ -71,6 +87,16 @@ impl Cell {
         Self { text, kind: "t", ..Self::default() }
     }
 
+    /// What is read letter by letter: an address, a digest.
+    pub(super) fn code(text: impl Into<String>) -> Self {
+        Self { text: text.into(), kind: "c", ..Self::default() }
+    }
+
+    /// What can be done about the row.
+    pub(super) fn doing(forms: impl IntoIterator<Item = Form>) -> Self {
+        Self { forms: forms.into_iter().collect(), kind: "do", ..Self::default() }
+    }
+
     /// The same, leading somewhere.
     pub(super) fn to(self, link: impl Into<String>) -> Self {
         Self { link: Some(link.into()), ..self }
@@ -93,14 +119,46 @@ impl Section {
         Self { heading: heading.to_owned(), facts, ..Self::default() }
     }
 
+    /// Sentences.
+    pub(super) fn lines(heading: &str, lines: Vec<String>) -> Self {
+        Self { heading: heading.to_owned(), lines, ..Self::default() }
+    }
+
+    /// Certificates, each issued by the next.
+    pub(super) fn path(heading: &str, path: Vec<Node>) -> Self {
+        Self { heading: heading.to_owned(), path, ..Self::default() }
+    }
+
     /// Text as it is.
     pub(super) fn verbatim(heading: &str, text: String) -> Self {
         Self { heading: heading.to_owned(), verbatim: Some(text), ..Self::default() }
     }
 
+    /// What can be done, by itself.
+    pub(super) fn form(heading: &str, form: Form) -> Self {
+        Self { heading: heading.to_owned(), forms: vec![form], ..Self::default() }
+    }
+
     /// The same with these rows.
     pub(super) fn rows(self, rows: impl IntoIterator<Item = Vec<Cell>>) -> Self {
         Self { rows: rows.into_iter().collect(), ..self }
+    }
+
+    /// The same, saying first what it is.
+    pub(super) fn lead(self, lead: impl Into<String>) -> Self {
+        Self { lead: lead.into(), ..self }
+    }
+
+    /// The same with something to do beneath it.
+    pub(super) fn and(mut self, form: Form) -> Self {
+        self.forms.push(form);
+        self
+    }
+
+    /// The same with something to go on to beneath it.
+    pub(super) fn leading(mut self, link: impl Into<String>, words: impl Into<String>) -> Self {
+        self.links.push((link.into(), words.into()));
+        self
     }
 }
 
@@ -108,6 +166,7 @@ impl Section {
 #[template(path = "console/sheet.html")]
 struct Shown<'a> {
     person: Option<&'a Person>,
+    csrf: &'a str,
     sheet: &'a Sheet,
 }
 
@@ -117,19 +176,32 @@ impl Sheet {
         Self {
             title: title.into(),
             lead: lead.into(),
-            crumb: None,
+            crumbs: Vec::new(),
             action: "",
             fields: Vec::new(),
             problem: None,
+            told: None,
             links: Vec::new(),
             sections: Vec::new(),
             next: None,
         }
     }
 
-    /// The place it belongs to: path and name.
-    pub(super) fn under(mut self, path: &'static str, name: &'static str) -> Self {
-        self.crumb = Some((path, name));
+    /// The place it belongs to: path and name. Several stand in the order in which one goes down.
+    pub(super) fn under(mut self, path: impl Into<String>, name: impl Into<String>) -> Self {
+        self.crumbs.push((path.into(), name.into()));
+        self
+    }
+
+    /// What was just done.
+    pub(super) fn told(mut self, told: Option<Told>) -> Self {
+        self.told = told;
+        self
+    }
+
+    /// What is wrong with what was asked for.
+    pub(super) fn wrong(mut self, problem: Option<String>) -> Self {
+        self.problem = problem;
         self
     }
 
@@ -152,14 +224,24 @@ impl Sheet {
     }
 
     /// The page after this one.
-    pub(super) fn next(mut self, next: Option<String>) -> Self {
-        self.next = next;
+    pub(super) fn next(self, next: Option<String>) -> Self {
+        self.next_as(next, "Older")
+    }
+
+    /// The same, called otherwise.
+    pub(super) fn next_as(mut self, next: Option<String>, words: &'static str) -> Self {
+        self.next = next.map(|next| (next, words));
         self
     }
 
     /// The page.
     pub(super) fn show(&self, person: &Person) -> Page {
-        Page::of(&Shown { person: Some(person), sheet: self })
+        self.show_as(StatusCode::OK, person)
+    }
+
+    /// The page of something that was not done.
+    pub(super) fn show_as(&self, status: StatusCode, person: &Person) -> Page {
+        Page::with(status, &Shown { person: Some(person), csrf: &person.csrf, sheet: self })
     }
 }
 
@@ -170,7 +252,7 @@ impl Field {
     }
 
     /// A field to choose from; `None` when there is nothing to choose.
-    pub(super) fn choice(name: &'static str, label: &'static str, options: Vec<super::deliveries::Choice>) -> Option<Self> {
+    pub(super) fn choice(name: &'static str, label: &'static str, options: Vec<Choice>) -> Option<Self> {
         (!options.is_empty()).then(|| Self { name, label, value: String::new(), options })
     }
 }

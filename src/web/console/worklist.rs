@@ -12,10 +12,13 @@ use serde::Deserialize;
 use super::{
     Page, Told,
     deliveries::{Choice, organizations},
-    words,
+    form::Form as FormOf,
+    sheet::{Section, Sheet},
+    told::told,
+    whose, words,
 };
 use crate::{
-    domain::{Reason, ResultId, audit::Witness, report::ResultState, route::Candidate},
+    domain::{DeliveryId, Reason, ResultId, audit::Witness, person::Right, report::ResultState, route::Candidate},
     observe::{
         events::SettingChanged,
         facts::{Configured, Named},
@@ -77,6 +80,10 @@ struct Line {
 #[template(path = "console/worklist.html")]
 struct Worklist<'a> {
     person: Option<&'a Person>,
+    here: &'a Person,
+    /// Everything that waits for this reason can be routed again at once.
+    again: Option<Reason>,
+    suffix: String,
     told: Option<Told>,
     kinds: Vec<Choice>,
     reasons: Vec<Choice>,
@@ -114,13 +121,13 @@ pub(super) async fn list(State(web): State<Web>, person: Person, Query(asked): Q
         link: match item.kind {
             WorkKind::Result | WorkKind::Recipient => Some(format!("/results/{}{}", item.id, person.about(item.org))),
             WorkKind::Delivery => Some(format!("/deliveries/{}{}", item.id, person.about(item.org))),
-            WorkKind::Parked => None,
+            WorkKind::Parked => Some(format!("/parked/{}{}", item.id, person.about(item.org))),
         },
         kind: item.kind.as_str(),
         organization: slugs.get(&item.org).cloned().unwrap_or_default(),
         order: item.order_id,
         reason: item.reason.map_or_else(String::new, |reason| reason.to_string()),
-        meaning: item.reason.map_or("could not be taken from its feed: postern parked shows why", Reason::meaning),
+        meaning: item.reason.map_or("could not be taken from its feed", Reason::meaning),
         remedy: item.reason.map_or("", Reason::remedy),
         since: words::when(item.since),
         age: words::age(now.since(item.since)),
@@ -129,6 +136,9 @@ pub(super) async fn list(State(web): State<Web>, person: Person, Query(asked): Q
         |word: &'static str, chosen: &str| Choice { value: word.to_owned(), words: words::plain(word), chosen: word == chosen };
     Ok(Page::of(&Worklist {
         person: Some(&person),
+        here: &person,
+        again: reason.filter(|_| person.may(Right::DeliveriesAct) && !items.is_empty()),
+        suffix: person.chosen.map_or_else(String::new, |org| format!("?organization={org}")),
         told: Told::of(&asked.done),
         kinds: WorkKind::ALL.iter().map(|kind| choice(kind.as_str(), &asked.kind)).collect(),
         reasons: Reason::ALL.iter().map(|reason| choice(reason.as_str(), &asked.reason)).collect(),
@@ -176,7 +186,10 @@ pub(super) async fn decide(
     // What goes on record is an id of ours, not whatever the path said.
     let result: ResultId = id.parse().map_err(|_| problem(WorklistError::NotFound))?;
     let id = result.to_string();
-    let org = store.result_view(person.scope, result).await.map_err(Page::store)?.map(|view| view.org);
+    let mut org = store.result_view(person.scope, result).await.map_err(Page::store)?.map(|view| view.org);
+    if let (None, Ok(delivery)) = (org, id.parse::<DeliveryId>()) {
+        org = store.delivery_in(person.scope, delivery).await.map_err(Page::store)?.map(|entry| entry.org);
+    }
     let event = SettingChanged { org: org.or(person.scope.org()), what: Configured("worklist"), which: Named(&id) };
     let witness = Witness::new(&person.actor, &event);
     store.witness(witness.actor, witness.event).await.map_err(Page::store)?;
@@ -185,6 +198,42 @@ pub(super) async fn decide(
     let suffix = org.map_or_else(String::new, |org| person.about(org));
     let and = if suffix.is_empty() { "?" } else { "&" };
     Ok(Redirect::to(&format!("/worklist{suffix}{and}done=decided")).into_response())
+}
+
+/// The form that routes many again.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Again {
+    reason: String,
+    why: String,
+    sure: String,
+}
+
+/// Everything that waits for one reason is routed again: first it is said how many that are.
+pub(super) async fn reroute(State(web): State<Web>, person: Person, Form(again): Form<Again>) -> Result<Response, Page> {
+    let store = web.intake.store();
+    let wrong = |detail: String| Page::from(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", detail));
+    let reason: Reason = again.reason.parse().map_err(|_| wrong("Choose a reason in the filter first.".to_owned()))?;
+    let name = format!("{} {}", person.actor.kind, person.actor.name);
+    let whom = decisions::whom(&name, &again.why).map_err(|error| wrong(format!("The reason: {error}. Go back and say why.")))?;
+    let suffix = person.chosen.map_or_else(String::new, |org| format!("?organization={org}"));
+    let sure = again.sure == "yes";
+    if sure {
+        whose::on_record(&web, &person, person.scope.org(), "worklist_rerouted", reason.as_str()).await?;
+    }
+    let done = worklist::reroute_all(store, person.scope, reason, !sure, whom).await.map_err(problem)?.len();
+    if sure {
+        return Ok(told(&format!("/worklist{suffix}"), &format!("rerouted-{done}")).into_response());
+    }
+    let words = if done == 1 { "1 result".to_owned() } else { format!("{done} results") };
+    let form = FormOf::new(format!("/worklist/reroute{suffix}"), format!("Route {words} again"))
+        .hidden("reason", reason.as_str())
+        .hidden("why", again.why.clone())
+        .hidden("sure", "yes")
+        .back(format!("/worklist{suffix}"));
+    let lead = format!("{words} wait for {reason}: {}. Nothing has happened yet.", reason.meaning());
+    let sheet = Sheet::new("Route them again?", lead).under("/worklist", "Worklist");
+    Ok(sheet.and(Section::form("", form)).show(&person).into_response())
 }
 
 fn problem(error: WorklistError) -> Page {

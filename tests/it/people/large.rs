@@ -67,8 +67,16 @@ async fn load(browser: &mut Browser, path: &str) -> Duration {
 async fn paths(browser: &mut Browser, delivery: &str) -> Vec<String> {
     let mut paths: Vec<String> = PAGES.iter().map(|path| (*path).to_owned()).collect();
     for filter in [
-        "state=accepted", "state=held", "state=refused", "reason=no_cert", "disposition=expired", "address=a77@direct.example.org",
-        "npi=1234567893", "site=NOWHERE", "organization=north", "organization=north&state=held",
+        "state=accepted",
+        "state=held",
+        "state=refused",
+        "reason=no_cert",
+        "disposition=expired",
+        "address=a77@direct.example.org",
+        "npi=1234567893",
+        "site=NOWHERE",
+        "organization=north",
+        "organization=north&state=held",
     ] {
         paths.push(format!("/deliveries?{filter}"));
     }
@@ -134,10 +142,12 @@ async fn fill(database: &Database, count: usize) {
         let (columns, values) = (columns.join(", "), values.join(", "));
         // The one there was is of A1; what is copied has an id of its own.
         let only = if table == "ledger_line" || table == "delivery_event" { "" } else { " LIMIT 1" };
-        let inserted = database.run(&format!(
-            "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {count})
+        let inserted = database
+            .run(&format!(
+                "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {count})
              INSERT INTO {table} ({columns}) SELECT {values} FROM c, (SELECT * FROM {table}{only}) AS d"
-        )).await;
+            ))
+            .await;
         assert!(inserted >= count as u64, "{table}: {inserted}");
     }
     database.run(&format!("UPDATE ledger_head SET seq = {}", count + 1)).await;

@@ -1,0 +1,64 @@
+//! Mail that matches no organization: for whoever runs the installation, and kept as long as other mail is.
+
+use zeroize::Zeroizing;
+
+use super::{Doing as _, Result, Store, StoreError, at_rest, inbound::NOBODY, read};
+use crate::domain::{Timestamp, id::InboundId};
+
+/// One message as a list shows it: nothing of its content.
+#[derive(Debug, Clone)]
+pub struct UnmatchedView {
+    /// Which.
+    pub id: InboundId,
+    /// The address it came for, which no organization has.
+    pub to: String,
+    /// Who handed it over, as the envelope says.
+    pub from: Option<String>,
+    /// By which way.
+    pub way: String,
+    /// When.
+    pub received_at: Timestamp,
+    /// Its size in octets.
+    pub bytes: u64,
+    /// What came of it.
+    pub verdict: Option<String>,
+    /// Why, in one sentence.
+    pub detail: Option<String>,
+    /// Whether its octets are still kept.
+    pub kept: bool,
+}
+
+type Row = (String, String, Option<String>, String, i64, i64, Option<String>, Option<String>, bool);
+
+impl Store {
+    /// Messages that match no organization, the newest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn unmatched(&self, most: u32) -> Result<Vec<UnmatchedView>> {
+        let rows: Vec<Row> = on!(&self.db, pool => sqlx::query_as(
+            "SELECT id, identity, envelope_from, way, received_at, bytes, verdict, detail, sealed IS NOT NULL AS kept FROM inbound
+             WHERE org_id IS NULL ORDER BY received_at DESC, id DESC LIMIT $1")
+            .bind(i64::from(most)).fetch_all(pool).await)
+        .doing("list mail that matches no organization")?;
+        rows.into_iter()
+            .map(|(id, to, from, way, received_at, bytes, verdict, detail, kept)| {
+                let (id, bytes) = (read("message id", &id)?, u64::try_from(bytes).unwrap_or(0));
+                Ok(UnmatchedView { id, to, from, way, received_at: Timestamp(received_at), bytes, verdict, detail, kept })
+            })
+            .collect()
+    }
+
+    /// The octets of such a message, as it came: whoever asks says so in the audit trail.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`] when there is none, it belongs to an organization, or it is no longer kept.
+    pub async fn open_unmatched(&self, id: InboundId) -> Result<Zeroizing<Vec<u8>>> {
+        let sealed: Option<Option<Vec<u8>>> =
+            on!(&self.db, pool => sqlx::query_scalar("SELECT sealed FROM inbound WHERE org_id IS NULL AND id = $1")
+            .bind(id.to_string()).fetch_optional(pool).await)
+            .doing("read a message that matches no organization")?;
+        let sealed = sealed.flatten().ok_or(StoreError::Lost)?;
+        at_rest::open(&*self.installation_key().await?, NOBODY, "inbound", id.0, &sealed)
+    }
+}

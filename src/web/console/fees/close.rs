@@ -1,0 +1,173 @@
+//! A month is closed: what would be written is shown first, with what stands in the way.
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+
+use super::{failed, period};
+use crate::{
+    bill::closing,
+    domain::prices::closing::Row,
+    store::{
+        ledger::close::{Close, Closing, Controls, Refusal},
+        organization::Organization,
+        period::BillingPeriod,
+    },
+    web::{
+        Problem, Web,
+        auth::{Fields, Person},
+        console::{
+            Page,
+            form::{Form, Input},
+            sheet::{Cell, Section, Sheet},
+            told::told,
+            whose,
+            words::Badge,
+        },
+    },
+};
+
+fn page(one: &Organization, period: &BillingPeriod, about: &str) -> Sheet {
+    let (slug, month) = (&one.file.slug, period.bounds.month);
+    let lead = "What closing would write. Nothing has happened yet; a closed month never opens again.";
+    Sheet::new(format!("Close {month} of {}?", one.file.name), lead)
+        .under("/fees", "Fees")
+        .under(format!("/fees/{slug}/{month}{about}"), format!("{} {month}", one.file.name))
+}
+
+async fn tried(web: &Web, one: &Organization, period: &BillingPeriod, close: &Close) -> Result<Result<Closing, Refusal>, Page> {
+    closing::close(web.intake.store(), one, period.bounds.month, close).await.map_err(failed)
+}
+
+/// What `--force` is here.
+fn said(refusal: &Refusal) -> String {
+    refusal
+        .to_string()
+        .replace("; --force closes it now", "; it can be closed before")
+        .replace("; --force closes it, and", "; it can be closed all the same, and")
+}
+
+pub(in crate::web::console) async fn show(
+    State(web): State<Web>,
+    person: Person,
+    Path((slug, month)): Path<(String, String)>,
+) -> Result<Page, Page> {
+    let (one, period) = period(&web, &person, &slug, &month).await?;
+    shown(&web, &person, &one, &period, None).await.map(|sheet| sheet.show(&person))
+}
+
+async fn shown(
+    web: &Web,
+    person: &Person,
+    one: &Organization,
+    period: &BillingPeriod,
+    problem: Option<String>,
+) -> Result<Sheet, Page> {
+    let about = person.about(one.id);
+    let close = Close { dry_run: true, force: false, by: person.known.login.clone() };
+    let page = page(one, period, &about).wrong(problem);
+    let closing = match tried(web, one, period, &close).await? {
+        Ok(closing) => closing,
+        Err(refusal) => return Ok(page.and(Section::lines("It cannot be closed", vec![said(&refusal)]))),
+    };
+    let stands = closing.refusals.iter().any(|refusal| !refusal.gives_way());
+    let mut page = page;
+    if !closing.refusals.is_empty() {
+        let heading = if stands { "It cannot be closed yet" } else { "It can be closed by force" };
+        page = page.and(Section::lines(heading, closing.refusals.iter().map(said).collect()));
+    }
+    page = page.and(written(&closing)).and(controls(&closing.controls));
+    if stands {
+        return Ok(page);
+    }
+    let month = period.bounds.month;
+    let mut form = Form::new(format!("/fees/{}/{month}/close{about}", one.file.slug), format!("Close {month}"))
+        .hidden("sure", "yes")
+        .back(format!("/fees/{}/{month}{about}", one.file.slug));
+    if !closing.refusals.is_empty() {
+        form = form.and(
+            Input::tick("force", "Close it all the same")
+                .hint("what comes later goes into the open month and names this one")
+                .needed(),
+        );
+    }
+    Ok(page.and(Section::form("Close it?", form.bad()).lead("The end of its ledger is signed, and its statements are kept.")))
+}
+
+/// What there is, and what closing adds.
+fn written(closing: &Closing) -> Section {
+    let row = |added: bool, row: &Row| {
+        let group = &row.group;
+        let note = group.relates_to.map_or_else(|| group.note.clone(), |month| format!("{} of {month}", group.note));
+        let badge = if added {
+            Badge { tone: "info", words: "added".to_owned() }
+        } else {
+            Badge { tone: "calm", words: "there".to_owned() }
+        };
+        vec![
+            badge.into(),
+            Cell::from(group.site.clone()).with(group.cost_center.clone()),
+            Cell::from(group.entry_type.to_string()).with(note),
+            Cell::from(group.fee_code.clone()).with([group.channel.as_str(), group.status.as_str()].join(" ")),
+            Cell::number(row.quantity),
+            Cell::number(group.unit_price),
+            Cell::number(row.amount),
+            group.currency.to_string().into(),
+        ]
+    };
+    let rows = closing.rows.iter().map(|one| row(false, one)).chain(closing.added.iter().map(|one| row(true, one)));
+    let columns = ["", "Site", "Entry", "Fee code", "#Quantity", "#Price", "#Amount", "Currency"];
+    let empty = ("Nothing was charged in this month", "It can be closed all the same.");
+    Section::table("What will stand in it", &columns, empty).rows(rows)
+}
+
+fn controls(all: &Controls) -> Section {
+    let mut facts = vec![
+        (
+            "Ties",
+            if all.tie() {
+                "yes: every delivery is charged once or says why not"
+            } else {
+                "NO: postern verify says what differs"
+            }
+            .to_owned(),
+        ),
+        ("Deliveries made in it", all.deliveries.to_string()),
+        ("Of these charged in it", all.charged.to_string()),
+        ("Of these charged later", all.charged_later.to_string()),
+        ("Charges in it", all.charges.to_string()),
+        ("Of deliveries made before", all.from_before.to_string()),
+        ("At no price: test traffic", all.test.to_string()),
+        ("At no price: none in force", all.unpriced.to_string()),
+        ("Deliveries still on their way", all.unsettled.to_string()),
+    ];
+    facts.extend(all.not_charged.iter().map(|(reason, count)| ("Not charged", format!("{count}: {reason}"))));
+    Section::facts("What ties it to the deliveries", facts)
+}
+
+pub(in crate::web::console) async fn close(
+    State(web): State<Web>,
+    person: Person,
+    Path((slug, month)): Path<(String, String)>,
+    fields: Fields,
+) -> Result<Response, Page> {
+    let (one, period) = period(&web, &person, &slug, &month).await?;
+    if !fields.ticked("sure") {
+        let detail = "Look at what would be written first.";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", detail).into());
+    }
+    whose::on_record(&web, &person, Some(one.id), "month_closed", &period.bounds.month.to_string()).await?;
+    let close = Close { dry_run: false, force: fields.ticked("force"), by: person.known.login.clone() };
+    let why = match tried(&web, &one, &period, &close).await? {
+        Ok(closing) if closing.closed => {
+            let place = format!("/fees/{slug}/{}{}", period.bounds.month, person.about(one.id));
+            return Ok(told(&place, "closed").into_response());
+        }
+        Ok(closing) => closing.refusals.iter().map(said).collect::<Vec<_>>().join("; "),
+        Err(refusal) => said(&refusal),
+    };
+    let page = shown(&web, &person, &one, &period, Some(format!("It was not closed: {why}."))).await?;
+    Ok(page.show_as(StatusCode::CONFLICT, &person).into_response())
+}
