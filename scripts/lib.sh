@@ -68,6 +68,7 @@ need_browser() {
   need_program chromium chromium "the browser that walks through the console"
   need_program node nodejs "drives that browser"
   need_program npm npm "fetches what drives it"
+  need_program faketime faketime "lets a month end before its journey begins"
 }
 
 as_root() {

@@ -12,6 +12,8 @@ const PEOPLE = {
 export async function journey(me, world) {
   const provider = await start(world.provider, world.url, PEOPLE);
   me.elsewhere = [provider.issuer];
+  // Its forms want a typeface from far away.
+  await me.page.context().route(/^https:/, route => route.fulfill({ contentType: 'text/css', body: '' }));
   try {
     await world.person('linked@lab.example', 'auditor');
     await me.go('/sign-in');
@@ -21,7 +23,7 @@ export async function journey(me, world) {
     await me.go('/audit');
     await through(me, 'idp-1');
     me.must(new URL(me.page.url()).pathname === '/audit', 'is not at the page they wanted');
-    await me.mustSee('provider_linked');
+    await me.mustSee('provider linked');
     await leave(me);
 
     // Somebody new is made by their group, and sees that group's organization alone.

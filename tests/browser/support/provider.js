@@ -23,6 +23,7 @@ export async function start(port, gateway, people) {
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'groups'] },
     pkce: { required: () => true },
     findAccount: (_, id) => people[id] && { accountId: id, claims: () => ({ sub: id, ...people[id] }) },
+    ttl: { Interaction: 600, Session: 600, Grant: 600, AccessToken: 600, IdToken: 600, AuthorizationCode: 60 },
     // Its own forms for a login and a consent, made for trying out.
     features: { devInteractions: { enabled: true }, rpInitiatedLogout: { enabled: true } },
   });

@@ -16,6 +16,16 @@ const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-pra
 /** Nothing a person waits for takes longer, in milliseconds. */
 const PATIENCE = 15_000;
 
+/** Where the page is that asks for something. */
+function frameOf(request) {
+  try {
+    return request.frame().url();
+  } catch {
+    // The page is not there yet.
+    return '';
+  }
+}
+
 export class Visitor {
   constructor(name, context, page, world, pictures, scripts) {
     Object.assign(this, { name, context, page, world, pictures, scripts, faults: [], requests: 0, words: [] });
@@ -37,10 +47,12 @@ export class Visitor {
     const fault = what => this.faults.push(`${this.name} at ${new URL(this.page.url(), this.world.url).pathname}: ${what}`);
     // The browser shows a PDF with parts of its own.
     const ours = url => /^chrome(-extension)?:/.test(url) || url.startsWith(`${this.world.url}/`) || url.startsWith('data:') || url === 'about:blank';
+    // What pages of others do is not ours.
+    const there = url => this.elsewhere.some(origin => url.startsWith(`${origin}/`));
     this.context.on('request', request => {
       this.requests += 1;
       const url = request.url();
-      if (!ours(url) && !this.elsewhere.some(origin => url.startsWith(`${origin}/`))) fault(`asked ${url}`);
+      if (!ours(url) && !there(url) && !there(frameOf(request))) fault(`asked ${url}`);
     });
     this.context.on('response', response => {
       if (response.status() >= 500) fault(`${new URL(response.url()).pathname} answered ${response.status()}`);
@@ -48,7 +60,7 @@ export class Visitor {
     this.page.on('console', message => {
       // A page that is shown with 403, 404 or 422 is a page.
       const status = /status of (\d{3})/.exec(message.text())?.[1];
-      if (message.type() === 'error' && !status?.startsWith('4')) fault(`the browser says: ${message.text()}`);
+      if (message.type() === 'error' && !there(this.page.url()) && !status?.startsWith('4')) fault(`the browser says: ${message.text()}`);
     });
     this.page.on('pageerror', error => fault(`a script failed: ${error.message}`));
     if (this.scripts) {
@@ -79,6 +91,22 @@ export class Visitor {
 
   async follow(name, within = this.page) {
     await this.after(() => within.getByRole('link', { name, exact: typeof name === 'string' }).first().click());
+  }
+
+  /** Follows the first link that leads to such a place. */
+  async followTo(place) {
+    await this.after(() => this.page.locator(`#main a[href*="${place}"]`).first().click());
+  }
+
+  /** Unfolds what is folded away under a name. */
+  async unfold(name, within = this.page) {
+    await within.locator('summary', { hasText: name }).first().click();
+  }
+
+  /** What a link, or a place, downloads. */
+  async download(place) {
+    const [download] = await Promise.all([this.page.waitForEvent('download'), this.page.locator(`#main a[href*="${place}"]`).first().click()]);
+    return { name: download.suggestedFilename(), text: await readFile(await download.path(), 'utf8') };
   }
 
   /** Words that must stand on no page of theirs, looked for from now on. */
