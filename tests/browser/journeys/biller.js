@@ -28,7 +28,7 @@ export async function journey(me, world) {
   await me.mustSee('charge');
   await me.inspect('lines');
   await me.go(`/fees/lakeshore-plan/${month}`);
-  const ledger = await me.download('format=csv');
+  const ledger = await me.download('/export?format=csv');
   nothingAbout(me, ledger);
   me.must(ledger.text.trim().split('\n').length > 2, `the file has no lines: ${ledger.text}`);
 
@@ -59,7 +59,7 @@ export async function journey(me, world) {
   await me.press(`Close ${month}`);
   await me.mustSee('Closed, and signed');
   await me.inspect('closed');
-  const statement = await me.download('format=csv');
+  const statement = await me.download('/statement?format=csv');
   nothingAbout(me, statement);
   me.must((await me.go(`/fees/lakeshore-plan/${month}/statement`)) === 200, 'cannot read the statement');
   await me.inspect('statement');

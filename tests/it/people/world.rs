@@ -205,7 +205,10 @@ impl Browser {
             }
         }
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        Seen { status, location, set_cookies, headers, body: answer.text().await.unwrap() }
+        // What is followed has no end to wait for.
+        let followed = headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
+        let body = if followed { String::new() } else { answer.text().await.unwrap() };
+        Seen { status, location, set_cookies, headers, body }
     }
 }
 

@@ -22,7 +22,10 @@ use serde_json::{Value, json};
 
 use self::provider::{CLIENT, Provider, back, encode, key, signed};
 use super::world::{Seen, World};
-use crate::store::world::World as Database;
+use crate::{
+    store::world::World as Database,
+    support::installation::{Arrangement, Installation},
+};
 
 /// Whoever was let in is at the page they wanted.
 fn is_in(seen: &Seen) -> bool {
@@ -316,4 +319,18 @@ async fn a_provider_that_does_not_answer_or_calls_itself_otherwise_is_no_way_in_
     let none = World::sqlite().await;
     assert_eq!(none.browser().get("/sign-in/provider").await.status, 404);
     assert!(!none.browser().get("/sign-in").await.body.contains("/sign-in/provider"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doctor_says_whether_the_provider_can_be_used() {
+    let provider = Provider::start().await;
+    let more = format!("[oidc]\nissuer = \"{}\"\nclient_id = \"us\"\n", provider.url);
+    let installation = Installation::arranged(Arrangement { more: &more, ..Arrangement::default() }).await;
+    let finding = || {
+        let all = installation.json_of_any_end(&["doctor"]);
+        all.as_array().unwrap().iter().find(|one| one["what"] == "OpenID provider").unwrap().clone()
+    };
+    assert_eq!(finding()["verdict"], "good", "{}", finding());
+    provider.script().metadata = json!({ "issuer": "https://evil.example" });
+    assert!(finding()["verdict"] == "bad" && finding()["says"].as_str().unwrap().contains("calls itself"), "{}", finding());
 }
