@@ -135,6 +135,10 @@ impl Element {
             };
         }
         if let (Some(root), extension) = (self.attribute("root"), self.attribute("extension")) {
+            // The root of National Provider Identifiers (CONF:1198-5417).
+            if let ("2.16.840.1.113883.4.6", Some(npi)) = (root, extension) {
+                return format!("NPI {npi}");
+            }
             return extension.map_or_else(|| root.to_owned(), |extension| format!("{extension} (under {root})"));
         }
         let word = self.attribute("displayName").map(str::to_owned);
@@ -161,7 +165,8 @@ impl Element {
     fn say(&self, facts: &mut Vec<(&'static str, String)>, of: bool) {
         for child in &self.children {
             let name = match (child.name.as_str(), of) {
-                ("id", _) => "Identifier",
+                ("id", false) => "Identifier",
+                ("id", true) => "Its identifier",
                 ("name", false) => "Name",
                 ("name", true) => "Organization",
                 ("addr", false) => "Address",

@@ -7,7 +7,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use askama::Template;
 use axum::{
     extract::{Path, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header},
     response::{
         IntoResponse as _, Response,
         sse::{Event, Sse},
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     domain::DeliveryId,
-    web::{Web, auth::Person},
+    web::{Problem, Web, auth::Person},
 };
 
 /// So many pages follow at the same time; the others are as they were loaded.
@@ -77,21 +77,32 @@ struct Following {
     _place: OwnedSemaphorePermit,
 }
 
-pub(super) async fn overview(State(web): State<Web>, person: Person) -> Response {
-    follow(web, person, What::Overview)
+pub(super) async fn overview(State(web): State<Web>, person: Person, headers: HeaderMap) -> Result<Response, Page> {
+    follow(web, person, What::Overview, &headers)
 }
 
-pub(super) async fn delivery(State(web): State<Web>, person: Person, Path(id): Path<String>) -> Result<Response, Page> {
+pub(super) async fn delivery(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Page> {
     // Whoever may not see it learns nothing of it here either.
     let entry = delivery::find(&web, &person, &id).await?;
-    Ok(follow(web, person, What::Delivery(entry.id)))
+    follow(web, person, What::Delivery(entry.id), &headers)
 }
 
-fn follow(web: Web, person: Person, what: What) -> Response {
+fn follow(web: Web, person: Person, what: What, headers: &HeaderMap) -> Result<Response, Page> {
+    // Whoever does not read events would wait for the end of a page that has none.
+    let wants = headers.get(header::ACCEPT).and_then(|wants| wants.to_str().ok()).unwrap_or_default();
+    if !wants.contains("text/event-stream") {
+        let detail = "This is read by the page that follows what happens, not by itself.";
+        return Err(Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail).into());
+    }
     // No content: the browser does not ask again.
-    let Ok(place) = Arc::clone(&web.followers).try_acquire_owned() else { return StatusCode::NO_CONTENT.into_response() };
+    let Ok(place) = Arc::clone(&web.followers).try_acquire_owned() else { return Ok(StatusCode::NO_CONTENT.into_response()) };
     let following = Following { web, person, what, begun: Instant::now(), shown: Vec::new(), _place: place };
-    Sse::new(stream::unfold(following, Following::next)).into_response()
+    Ok(Sse::new(stream::unfold(following, Following::next)).into_response())
 }
 
 impl Following {

@@ -180,6 +180,11 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .page(post, "/tokens/revoke", Right::PeopleAct, people::tokens::revoke)
 }
 
+/// Whether a fact is read letter by letter.
+pub(crate) fn is_digest(text: &str) -> bool {
+    text.len() >= 32 && !text.contains(' ') && text.bytes().any(|b| b.is_ascii_digit())
+}
+
 /// A page: a template, or what went wrong.
 pub(super) enum Page {
     /// What is shown.

@@ -23,49 +23,36 @@ fn many() -> usize {
     std::env::var("POSTERN_CONSOLE_DELIVERIES").ok().and_then(|count| count.parse().ok()).unwrap_or(5_000)
 }
 
-/// On both engines, where no role must set codes up first.
-mod every_page_is_quick_with_many_deliveries {
-    use super::*;
+shown! {
+    async fn every_page_is_quick_with_many_deliveries(world: &World) {
+        let count = many();
+        let began = Instant::now();
+        let org = world.organization("north").await;
+        let first = world.database.queued(org, "A1").await;
+        world.database.lead(org, first, &[Event::Claimed, Event::WireStarted, Event::Accepted]).await;
+        fill(&world.database, count).await;
+        println!("{count} deliveries on {}, made in {:?}", world.database.store.engine(), began.elapsed());
 
-    #[tokio::test]
-    async fn sqlite() {
-        journey(&World::without_codes(Database::sqlite().await).await).await;
-    }
-
-    #[tokio::test]
-    async fn postgres() {
-        journey(&World::without_codes(Database::postgres().await).await).await;
-    }
-}
-
-async fn journey(world: &World) {
-    let count = many();
-    let began = Instant::now();
-    let org = world.organization("north").await;
-    let first = world.database.queued(org, "A1").await;
-    world.database.lead(org, first, &[Event::Claimed, Event::WireStarted, Event::Accepted]).await;
-    fill(&world.database, count).await;
-    println!("{count} deliveries on {}, made in {:?}", world.database.store.engine(), began.elapsed());
-
-    let admin = world.person("root@lab.example", Role::Admin, Reach::Installation).await;
-    let mut browser = world.signed_in(admin).await;
-    let mut slow = Vec::new();
-    println!("{:>9} {:>9} {:>9}  page", "first", "median", "worst");
-    for path in paths(&mut browser, &first.to_string()).await {
-        let first = load(&mut browser, &path).await;
-        let mut all = Vec::new();
-        for _ in 0..TIMES {
-            all.push(load(&mut browser, &path).await);
+        let admin = world.person("root@lab.example", Role::Admin, Reach::Installation).await;
+        let mut browser = world.signed_in(admin).await;
+        let mut slow = Vec::new();
+        println!("{:>9} {:>9} {:>9}  page", "first", "median", "worst");
+        for path in paths(&mut browser, &first.to_string()).await {
+            let first = load(&mut browser, &path).await;
+            let mut all = Vec::new();
+            for _ in 0..TIMES {
+                all.push(load(&mut browser, &path).await);
+            }
+            all.sort();
+            let (median, worst) = (all[TIMES / 2], all[TIMES - 1]);
+            let millis = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1000.0);
+            println!("{:>9} {:>9} {:>9}  {path}", millis(first), millis(median), millis(worst));
+            if median > PROMISE {
+                slow.push(format!("{path} takes {}", millis(median)));
+            }
         }
-        all.sort();
-        let (median, worst) = (all[TIMES / 2], all[TIMES - 1]);
-        let millis = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1000.0);
-        println!("{:>9} {:>9} {:>9}  {path}", millis(first), millis(median), millis(worst));
-        if median > PROMISE {
-            slow.push(format!("{path} takes {}", millis(median)));
-        }
+        assert!(slow.is_empty(), "with {count} deliveries: {}", slow.join("; "));
     }
-    assert!(slow.is_empty(), "with {count} deliveries: {}", slow.join("; "));
 }
 
 async fn load(browser: &mut Browser, path: &str) -> Duration {

@@ -37,27 +37,6 @@ pub(super) const PAGES: [&str; 16] = [
     "/account",
 ];
 
-/// On both engines, where no role must set codes up first.
-macro_rules! shown {
-    ($(async fn $name:ident($world:ident: &World) $body:block)+) => {$(
-        mod $name {
-            use super::*;
-
-            async fn check($world: &World) $body
-
-            #[tokio::test]
-            async fn sqlite() {
-                check(&World::without_codes(Database::sqlite().await).await).await;
-            }
-
-            #[tokio::test]
-            async fn postgres() {
-                check(&World::without_codes(Database::postgres().await).await).await;
-            }
-        }
-    )+};
-}
-
 shown! {
     async fn an_admin_sees_every_page_whether_there_is_something_on_it_or_not(world: &World) {
         let admin = world.person("root@lab.example", Role::Admin, Reach::Installation).await;

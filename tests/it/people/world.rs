@@ -175,6 +175,42 @@ impl Browser {
         self.post(path, &[&[("csrf", csrf.as_str())], fields].concat()).await
     }
 
+    /// Loads the page `from`, and sends the form on it that goes to `path` with a file, as a browser sends one.
+    pub(crate) async fn upload(&mut self, from: &str, path: &str, fields: &[(&str, &str)], file: (&str, &[u8])) -> Seen {
+        let csrf = self.get(from).await.field("csrf");
+        let mut body = Vec::new();
+        let all = [&[("csrf", csrf.as_str())], fields].concat();
+        for (name, value) in all {
+            body.extend(format!("--part\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").bytes());
+        }
+        let (name, content) = file;
+        body.extend(format!("--part\r\ncontent-disposition: form-data; name=\"{name}\"; filename=\"f\"\r\ncontent-type: application/octet-stream\r\n\r\n").bytes());
+        body.extend(content);
+        body.extend(b"\r\n--part--\r\n");
+        self.send_as("multipart/form-data; boundary=part", path, body).await
+    }
+
+    /// Sends octets of that kind.
+    pub(crate) async fn send_as(&mut self, kind: &str, path: &str, body: Vec<u8>) -> Seen {
+        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = self.client.post(format!("{}{path}", self.url)).header("cookie", cookies.join("; "));
+        let answer = request.header("content-type", kind).body(body).send().await.unwrap();
+        let location = answer.headers().get("location").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        Seen { status, location, set_cookies: Vec::new(), headers, body: answer.text().await.unwrap() }
+    }
+
+    /// What a page that follows what happens is sent first.
+    pub(crate) async fn follow(&mut self, path: &str) -> (u16, String) {
+        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = self.client.get(format!("{}{path}", self.url)).header("cookie", cookies.join("; "));
+        let request = request.header("accept", "text/event-stream");
+        let mut answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let first = answer.chunk().await.unwrap().unwrap_or_default();
+        (status, String::from_utf8_lossy(&first).into_owned())
+    }
+
     pub(crate) async fn sign_in(&mut self, login: &str, password: &str) -> Seen {
         self.fill("/sign-in", "/sign-in", &[("login", login), ("password", password)]).await
     }

@@ -20,7 +20,7 @@ use super::{
     world::{START, World},
 };
 
-fn mail(org: Option<OrgId>, raw: &str) -> Inbound {
+pub(crate) fn mail(org: Option<OrgId>, raw: &str) -> Inbound {
     Inbound {
         id: InboundId::new(),
         org,

@@ -36,7 +36,7 @@ mod directory;
 mod group_commit;
 mod heads;
 mod identity_keys;
-mod inbound;
+pub(crate) mod inbound;
 mod intake;
 mod interleaved;
 mod leases;
