@@ -12,7 +12,7 @@ section! {
         /// The provider, exactly as it calls itself; what it can do is read from .well-known/openid-configuration below it.
         issuer: Option<String> = None; for example "\"https://login.example.org\"",
         /// What it calls us.
-        client_id: String = String::new(); for example "\"postern\"",
+        client_id: String = String::new(),
         /// The secret we show it; without one we are a public client (the exchange is bound by PKCE either way).
         client_secret: Option<Secret> = None; for example "\"...\"",
         /// What the button on the page says.
@@ -20,13 +20,15 @@ section! {
         /// What is asked for.
         scopes: Vec<String> = words(&["openid", "profile", "email"]),
         /// What says who somebody is here, the first time: it must be what they sign in as. From then on the provider's own name for
-        /// them (issuer and subject) counts alone. An e-mail address counts only when the provider says that it was verified.
+        /// them (issuer and subject) counts alone. An e-mail address counts only when the provider says that it was verified; name no
+        /// other claim that people can choose for themselves.
         login_claim: String = "email".to_owned(),
         /// Where it says which groups somebody is in.
         groups_claim: String = "groups".to_owned(),
         /// Roles by group: the first that somebody is in decides, at every sign-in, and whoever is in none is not let in. Without
-        /// any, people keep the role they were given here.
-        group: Vec<GroupRole> = Vec::new(); for example "[{ name = \"postern-operators\", role = \"operator\" }, { name = \"plan-a\", role = \"viewer\", organizations = [\"plan-a\"] }]",
+        /// any, people keep the role they were given here. As in
+        /// [{ name = "on-call", role = "operator" }, { name = "plan-a", role = "viewer", organizations = ["plan-a"] }]
+        group: Vec<GroupRole> = Vec::new(),
         /// Let somebody in who is in such a group and was not added here before.
         create: bool = false,
         /// Ask those who have codes (TOTP), and those whose role needs them, for a code of ours besides. Off: the provider asks for

@@ -80,6 +80,8 @@ async fn first_time(
     let login = line(login, FIELD_LIMIT).ok().filter(|login| !login.contains(char::is_whitespace));
     let login = login.ok_or(OidcError::Unknown("nobody can sign in under such a name"))?;
     let person = match (store.person_called(login).await?, given) {
+        // Nothing is written down about them.
+        (Some(person), _) if person.disabled_at.is_some() => return Err(OidcError::Unknown("they are let in no more")),
         (Some(person), _) => person,
         (None, Some((role, reach))) if provider.settings().create => add(store, login, claims, *role, reach, actor).await?,
         (None, _) => return Err(OidcError::Unknown("nobody signs in under that name")),
