@@ -27,6 +27,9 @@ use crate::{
     support::installation::{Arrangement, Installation},
 };
 
+/// Makes a token of what a good one would say.
+type Forge = Box<dyn Fn(&Provider, Value) -> String>;
+
 /// Whoever was let in is at the page they wanted.
 fn is_in(seen: &Seen) -> bool {
     seen.status == 303 && seen.location == "/account" && seen.set_cookies.iter().any(|cookie| cookie.starts_with("postern="))
@@ -83,7 +86,6 @@ async fn a_token_that_is_wrong_in_one_word_lets_nobody_in() {
     let world = World::vouching(Database::sqlite().await, &provider.settings()).await;
     world.auditor().await;
     let now = world.now().micros() / 1_000_000;
-    type Forge = Box<dyn Fn(&Provider, Value) -> String>;
     let said = |name: &'static str, value: Value| -> Forge {
         Box::new(move |provider, mut claims| {
             claims[name] = value.clone();
