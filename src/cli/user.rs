@@ -25,6 +25,7 @@ use crate::{
         password,
         person::{Confinement, Reach, Role},
         text::{FIELD_LIMIT, line},
+        time::Span,
     },
     observe::{
         events::{CodesRemoved, PersonAdded, PersonDisabled, PersonEnabled, PersonReset, ProviderForgotten, RoleGiven},
@@ -141,15 +142,16 @@ fn add(args: &Add, global: &Global) -> anyhow::Result<Exit> {
     let name = line(args.name.as_deref().unwrap_or(login), FIELD_LIMIT).map_err(|problem| anyhow::anyhow!("--name {problem}"))?;
     let first = first_password(args.password_stdin, login)?;
     let hashed = hash(&first, Cost::OWASP)?;
-    with_store(global, async |context, store| {
+    let good_for = with_store(global, async |context, store| {
         let reach = reach(store, args.role, &args.organization).await?;
         let id = PersonId::new();
         let event = PersonAdded { person: id, login: Named(login), organizations: args.organization.len(), role: args.role };
         let new =
             NewPerson { id, login, name, role: args.role, reach: &reach, password: Some(&hashed), first_until: until(context) };
-        Ok(store.add_person(&new, Witness::new(&shell::actor(), &event)).await?)
+        store.add_person(&new, Witness::new(&shell::actor(), &event)).await?;
+        Ok(context.config().console.first_password)
     })?;
-    show_first(&first, args.password_stdin, login, args.output.json)
+    show_first(&first, good_for, args.password_stdin, login, args.output.json)
 }
 
 fn list(args: &List, global: &Global) -> anyhow::Result<Exit> {
@@ -204,7 +206,7 @@ fn disable(args: &Whom, disabled: bool, global: &Global) -> anyhow::Result<Exit>
 fn reset(args: &Reset, global: &Global) -> anyhow::Result<Exit> {
     let first = first_password(args.password_stdin, &args.login)?;
     let hashed = hash(&first, Cost::OWASP)?;
-    with_store(global, async |context, store| {
+    let good_for = with_store(global, async |context, store| {
         let person = found(store, &args.login).await?;
         let (id, actor) = (person.known.id, shell::actor());
         if args.codes {
@@ -215,9 +217,10 @@ fn reset(args: &Reset, global: &Global) -> anyhow::Result<Exit> {
         }
         let new = NewPassword { person: id, hash: &hashed, first_until: Some(until(context)), keep: None };
         store.set_password(&new, Witness::new(&actor, &PersonReset { person: id })).await?;
-        Ok(store.forget_tries(TryKey::Name(&person.known.login)).await?)
+        store.forget_tries(TryKey::Name(&person.known.login)).await?;
+        Ok(context.config().console.first_password)
     })?;
-    show_first(&first, args.password_stdin, &args.login, args.output.json)
+    show_first(&first, good_for, args.password_stdin, &args.login, args.output.json)
 }
 
 fn give(args: &Give, global: &Global) -> anyhow::Result<Exit> {
@@ -268,12 +271,12 @@ pub(super) fn first_password(from_stdin: bool, login: &str) -> anyhow::Result<Ze
     Ok(crypto::first_password()?)
 }
 
-fn show_first(first: &str, from_stdin: bool, login: &str, as_json: bool) -> anyhow::Result<Exit> {
+fn show_first(first: &str, good_for: Span, from_stdin: bool, login: &str, as_json: bool) -> anyhow::Result<Exit> {
     if as_json {
         print_json(&json!({ "login": login, "first_password": (!from_stdin).then_some(first) }))?;
     } else if !from_stdin {
         print(&format!("{first}\n"))?;
     }
-    say("the first password is good for a while, and only to choose another; it is not shown again");
+    say(&format!("the first password is good for {good_for}, and only to choose another; it is not shown again"));
     Ok(Exit::Good)
 }

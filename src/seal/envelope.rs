@@ -25,9 +25,10 @@ pub struct Sealer {
 /// What was sealed: the evidence of what went out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sealed {
-    /// SHA-256 of the whole sealed message.
+    /// SHA-256 of the CMS object: of the attachment `smime.p7m` as the recipient holds it, whatever servers on the way did to
+    /// header fields and to the line lengths of base64.
     pub sha256: [u8; 32],
-    /// Its octets.
+    /// Octets of the whole sealed message.
     pub size: usize,
     /// With which algorithms.
     pub with: SealedWith,
@@ -102,7 +103,7 @@ impl Sealer {
         base64_lines(&self.envelope[..len], out);
         let key = if with.recipient.agrees() { KeyWay::Ecdh } else { with.profile.key_transport.into() };
         let with = SealedWith { cipher: with.profile.cipher, key, digest: Digest::Sha256 };
-        Ok(Sealed { sha256: sha256(out), size: out.len(), with })
+        Ok(Sealed { sha256: sha256(&self.envelope[..len]), size: out.len(), with })
     }
 }
 

@@ -82,9 +82,9 @@ pub struct Parent {
 /// What was handed over, for the record.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
-    /// SHA-256 of the sealed message.
+    /// SHA-256 of what was sealed: of the CMS object, which is the attachment `smime.p7m`; in edge mode of the whole message.
     pub sealed_sha256: Option<[u8; 32]>,
-    /// Its size in octets.
+    /// Size of the whole message in octets.
     pub sealed_bytes: Option<u64>,
     /// SHA-256 fingerprint of the recipient's certificate.
     pub certificate: Option<String>,

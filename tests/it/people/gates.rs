@@ -14,12 +14,13 @@ shown! {
     async fn no_form_is_taken_without_the_mark_of_its_page(world: &World) {
         world.organization("north").await;
         let admin = world.person("root@lab.example", Role::Admin, Reach::Installation).await;
-        let mut browser = world.signed_in(admin).await;
         let (_, named) = routes(&world.web);
         let forms: Vec<_> = named.iter().filter(|route| route.method == Method::POST && matches!(route.who, Who::Person(_))).collect();
         assert!(forms.len() >= 45, "{}", forms.len());
         for route in forms {
             let path = concrete(route.path, "x");
+            // So many requests of one session would be too many at once.
+            let mut browser = world.signed_in(admin).await;
             for seen in [browser.post(&path, &[("sure", "yes")]).await, browser.post(&path, &[("csrf", "0"), ("sure", "yes")]).await] {
                 assert_eq!(seen.status, 403, "{path}: {}", seen.body);
                 assert!(seen.body.contains("did not come from this page"), "{path}");

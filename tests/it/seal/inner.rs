@@ -200,9 +200,10 @@ fn nothing_about_the_patient_shows_outside_and_everything_arrives_inside() {
                 (sealer.seal_letter(letter, with, &mut out).unwrap(), inner)
             },
         );
-        assert_eq!((sealed.size, sealed.sha256), (out.len(), postern::crypto::sha256(&out)));
         let text = std::str::from_utf8(&out).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let attachment = openssl::base64::decode_block(&body.replace("\r\n", "")).unwrap();
+        assert_eq!((sealed.size, sealed.sha256), (out.len(), postern::crypto::sha256(&attachment)));
         assert_eq!(
             head,
             "Date: Thu, 15 Jan 2026 10:15:30 -0500\r\nFrom: results@direct.lab.example\r\nTo: pcp.demo@direct.clinic.example\r\n\

@@ -24,7 +24,7 @@ use crate::{
             sheet::{Cell, Section, Sheet},
             told::told,
             whose,
-            words::Badge,
+            words::{self, Badge},
         },
     },
 };
@@ -41,12 +41,16 @@ async fn tried(web: &Web, one: &Organization, period: &BillingPeriod, close: &Cl
     closing::close(web.intake.store(), one, period.bounds.month, close).await.map_err(failed)
 }
 
-/// What `--force` is here.
+/// Why it is not closed, with what can be done about it here.
 fn said(refusal: &Refusal) -> String {
-    refusal
-        .to_string()
-        .replace("; --force closes it now", "; it can be closed before")
-        .replace("; --force closes it, and", "; it can be closed all the same, and")
+    match refusal {
+        Refusal::Grace(until) => format!("what belongs to it may come until {}; it can be closed before", words::when(*until)),
+        Refusal::Unsettled(count) => format!(
+            "{count} of its deliveries are still on their way; it can be closed all the same, and their fees go to the month they arise in"
+        ),
+        Refusal::NotEnded(at) => format!("it ends on {}", words::when(*at)),
+        other => other.to_string(),
+    }
 }
 
 pub(in crate::web::console) async fn show(
