@@ -18,7 +18,7 @@ const pictures = resolve(values.pictures);
 const binary = resolve(values.binary);
 
 /** The longest first. Each brings the orders it is about, so that none waits for another. */
-const JOURNEYS = ['admin', 'operator', 'biller', 'viewer', 'oidc', 'keyboard', 'plain'];
+const JOURNEYS = ['admin', 'operator', 'biller', 'viewer', 'oidc', 'watch', 'keyboard', 'plain'];
 /** Results of the demo that every journey finds. */
 const RESULTS = 24;
 
