@@ -63,6 +63,14 @@ need_build_tools() {
   need ca-certificates "to fetch crates over TLS"
 }
 
+# What the journeys through the console in a real browser need.
+need_browser() {
+  need_program chromium chromium "the browser that walks through the console"
+  need_program node nodejs "drives that browser"
+  need_program npm npm "fetches what drives it"
+  need_program faketime faketime "lets a month end before its journey begins"
+}
+
 as_root() {
   if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }

@@ -4,6 +4,8 @@
 mod directory;
 /// Our own certificates, the token, the bundles.
 mod keys;
+/// The OpenID provider.
+mod provider;
 /// What issuers publish, and how old what we go by is.
 mod revocation;
 /// Whether others find our certificates.
@@ -127,6 +129,7 @@ async fn examine(context: &Context) -> Vec<Finding> {
         findings.push(writable("data folder", &folder, context.clock.now()));
     }
     findings.extend(identities(context));
+    findings.extend(provider::finding(context).await);
     findings.push(told(context));
     for folder in &config.folder {
         findings.push(watched(&folder.path, context.clock.now()));

@@ -107,7 +107,9 @@ pub(crate) async fn serve_until(
             .explaining(&config.directory, &config.test, gateway.live.clone())
             .costing(&config.fees)
             .feeding(&config.feed)
-            .with_console(&config.console);
+            .with_console(&config.console)
+            .vouching(&config.oidc)
+            .context("setting up [oidc]")?;
         match web.reached() {
             Reached::Closed => say("the console is closed: it would be open to others without TLS; set url in [console]"),
             Reached::Insecure => say("the console is open without TLS: what people type can be read on the way"),

@@ -28,7 +28,7 @@ use crate::{
         time::Span,
     },
     observe::{
-        events::{CodesRemoved, PersonAdded, PersonDisabled, PersonEnabled, PersonReset, RoleGiven},
+        events::{CodesRemoved, PersonAdded, PersonDisabled, PersonEnabled, PersonReset, ProviderForgotten, RoleGiven},
         facts::Named,
     },
     store::{
@@ -102,6 +102,9 @@ struct Reset {
     /// Take their codes away, too: for a lost telephone. They set them up anew
     #[arg(long)]
     codes: bool,
+    /// Forget whom an OpenID provider took for them; the next who comes from there under their name is they
+    #[arg(long)]
+    provider: bool,
     /// Read the password from standard input instead of making one up
     #[arg(long)]
     password_stdin: bool,
@@ -208,6 +211,9 @@ fn reset(args: &Reset, global: &Global) -> anyhow::Result<Exit> {
         let (id, actor) = (person.known.id, shell::actor());
         if args.codes {
             store.remove_codes(id, Witness::new(&actor, &CodesRemoved { person: id })).await?;
+        }
+        if args.provider {
+            store.unlink_person(id, Witness::new(&actor, &ProviderForgotten { person: id })).await?;
         }
         let new = NewPassword { person: id, hash: &hashed, first_until: Some(until(context)), keep: None };
         store.set_password(&new, Witness::new(&actor, &PersonReset { person: id })).await?;

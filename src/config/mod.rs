@@ -35,6 +35,8 @@ pub mod live_directory;
 pub mod load;
 /// `[log]`.
 pub mod log;
+/// `[oidc]`.
+pub mod oidc;
 /// Organization files.
 pub mod organization;
 /// `[[relay]]`.
@@ -91,6 +93,8 @@ pub struct Config {
     pub web: web::WebSection,
     /// The pages for people.
     pub console: console::ConsoleSection,
+    /// Signing in to them through an OpenID provider.
+    pub oidc: oidc::OidcSection,
     /// The door for mail to our addresses.
     pub smtp_in: smtp_in::SmtpInSection,
     /// The work of sending.
@@ -142,6 +146,7 @@ const SECTIONS: &[&section::Description] = &[
     &token::TokenSection::DESCRIPTION,
     &web::WebSection::DESCRIPTION,
     &console::ConsoleSection::DESCRIPTION,
+    &oidc::OidcSection::DESCRIPTION,
     &smtp_in::SmtpInSection::DESCRIPTION,
     &worker::WorkerSection::DESCRIPTION,
     &track::TrackSection::DESCRIPTION,
@@ -165,6 +170,7 @@ impl Config {
         self.token.pin_file = self.token.pin_file.take().map(|file| folder.join(file));
         self.folder.iter_mut().for_each(|watched| watched.paths_from(folder));
         self.feed.iter_mut().for_each(|feed| feed.paths_from(folder));
+        self.oidc.paths_from(folder);
         self.smtp_in.paths_from(folder);
         self.events.paths_from(folder);
         self.live_directory.iter_mut().for_each(|live| live.paths_from(folder));
@@ -203,6 +209,7 @@ impl Config {
         problems.extend(self.alerts.problems(&self.relay));
         problems.extend(self.web.problems());
         problems.extend(self.console.problems());
+        problems.extend(self.oidc.problems());
         problems.extend(self.smtp_in.problems());
         problems.extend(self.events.problems());
         problems.extend(self.fees.problems());

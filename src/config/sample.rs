@@ -98,6 +98,8 @@ mod tests {
                 "#url = \"https",
                 "#metering =",
                 "#metering_secret =",
+                "#issuer =",
+                "#client_secret =",
             ]
             .iter()
             .any(|name| line.starts_with(name))

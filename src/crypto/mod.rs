@@ -12,6 +12,8 @@ pub mod error;
 mod first_password;
 /// HMAC-SHA-256 and hexadecimal text.
 pub mod hash;
+/// Signed tokens of others, checked with their public keys.
+pub mod jws;
 /// An organization's data key and what is derived from it.
 pub mod keys;
 /// The key that wraps every organization's data key.

@@ -275,6 +275,10 @@ events! {
 
     /// Somebody signed in.
     INFO SignedIn = "signed_in" { person: PersonId } by { factor: Factor } audited as Done { about "person" person }
+    /// Whoever an OpenID provider vouches for is this person, from now on.
+    WARN ProviderLinked = "provider_linked" { person: PersonId } audited as Done { about "person" person }
+    /// Whomever an OpenID provider took for this person, it is forgotten.
+    WARN ProviderForgotten = "provider_forgotten" { person: PersonId } audited as Done { about "person" person }
     /// Somebody did not get in: a wrong name, password or code.
     WARN SignInFailed = "sign_in_failed" { person: Option<PersonId>, wrong: u32 } by { factor: Factor } audited as Refused { about "person" person }
     /// Too many wrong tries: nobody gets in under that name, or from that address, for a while.

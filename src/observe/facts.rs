@@ -292,6 +292,8 @@ words! {
         Password = "password",
         /// A password and a code.
         Code = "code",
+        /// What an OpenID provider says.
+        Provider = "provider",
     }
 }
 

@@ -51,6 +51,7 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
     ),
     (17, "browsing", include_str!("migrations/sqlite/0017_browsing.sql"), include_str!("migrations/postgres/0017_browsing.sql")),
     (20, "console", include_str!("migrations/sqlite/0020_console.sql"), include_str!("migrations/postgres/0020_console.sql")),
+    (21, "provider", include_str!("migrations/sqlite/0021_provider.sql"), include_str!("migrations/postgres/0021_provider.sql")),
 ];
 
 /// How many there are.

@@ -145,6 +145,8 @@ pub mod period;
 pub mod person;
 /// Prices and terms.
 pub mod price;
+/// People whom an OpenID provider vouches for.
+mod provider;
 /// What is due: claimed under leases, urgent first and fair across organizations.
 pub mod queue;
 /// Whether a database answers, without changing anything in it.

@@ -41,7 +41,7 @@ pub struct NewPerson<'a> {
     pub reach: &'a Reach,
     /// The hash of a first password; none: they never sign in with one.
     pub password: Option<&'a str>,
-    /// How long that is good.
+    /// How long that is good, if there is one.
     pub first_until: Timestamp,
 }
 
@@ -109,7 +109,7 @@ impl Store {
             "INSERT INTO user_ (id, login, login_key, name, role, password, first_until, created_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (login_key) DO NOTHING")
             .bind(new.id.to_string()).bind(new.login).bind(key(new.login)).bind(new.name).bind(new.role.as_str())
-            .bind(new.password).bind(new.first_until.micros()).bind(now.micros())
+            .bind(new.password).bind(new.password.map(|_| new.first_until.micros())).bind(now.micros())
             .execute(c).await.map(|done| done.rows_affected()))
         .doing("add a person")?;
         if added == 0 {

@@ -29,6 +29,8 @@ pub struct NewSession<'a> {
     pub person: PersonId,
     /// How far the sign-in came.
     pub stage: Stage,
+    /// An OpenID provider vouched for them; no password was shown.
+    pub by_provider: bool,
     /// Where from.
     pub address: &'a str,
     /// With which browser, as it says.
@@ -46,6 +48,8 @@ pub struct Session {
     pub id: SessionId,
     /// How far the sign-in came.
     pub stage: Stage,
+    /// An OpenID provider vouched for them.
+    pub by_provider: bool,
     /// Whose.
     pub person: Person,
     /// When something was last done in it.
@@ -91,10 +95,10 @@ impl Store {
         within!(&mut tx, c => sqlx::query("DELETE FROM console_session WHERE ends_at <= $1").bind(now.micros()).execute(c).await.map(drop))
             .doing("forget old sessions")?;
         within!(&mut tx, c => sqlx::query(
-            "INSERT INTO console_session (id, user_id, hash, stage, address, agent, created_at, seen_at, ends_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)")
+            "INSERT INTO console_session (id, user_id, hash, stage, address, agent, created_at, seen_at, ends_at, by_provider)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9)")
             .bind(id.to_string()).bind(new.person.to_string()).bind(hash(&token)).bind(new.stage.as_str()).bind(new.address)
-            .bind(new.agent).bind(now.micros()).bind(now.plus(new.lasts).micros()).execute(c).await.map(drop))
+            .bind(new.agent).bind(now.micros()).bind(now.plus(new.lasts).micros()).bind(new.by_provider).execute(c).await.map(drop))
         .doing("begin a session")?;
         if new.stage == Stage::Open {
             within!(&mut tx, c => sqlx::query("UPDATE user_ SET signed_in_at = $1 WHERE id = $2")
@@ -114,18 +118,18 @@ impl Store {
     /// When the database does not answer.
     pub async fn session(&self, token: &str, idle: Duration) -> Result<Option<Session>> {
         let now = self.clock.now();
-        let row: Option<(String, String, String, i64, i64)> = on!(&self.db, pool => sqlx::query_as(
-            "SELECT id, user_id, stage, seen_at, ends_at FROM console_session WHERE hash = $1")
+        let row: Option<(String, String, String, i64, i64, bool)> = on!(&self.db, pool => sqlx::query_as(
+            "SELECT id, user_id, stage, seen_at, ends_at, by_provider FROM console_session WHERE hash = $1")
             .bind(hash(token)).fetch_optional(pool).await)
         .doing("look a session up")?;
-        let Some((id, person, stage, seen_at, ends_at)) = row else { return Ok(None) };
+        let Some((id, person, stage, seen_at, ends_at, by_provider)) = row else { return Ok(None) };
         let (seen_at, ends_at) = (Timestamp(seen_at), Timestamp(ends_at));
         if now >= ends_at || now >= seen_at.plus(idle) {
             return Ok(None);
         }
         let person = self.person(read("person id", &person)?).await?;
         let Some(person) = person.filter(|person| person.disabled_at.is_none()) else { return Ok(None) };
-        Ok(Some(Session { id: read("session id", &id)?, stage: read("stage", &stage)?, person, seen_at, ends_at }))
+        Ok(Some(Session { id: read("session id", &id)?, stage: read("stage", &stage)?, by_provider, person, seen_at, ends_at }))
     }
 
     /// Notes that something was done in a session.

@@ -40,11 +40,13 @@ use crate::{
         console::{ConsoleSection, Reached},
         directory::DirectorySection,
         fees::FeesSection,
+        oidc::OidcSection,
         source::Feed,
         test::TestSection,
         web::WebSection,
     },
     domain::{person::Right, time::Span},
+    net::fetch::FetchError,
     observe::{health::Health, metrics::Metrics},
     pipeline::probing::Prober,
     resolve::directory::Live,
@@ -65,6 +67,8 @@ pub struct Web {
     /// How the console is had.
     reached: Arc<Reached>,
     sign_in: SignIn,
+    #[cfg(feature = "oidc")]
+    provider: Option<Arc<auth::oidc::Provider>>,
     routing: Routing,
     places: Arc<places::Places>,
     waiting: Arc<api::events::Waiting>,
@@ -98,6 +102,8 @@ impl Web {
             reached: Arc::new(console.reached(settings)),
             console: Arc::new(console),
             sign_in,
+            #[cfg(feature = "oidc")]
+            provider: None,
             routing,
             settings: settings.clone(),
             places,
@@ -151,6 +157,40 @@ impl Web {
         let sign_in = SignIn::new(self.intake.store().clone(), console);
         let reached = Arc::new(console.reached(&self.settings));
         Self { console: Arc::new(console.clone()), sign_in, reached, ..self }
+    }
+
+    /// The same, letting people in whom an OpenID provider vouches for.
+    ///
+    /// # Errors
+    /// When its authorities cannot be read.
+    #[cfg(feature = "oidc")]
+    pub fn vouching(self, oidc: &OidcSection) -> Result<Self, FetchError> {
+        Ok(Self { provider: auth::oidc::Provider::of(oidc)?.map(Arc::new), ..self })
+    }
+
+    /// Built without that.
+    ///
+    /// # Errors
+    /// None.
+    #[cfg(not(feature = "oidc"))]
+    pub fn vouching(self, _: &OidcSection) -> Result<Self, FetchError> {
+        Ok(self)
+    }
+
+    /// What the button that leads to the OpenID provider says, when there is one.
+    fn provider_label(&self) -> Option<&str> {
+        #[cfg(feature = "oidc")]
+        return self.provider.as_ref().map(|provider| provider.settings().label.as_str());
+        #[cfg(not(feature = "oidc"))]
+        None
+    }
+
+    /// Whether it is we who ask for a second factor, although a provider vouches.
+    fn provider_leaves_codes_to_us(&self) -> bool {
+        #[cfg(feature = "oidc")]
+        return self.provider.as_ref().is_none_or(|provider| provider.settings().codes);
+        #[cfg(not(feature = "oidc"))]
+        true
     }
 
     /// How the console is had.

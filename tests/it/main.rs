@@ -18,6 +18,7 @@ mod feed;
 mod folder;
 mod hostile;
 mod keys;
+mod load;
 mod pipeline;
 mod revocation;
 mod rooms;

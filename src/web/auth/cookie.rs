@@ -53,6 +53,29 @@ impl Cookies {
         self.set(self.session_name(), token, "Lax")
     }
 
+    #[cfg(feature = "oidc")]
+    const fn passage_name(self) -> &'static str {
+        if self.secure { "__Host-postern-passage" } else { "postern-passage" }
+    }
+
+    /// What the cookie of somebody on the way through the OpenID provider holds.
+    #[cfg(feature = "oidc")]
+    pub(in crate::web) fn passage(self, headers: &HeaderMap) -> Option<&str> {
+        value(headers, self.passage_name())
+    }
+
+    /// Sets it. Lax: the provider leads the browser back from another site.
+    #[cfg(feature = "oidc")]
+    pub(in crate::web) fn set_passage(self, secret: &str) -> Option<HeaderValue> {
+        self.set(self.passage_name(), secret, "Lax; Max-Age=600")
+    }
+
+    /// Takes it away.
+    #[cfg(feature = "oidc")]
+    pub(in crate::web) fn clear_passage(self) -> Option<HeaderValue> {
+        self.set(self.passage_name(), "", "Lax; Max-Age=0")
+    }
+
     /// Takes it away.
     pub(in crate::web) fn clear_session(self) -> Option<HeaderValue> {
         self.set(self.session_name(), "", "Lax; Max-Age=0")

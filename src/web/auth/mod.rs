@@ -9,6 +9,9 @@ mod cookie;
 mod fields;
 /// What pages tell browsers about themselves.
 mod headers;
+/// Signing in through an OpenID provider.
+#[cfg(feature = "oidc")]
+pub mod oidc;
 /// How many requests with one token.
 mod pace;
 /// People: a session.
@@ -25,6 +28,8 @@ use axum::http::{Uri, request::Parts};
 pub use caller::Caller;
 pub(in crate::web) use cookie::Cookies;
 pub use cookie::Visitor;
+#[cfg(feature = "oidc")]
+pub(in crate::web) use cookie::fresh;
 pub(in crate::web) use fields::Fields;
 pub(in crate::web) use pace::Paces;
 pub use person::Person;

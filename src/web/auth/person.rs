@@ -15,7 +15,7 @@ use super::{
     headers, problem, scope,
 };
 use crate::{
-    config::console::{ConsoleSection, Reached},
+    config::console::Reached,
     crypto::{CryptoError, sha256},
     domain::{
         OrgId, OrgScope, Timestamp,
@@ -24,10 +24,7 @@ use crate::{
         person::{Duty, Known, Right, may},
     },
     observe::events::{ForeignRequest, RightMissing},
-    store::{
-        person,
-        session::{Session, Stage},
-    },
+    store::session::{Session, Stage},
     web::{Problem, Web, console::Page},
 };
 
@@ -56,6 +53,8 @@ pub struct Person {
     pub duty: Option<Duty>,
     /// Codes are set up.
     pub codes: bool,
+    /// An OpenID provider vouched for them in this session.
+    pub by_provider: bool,
     /// When the session ends at the latest.
     pub ends_at: Timestamp,
     /// Where they are: the path without what names one thing.
@@ -89,12 +88,15 @@ impl FromRequestParts<Web> for Visitor {
     }
 }
 
-/// What a person must do first.
-pub(in crate::web) fn duty(settings: &ConsoleSection, person: &person::Person) -> Option<Duty> {
-    if person.first_until.is_some() {
+/// What somebody must do first in this session.
+fn duty(web: &Web, session: &Session) -> Option<Duty> {
+    let person = &session.person;
+    // Whom a provider vouches for needs no password of ours.
+    if person.first_until.is_some() && !session.by_provider {
         return Some(Duty::Password);
     }
-    (settings.codes_for.contains(&person.known.role) && !person.codes).then_some(Duty::Codes)
+    let asked = web.console.codes_for.contains(&person.known.role) && (!session.by_provider || web.provider_leaves_codes_to_us());
+    (asked && !person.codes).then_some(Duty::Codes)
 }
 
 /// Lets people through whose role has the right.
@@ -129,14 +131,26 @@ async fn admit(web: &Web, right: Right, awake: bool, request: &Parts) -> Result<
         store.touch_session(&session).await.map_err(failed)?;
     }
     let csrf = csrf(token).map_err(|error| Page::from(problem(error.into())).into_response())?;
-    let Session { id, person, ends_at, .. } = session;
-    let duty = duty(&web.console, &person);
+    let duty = duty(web, &session);
+    let Session { id, person, ends_at, by_provider, .. } = session;
     let (known, codes) = (person.known, person.codes);
     let place = format!("/{}", request.uri.path().split('/').nth(1).unwrap_or_default());
     let actor = actor(web, request, Actor::person(known.id, &known.login));
     if !may(known.role, &known.reach, right) {
         store.witness(&actor, &RightMissing { right }).await.map_err(failed)?;
-        let person = Person { scope: OrgScope::All, chosen: None, known, actor, csrf, session: id, duty, codes, ends_at, place };
+        let person = Person {
+            scope: OrgScope::All,
+            chosen: None,
+            known,
+            actor,
+            csrf,
+            session: id,
+            duty,
+            codes,
+            by_provider,
+            ends_at,
+            place,
+        };
         return Err(Page::forbidden(person).into_response());
     }
     if right != Right::Account {
@@ -147,7 +161,7 @@ async fn admit(web: &Web, right: Right, awake: bool, request: &Parts) -> Result<
         }
     }
     let (chosen, scope) = scope(web, &request.uri, &known.reach).await.map_err(|problem| Page::from(problem).into_response())?;
-    Ok(Person { known, scope, chosen, actor, csrf, session: id, duty, codes, ends_at, place })
+    Ok(Person { known, scope, chosen, actor, csrf, session: id, duty, codes, by_provider, ends_at, place })
 }
 
 /// Gives visitors their cookie and checks their forms.

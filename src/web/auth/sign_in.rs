@@ -148,10 +148,10 @@ impl SignIn {
         };
         if person.codes {
             // The tries are forgotten once the code was right, too.
-            let token = self.begin(person.known.id, Stage::Code, None, whence, None).await?;
+            let token = self.begin(person.known.id, (Stage::Code, false), None, whence, None).await?;
             return Ok(Answer::Code(token));
         }
-        Ok(Answer::In(self.enter(&person, Factor::Password, None, whence).await?))
+        Ok(Answer::In(self.enter(&person, (Factor::Password, false), None, whence).await?))
     }
 
     /// The session in which a code is awaited.
@@ -174,7 +174,8 @@ impl SignIn {
         // While nobody gets in a code is not looked at: otherwise one could go on guessing.
         let right = locked.is_none() && self.store.use_code(person.known.id, code).await?;
         if right {
-            return Ok(Answer::In(self.enter(person, Factor::Code, Some(session.id), whence).await?));
+            let factor = (Factor::Code, session.by_provider);
+            return Ok(Answer::In(self.enter(person, factor, Some(session.id), whence).await?));
         }
         match locked {
             Some(until) => {
@@ -201,17 +202,57 @@ impl SignIn {
         Ok(())
     }
 
-    async fn enter(&self, person: &Person, factor: Factor, instead_of: Option<SessionId>, whence: &Whence<'_>) -> Result<String> {
+    /// Lets somebody in whom an OpenID provider vouches for: after a code of ours, when `codes` are asked for and they have them.
+    ///
+    /// # Errors
+    /// As [`Self::password`].
+    #[cfg(feature = "oidc")]
+    pub async fn vouched(&self, person: &Person, codes: bool, whence: &Whence<'_>) -> Result<Answer> {
+        if codes && person.codes {
+            return Ok(Answer::Code(self.begin(person.known.id, (Stage::Code, true), None, whence, None).await?));
+        }
+        Ok(Answer::In(self.enter(person, (Factor::Provider, true), None, whence).await?))
+    }
+
+    /// Counts a try of somebody whom it vouches for to nobody here, and puts it on record.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    #[cfg(feature = "oidc")]
+    pub async fn not_vouched(&self, whence: &Whence<'_>) -> Result<()> {
+        let (wrong, until) = self.store.note_wrong_try(TryKey::Address(&whence.network()), FORGIVEN_ADDRESS).await?;
+        let (stranger, wait) = (whence.stranger(), until.since(self.store.clock().now()));
+        self.store.witness(&stranger, &SignInFailed { person: None, wrong, factor: Factor::Provider }).await?;
+        if !wait.is_zero() {
+            self.store.witness(&stranger, &SignInLocked { person: None, wrong, wait }).await?;
+        }
+        Ok(())
+    }
+
+    async fn enter(
+        &self,
+        person: &Person,
+        (factor, by_provider): (Factor, bool),
+        instead_of: Option<SessionId>,
+        whence: &Whence<'_>,
+    ) -> Result<String> {
         self.store.forget_tries(TryKey::Name(&person.known.login)).await?;
         let id = person.known.id;
         let actor = Actor::person(id, &person.known.login).from(whence.address, whence.request.clone());
-        self.begin(id, Stage::Open, instead_of, whence, Some(Witness::new(&actor, &SignedIn { person: id, factor }))).await
+        self.begin(
+            id,
+            (Stage::Open, by_provider),
+            instead_of,
+            whence,
+            Some(Witness::new(&actor, &SignedIn { person: id, factor })),
+        )
+        .await
     }
 
     async fn begin(
         &self,
         person: PersonId,
-        stage: Stage,
+        (stage, by_provider): (Stage, bool),
         instead_of: Option<SessionId>,
         whence: &Whence<'_>,
         witness: Option<Witness<'_>>,
@@ -219,7 +260,8 @@ impl SignIn {
         let address = whence.address.map_or_else(String::new, |address| address.to_string());
         let agent: String = whence.agent.chars().filter(|c| !c.is_control()).take(200).collect();
         let lasts = if stage == Stage::Code { CODE_LASTS } else { self.lasts };
-        let new = NewSession { person, stage, address: &address, agent: &agent, lasts, instead_of: instead_of.or(whence.before) };
+        let instead_of = instead_of.or(whence.before);
+        let new = NewSession { person, stage, by_provider, address: &address, agent: &agent, lasts, instead_of };
         self.store.begin_session(&new, witness).await
     }
 }
@@ -235,7 +277,7 @@ impl Whence<'_> {
     }
 
     /// What tries are counted by: whoever has one IPv6 address has all of its network.
-    fn network(&self) -> String {
+    pub(in crate::web) fn network(&self) -> String {
         match self.address {
             Some(IpAddr::V6(address)) => format!("{:x}", address.to_bits() >> 64),
             Some(address) => address.to_string(),

@@ -38,6 +38,9 @@ mod overview;
 mod parked;
 /// Who has access.
 mod people;
+/// The way to the OpenID provider and back.
+#[cfg(feature = "oidc")]
+mod provider;
 /// One version of a result.
 mod result;
 /// One field that finds what people remember.
@@ -81,6 +84,11 @@ use crate::{domain::person::Right, observe::chain};
 #[must_use]
 pub(super) fn routes(routes: Routes) -> Routes {
     let (get, post) = (Method::GET, Method::POST);
+    #[cfg(feature = "oidc")]
+    let routes = routes
+        .visitor(get.clone(), "/sign-in/provider", provider::go)
+        .visitor(get.clone(), "/sign-in/provider/back", provider::back)
+        .visitor(get.clone(), "/sign-in/provider/out", provider::out);
     routes
         .open(get.clone(), "/assets/{file}", assets::show)
         .visitor(get.clone(), "/sign-in", sign_in::show)

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::Page;
+use super::{Page, words};
 use crate::{
     domain::audit::Witness,
     observe::events::SignedOut,
@@ -21,12 +21,31 @@ use crate::{
 
 #[derive(Template)]
 #[template(path = "console/sign_in.html")]
-struct SignIn<'a> {
+pub(super) struct SignInPage<'a> {
     person: Option<&'a Person>,
     csrf: &'a str,
     login: &'a str,
     next: &'a str,
+    /// Written so that it can stand in a query.
+    next_written: String,
     problem: Option<&'a str>,
+    /// What the button says that leads to the OpenID provider.
+    provider: Option<&'a str>,
+    /// They have signed out here, and may be signed in there.
+    left: bool,
+}
+
+impl<'a> SignInPage<'a> {
+    /// For somebody who wants to go to `next` then.
+    pub(super) fn of(web: &'a Web, visitor: &'a Visitor, next: &'a str) -> Self {
+        let (provider, next_written) = (web.provider_label(), words::query(next));
+        Self { person: None, csrf: &visitor.csrf, login: "", next, next_written, problem: None, provider, left: false }
+    }
+
+    /// With something that went wrong.
+    pub(super) fn saying(self, problem: &'a str) -> Self {
+        Self { problem: Some(problem), ..self }
+    }
 }
 
 #[derive(Template)]
@@ -42,7 +61,17 @@ struct Code<'a> {
 #[derive(Deserialize)]
 pub(super) struct Next {
     #[serde(default)]
-    next: String,
+    pub(super) next: String,
+    /// `provider`: signed out of a session that a provider vouched for.
+    #[serde(default)]
+    left: String,
+}
+
+impl Next {
+    /// The page that asks for a code and goes there then.
+    pub(super) fn code(next: &str) -> String {
+        format!("/sign-in/code?next={}", words::query(next).replace("%2F", "/"))
+    }
 }
 
 /// The form.
@@ -69,8 +98,8 @@ pub(super) struct GivenCode {
 const REFUSED: &str = "That did not work. Check the name and the password; after several tries, wait a while.";
 const CODE_REFUSED: &str = "That did not work. Wait for the next code, and after several tries a while longer.";
 
-pub(super) async fn show(visitor: Visitor, Query(Next { next }): Query<Next>) -> Page {
-    Page::of(&SignIn { person: None, csrf: &visitor.csrf, login: "", next: &inside(&next), problem: None })
+pub(super) async fn show(State(web): State<Web>, visitor: Visitor, Query(Next { next, left }): Query<Next>) -> Page {
+    Page::of(&SignInPage { left: left == "provider", ..SignInPage::of(&web, &visitor, &inside(&next)) })
 }
 
 pub(super) async fn submit(State(web): State<Web>, visitor: Visitor, request: Request) -> Result<Response, Page> {
@@ -87,18 +116,16 @@ pub(super) async fn submit(State(web): State<Web>, visitor: Visitor, request: Re
     }
     match web.sign_in.password(login.trim(), &password, &from).await.map_err(Page::store)? {
         Answer::In(token) => Ok(entered(&web, &token, &next)),
-        Answer::Code(token) => {
-            Ok(entered(&web, &token, &format!("/sign-in/code?next={}", next.replace('?', "%3F").replace('&', "%26"))))
-        }
+        Answer::Code(token) => Ok(entered(&web, &token, &Next::code(&next))),
         Answer::Refused => {
-            let page = SignIn { person: None, csrf: &visitor.csrf, login: &login, next: &next, problem: Some(REFUSED) };
+            let page = SignInPage { login: &login, ..SignInPage::of(&web, &visitor, &next).saying(REFUSED) };
             Ok(Page::with(StatusCode::UNPROCESSABLE_ENTITY, &page).into_response())
         }
         Answer::Busy => Err(busy()),
     }
 }
 
-pub(super) async fn show_code(visitor: Visitor, Query(Next { next }): Query<Next>) -> Page {
+pub(super) async fn show_code(visitor: Visitor, Query(Next { next, .. }): Query<Next>) -> Page {
     Page::of(&Code { person: None, csrf: &visitor.csrf, next: &inside(&next), problem: None })
 }
 
@@ -133,10 +160,11 @@ pub(super) async fn out(State(web): State<Web>, person: Person) -> Result<Respon
     }
     // What this browser kept of us goes, too.
     headers.insert("clear-site-data", header::HeaderValue::from_static("\"cache\", \"storage\""));
-    Ok((headers, Redirect::to("/sign-in")).into_response())
+    let place = if person.by_provider { "/sign-in?left=provider" } else { "/sign-in" };
+    Ok((headers, Redirect::to(place)).into_response())
 }
 
-fn entered(web: &Web, token: &str, next: &str) -> Response {
+pub(super) fn entered(web: &Web, token: &str, next: &str) -> Response {
     let mut headers = HeaderMap::new();
     if let Some(cookie) = Cookies::of(&web.reached).set_session(token) {
         headers.insert(header::SET_COOKIE, cookie);
@@ -145,7 +173,7 @@ fn entered(web: &Web, token: &str, next: &str) -> Response {
 }
 
 /// A place within the console: nobody is led away from it (CWE-601).
-fn inside(next: &str) -> String {
+pub(super) fn inside(next: &str) -> String {
     let plain = next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
     if next.starts_with('/') && !next.starts_with("//") && plain && next.len() <= 500 { next.to_owned() } else { "/".to_owned() }
 }

@@ -29,6 +29,9 @@ mod fees;
 mod following;
 mod forms;
 mod gates;
+mod large;
+#[cfg(feature = "oidc")]
+mod oidc;
 mod organizations;
 mod pages;
 mod rights;

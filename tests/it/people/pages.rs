@@ -18,7 +18,7 @@ use super::world::World;
 use crate::store::world::World as Database;
 
 /// Every page of the console that names nothing.
-const PAGES: [&str; 16] = [
+pub(super) const PAGES: [&str; 16] = [
     "/",
     "/deliveries",
     "/worklist",

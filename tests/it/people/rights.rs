@@ -25,7 +25,18 @@ async fn only_what_says_nothing_about_anybody_is_open() {
     let paths: BTreeSet<&str> = open.into_iter().collect();
     assert_eq!(
         paths,
-        BTreeSet::from(["/assets/{file}", "/healthz", "/metrics", "/readyz", "/sign-in", "/sign-in/code", "/v1/openapi.json"])
+        BTreeSet::from([
+            "/assets/{file}",
+            "/healthz",
+            "/metrics",
+            "/readyz",
+            "/sign-in",
+            "/sign-in/code",
+            "/sign-in/provider",
+            "/sign-in/provider/back",
+            "/sign-in/provider/out",
+            "/v1/openapi.json"
+        ])
     );
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use postern::{
-    config::{console::ConsoleSection, web::WebSection},
+    config::{console::ConsoleSection, oidc::OidcSection, web::WebSection},
     crypto::password::{Cost, hash},
     domain::{
         OrgId, Timestamp,
@@ -56,11 +56,21 @@ impl World {
         Self::open(database, ConsoleSection { codes_for: Vec::new(), ..ConsoleSection::default() }).await
     }
 
+    /// Where an OpenID provider vouches for people, and no role must set codes up first.
+    pub(crate) async fn vouching(database: Database, oidc: &OidcSection) -> Self {
+        Self::open_with(database, ConsoleSection { codes_for: Vec::new(), ..ConsoleSection::default() }, oidc).await
+    }
+
     async fn open(database: Database, console: ConsoleSection) -> Self {
+        Self::open_with(database, console, &OidcSection::default()).await
+    }
+
+    pub(crate) async fn open_with(database: Database, console: ConsoleSection, oidc: &OidcSection) -> Self {
         let blobs = tempfile::tempdir().unwrap();
         let check: PdfCheck = Arc::new(|_: &[u8]| Ok(()));
         let intake = Intake::new(database.store.clone(), Blobs::in_folder(blobs.path()).unwrap(), check, 100_000);
-        let web = Web::new(&WebSection::default(), intake, Health::default(), None).with_console(&console);
+        let web =
+            Web::new(&WebSection::default(), intake, Health::default(), None).with_console(&console).vouching(oidc).unwrap();
         let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(serve(web.clone(), listener, CancellationToken::new()));
@@ -87,11 +97,24 @@ impl World {
     /// A browser that is signed in, without the ceremony.
     pub(crate) async fn signed_in(&self, person: PersonId) -> Browser {
         let lasts = Duration::from_hours(8);
-        let new = NewSession { person, stage: Stage::Open, address: "127.0.0.1", agent: "test", lasts, instead_of: None };
+        let new = NewSession {
+            person,
+            stage: Stage::Open,
+            by_provider: false,
+            address: "127.0.0.1",
+            agent: "test",
+            lasts,
+            instead_of: None,
+        };
         let token = self.database.store.begin_session(&new, None).await.unwrap();
         let mut browser = self.browser();
         browser.cookies.insert("postern".to_owned(), token);
         browser
+    }
+
+    /// The time there.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.database.store.clock().now()
     }
 
     pub(crate) fn browser(&self) -> Browser {
@@ -232,7 +255,10 @@ impl Browser {
             }
         }
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        Seen { status, location, set_cookies, headers, body: answer.text().await.unwrap() }
+        // What is followed has no end to wait for.
+        let followed = headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
+        let body = if followed { String::new() } else { answer.text().await.unwrap() };
+        Seen { status, location, set_cookies, headers, body }
     }
 }
 

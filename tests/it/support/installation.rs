@@ -333,6 +333,12 @@ impl Installation {
         Store::open(StoreOptions { url, connections: 2, master }, Arc::new(SystemClock)).await.unwrap()
     }
 
+    /// The store of an installation in the database at `url`, beside whatever runs on it.
+    pub(crate) async fn store_at(&self, url: &str) -> Store {
+        let master = MasterKey::from_file(&self.dir.path().join("keys/master.key")).unwrap();
+        Store::open(StoreOptions { url: url.to_owned(), connections: 2, master }, Arc::new(SystemClock)).await.unwrap()
+    }
+
     /// Brings the practice HISP's notices in, once there are so many: durable, as a door would leave them.
     pub(crate) async fn bring_notices(&self, count: usize) {
         let entries =

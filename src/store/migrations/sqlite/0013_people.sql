@@ -44,6 +44,7 @@ CREATE TABLE console_session (
     user_id         TEXT NOT NULL REFERENCES user_ (id),
     hash            TEXT NOT NULL UNIQUE,   -- SHA-256 of what the cookie holds
     stage           TEXT NOT NULL CHECK (stage IN ('code', 'open')), -- code: the password was right, a code is awaited
+    by_provider     BOOLEAN NOT NULL,       -- an OpenID provider vouched, no password was shown
     address         TEXT NOT NULL,
     agent           TEXT NOT NULL,
     created_at      BIGINT NOT NULL,
