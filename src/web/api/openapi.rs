@@ -74,7 +74,7 @@ pub fn document(named: &[Named]) -> Value {
                 "description": "Which organization, by its short name or id: for a token of the installation. Another than its own is 404 for any other." } },
             "headers": { "Retry-After": { "description": "Seconds after which to send it again.", "schema": { "type": "integer" } } },
             "responses": failures(),
-            "schemas": Map::from_iter(schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema))),
+            "schemas": schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect::<Map<_, _>>(),
         },
     })
 }

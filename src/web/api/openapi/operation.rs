@@ -105,7 +105,9 @@ impl Operation {
 
     /// Takes bodies of these media types.
     pub(super) fn takes_as(mut self, content: Value) -> Self {
-        self.body = Some(json!({ "required": true, "content": content }));
+        let mut body = json!({ "required": true });
+        body["content"] = content;
+        self.body = Some(body);
         self.may_fail(&[400, 413, 415])
     }
 
@@ -116,7 +118,9 @@ impl Operation {
 
     /// Answers with bodies of these media types.
     pub(super) fn answers_as(mut self, status: u16, says: &str, content: Value) -> Self {
-        self.answers.insert(status.to_string(), json!({ "description": says, "content": content }));
+        let mut answer = json!({ "description": says });
+        answer["content"] = content;
+        self.answers.insert(status.to_string(), answer);
         self
     }
 

@@ -15,12 +15,11 @@ pub(super) fn shape(fields: Value) -> Value {
     let (mut properties, mut required) = (Map::new(), Vec::new());
     if let Value::Object(fields) = fields {
         for (name, kind) in fields {
-            let name = match name.strip_suffix('?') {
-                Some(name) => name.to_owned(),
-                None => {
-                    required.push(name.clone());
-                    name
-                }
+            let name = if let Some(name) = name.strip_suffix('?') {
+                name.to_owned()
+            } else {
+                required.push(name.clone());
+                name
             };
             properties.insert(name, of(kind));
         }
@@ -68,7 +67,8 @@ pub(super) fn short(text: &str) -> Value {
 
 /// The same, or null.
 pub(super) fn or_null(schema: Value) -> Value {
-    json!({ "anyOf": [schema, { "type": "null" }] })
+    let any = [schema, json!({ "type": "null" })];
+    json!({ "anyOf": any })
 }
 
 fn plain(kind: &str) -> Value {
