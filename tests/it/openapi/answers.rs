@@ -68,6 +68,7 @@ async fn every_answer_is_as_the_document_says() {
     fees(&mut api, &world, org).await;
     operators(&mut api, &held).await;
     access(&mut api).await;
+    assert!(api.faults.is_empty(), "{}", api.faults.join("\n"));
 
     let described: BTreeSet<String> = openapi::described().iter().map(|(method, path)| format!("{method} {path}")).collect();
     let elsewhere: BTreeSet<String> = ELSEWHERE.iter().map(|&name| name.to_owned()).collect();

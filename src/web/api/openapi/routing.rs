@@ -64,7 +64,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .takes("#Reroute")
             .answers(200, "#Rerouted", "Which results; with `dry_run` those it would be."),
         post("/v1/worklist/{id}", "Do what a person decided about an item")
-            .says("What is settled already is 409, so nothing is done twice.")
+            .says("What is settled already is 409, so nothing is done twice. With `dry_run` it only says what would come of it.")
             .takes("#Resolve")
             .answers(200, "#Settled", "What came of it.")
             .may_fail(&[409]),
@@ -191,7 +191,7 @@ pub(super) fn schemas() -> Vec<Named> {
         ("Open", open),
         ("Worklist", shape(json!({ "items": "[#WorkItem]", "next": "text|null" }))),
         ("Resolve", resolve),
-        ("Settled", shape(json!({ "rerouted": "[id]", "told": "text" }))),
+        ("Settled", shape(json!({ "rerouted": "[id]", "told": "text", "dry_run": "flag" }))),
         ("Reroute", body(json!({ "waiting_for": "#Reason", "reason": "text: why, one line", "dry_run?": "flag" }))),
         ("Rerouted", shape(json!({ "results": "[id]", "dry_run": "flag" }))),
     ]
