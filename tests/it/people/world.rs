@@ -53,9 +53,7 @@ impl World {
 
     /// Where no role must set codes up first.
     pub(crate) async fn without_codes(database: Database) -> Self {
-        // Nobody pages through hundreds of routes in a second, but a test does.
-        let console = ConsoleSection { codes_for: Vec::new(), requests_per_minute: 0, ..ConsoleSection::default() };
-        Self::open(database, console).await
+        Self::open(database, ConsoleSection { codes_for: Vec::new(), ..ConsoleSection::default() }).await
     }
 
     /// Where an OpenID provider vouches for people, and no role must set codes up first.

@@ -7,7 +7,10 @@ use super::{
     shape::{Named, and, body, shape, words},
 };
 use crate::{
-    bill::{reconcile::Bucket, summary::By},
+    bill::{
+        reconcile::{Bucket, mapping::Separator},
+        summary::By,
+    },
     domain::{period::PeriodState, prices::EntryType},
 };
 
@@ -107,13 +110,14 @@ pub(super) fn schemas() -> Vec<Named> {
         "id": "id", "line": "number", "entry_type": "#EntryType", "fee_code": "text", "delivery": "id|null", "amount": "money", "currency": "text",
         "month": "month", "relates_to": "month|null", "reverses": "id|null", "reason": "text", "entered_by": "text" }));
     let counts = json!({ "rows": "number", "messages": "number", "matched": "number", "ours_only": "number", "theirs_only": "number",
-        "price_differs": "number", "outcome_differs": "number" });
+        "price_differs": "number", "outcome_differs": "number",
+        "tolerance": "money: so much prices may differ" });
     let difference = shape(json!({
         "bucket": words(Bucket::ALL), "row": "number|null", "message_id": "text|null", "delivery": "id|null", "ours": "text", "theirs": "text",
         "why": "text", "what_to_do": "text" }));
     let reconciled =
         shape(json!({ "month": "month", "file_sha256": "text", "signed_at": "time|null", "differences": "[#Difference]",
-        "totals": and("#UsageCounts", json!({ "prices_compared": "flag", "outcomes_compared": "flag", "asked": "money" })) }));
+        "totals": "#UsageTotals" }));
     let signature = shape(
         json!({ "month": "month", "file_sha256": "text", "counts": "#UsageCounts", "signed_by": "text", "note": "text", "signed_at": "time" }),
     );
@@ -146,6 +150,13 @@ pub(super) fn schemas() -> Vec<Named> {
         ("LedgerLine", line),
         ("Adjusted", shape(json!({ "dry_run": "flag", "lines": "[#LedgerLine]" }))),
         ("UsageCounts", shape(counts)),
+        (
+            "UsageTotals",
+            and(
+                "#UsageCounts",
+                json!({ "prices_compared": "flag", "outcomes_compared": "flag", "asked": "money", "separator": words(Separator::ALL) }),
+            ),
+        ),
         ("Difference", difference),
         ("Reconciled", reconciled),
         ("Signature", signature),
