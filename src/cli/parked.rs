@@ -118,7 +118,7 @@ fn list(args: &List, global: &Global) -> anyhow::Result<Exit> {
     }
     let mut rows = Rows::new(&["since", "organization", "id", "feed", "cursor", "problem"]);
     for item in &items {
-        let problem = problems(item).into_iter().next().unwrap_or_default();
+        let problem = parked::problems(item).into_iter().next().unwrap_or_default();
         rows.push([time(item.at), slug(item), item.id.to_string(), item.source.clone(), item.cursor.clone(), problem]);
     }
     rows.print()?;
@@ -129,21 +129,6 @@ fn list(args: &List, global: &Global) -> anyhow::Result<Exit> {
 fn as_json(item: &Parked, slug: &str) -> Value {
     json!({ "id": item.id, "organization": slug, "feed": item.source, "cursor": item.cursor, "since": item.at.to_string(),
             "problems": item.problems })
-}
-
-/// Each problem in a line: field, what is wrong, code.
-fn problems(item: &Parked) -> Vec<String> {
-    let text = |value: &Value, member: &str| value[member].as_str().unwrap_or_default().to_owned();
-    let fields = item.problems["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if fields.is_empty() {
-        return vec![format!("{} [{}]", text(&item.problems, "detail"), text(&item.problems, "code"))];
-    }
-    let line = |field: &Value| {
-        let name = text(field, "field");
-        let name = if name.is_empty() { "the item".to_owned() } else { name };
-        format!("{name} {} [{}]", text(field, "message"), text(field, "code"))
-    };
-    fields.iter().map(line).collect()
 }
 
 fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
@@ -180,7 +165,7 @@ fn show(args: &Show, global: &Global) -> anyhow::Result<Exit> {
         print(&format!("{label:<14}{}\n", clean(&fact)))?;
     }
     print("\n")?;
-    for problem in problems(&item) {
+    for problem in parked::problems(&item) {
         print(&format!("{}\n", clean(&problem)))?;
     }
     print("\nto do: have the sender mend it in the feed, or mend what it depends on here, then\n")?;
@@ -251,7 +236,7 @@ fn replay(args: &Replay, global: &Global) -> anyhow::Result<Exit> {
             Err(refused) => {
                 say(&format!("{}: refused again, and stays parked", item.id));
                 let now = Parked { problems: refused.clone(), ..item.clone() };
-                for problem in problems(&now) {
+                for problem in parked::problems(&now) {
                     say(&format!("  {}", clean(&problem)));
                 }
             }

@@ -31,3 +31,19 @@ pub async fn replay(intake: &Intake, item: &Parked, unknown: Unknown) -> Result<
         Err(error) => Err(error),
     }
 }
+
+/// What is wrong with an item, each problem in a line: field, what is wrong, code. Names fields, never values.
+#[must_use]
+pub fn problems(item: &Parked) -> Vec<String> {
+    let text = |value: &Value, member: &str| value[member].as_str().unwrap_or_default().to_owned();
+    let fields = item.problems["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if fields.is_empty() {
+        return vec![format!("{} [{}]", text(&item.problems, "detail"), text(&item.problems, "code"))];
+    }
+    let line = |field: &Value| {
+        let name = text(field, "field");
+        let name = if name.is_empty() { "the item".to_owned() } else { name };
+        format!("{name} {} [{}]", text(field, "message"), text(field, "code"))
+    };
+    fields.iter().map(line).collect()
+}

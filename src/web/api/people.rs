@@ -1,6 +1,6 @@
 //! `/v1/people`: who may sign in to the console. Nobody lets somebody in who may do more than they.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{
     Json,
@@ -13,10 +13,6 @@ use serde_json::{Value, json};
 
 use super::wish;
 use crate::{
-    crypto::{
-        first_password,
-        password::{Cost, hash},
-    },
     domain::{
         OrgId, OrgScope, Timestamp,
         audit::{Audited, Witness},
@@ -37,13 +33,17 @@ use crate::{
     web::{Problem, Web, auth::Caller},
 };
 
-async fn as_json(store: &Store, person: &Person) -> Result<Value, Problem> {
-    let slugs = store.slugs(OrgScope::All).await?;
+fn as_json(slugs: &BTreeMap<OrgId, String>, person: &Person) -> Value {
     let organizations: Vec<_> = person.known.reach.organizations().iter().filter_map(|org| slugs.get(org).cloned()).collect();
     let known = &person.known;
-    Ok(json!({ "id": known.id, "login": known.login, "name": known.name, "role": known.role, "organizations": organizations,
+    json!({ "id": known.id, "login": known.login, "name": known.name, "role": known.role, "organizations": organizations,
         "codes": person.codes, "first_password": person.first_until.is_some(), "created_at": person.created_at.to_string(),
-        "signed_in_at": person.signed_in_at.map(|at| at.to_string()), "disabled": person.disabled_at.is_some() }))
+        "signed_in_at": person.signed_in_at.map(|at| at.to_string()), "disabled": person.disabled_at.is_some() })
+}
+
+async fn shown(store: &Store, id: PersonId) -> Result<Value, Problem> {
+    let person = store.person(id).await?.ok_or_else(missing)?;
+    Ok(as_json(&store.slugs(OrgScope::All).await?, &person))
 }
 
 /// Everybody.
@@ -52,10 +52,8 @@ async fn as_json(store: &Store, person: &Person) -> Result<Value, Problem> {
 /// 401, 403, 503.
 pub async fn list(State(web): State<Web>, _: Caller) -> Result<Json<Value>, Problem> {
     let store = web.intake.store();
-    let mut all = Vec::new();
-    for person in store.people().await? {
-        all.push(as_json(store, &person).await?);
-    }
+    let slugs = store.slugs(OrgScope::All).await?;
+    let all: Vec<Value> = store.people().await?.iter().map(|person| as_json(&slugs, person)).collect();
     Ok(Json(json!({ "people": all })))
 }
 
@@ -96,14 +94,10 @@ async fn reach(store: &Store, role: Role, slugs: &[String]) -> Result<Reach, Pro
     Ok(Reach::of(orgs))
 }
 
-/// A first password with its hash: slow on purpose, so not on the threads that answer others.
-async fn first() -> Result<(zeroize::Zeroizing<String>, String), Problem> {
-    let made = tokio::task::spawn_blocking(|| {
-        let first = first_password()?;
-        let hashed = hash(&first, Cost::OWASP)?;
-        Ok::<_, crate::crypto::CryptoError>((first, hashed))
-    });
-    made.await.map_err(|_| Problem::internal())?.map_err(|error| StoreError::Crypto(error).into())
+/// A first password with its hash.
+async fn first(web: &Web) -> Result<(zeroize::Zeroizing<String>, String), Problem> {
+    let busy = || Problem::unavailable_now("too many passwords are being made; try again in a few seconds");
+    web.sign_in.first_password().await?.ok_or_else(busy)
 }
 
 /// Lets somebody in, with a first password that is shown this once.
@@ -121,16 +115,15 @@ pub async fn add(State(web): State<Web>, caller: Caller, request: Request) -> Re
     within(&caller, new.role)?;
     let store = web.intake.store();
     let reach = reach(store, new.role, &new.organizations).await?;
-    if store.person_called(login).await?.is_some() {
-        return Err(Problem::new(StatusCode::CONFLICT, "exists", "somebody signs in under that name already"));
-    }
-    let (first, hashed) = first().await?;
+    let (first, hashed) = first(&web).await?;
     let (id, first_until) = (PersonId::new(), until(&web));
     let event = PersonAdded { person: id, login: Named(login), organizations: new.organizations.len(), role: new.role };
     let added = NewPerson { id, login, name, role: new.role, reach: &reach, password: Some(&hashed), first_until };
-    store.add_person(&added, Witness::new(&caller.actor, &event)).await?;
-    let person = store.person(id).await?.ok_or_else(missing)?;
-    let mut told = as_json(store, &person).await?;
+    store.add_person(&added, Witness::new(&caller.actor, &event)).await.map_err(|error| match error {
+        StoreError::Taken(_) => Problem::new(StatusCode::CONFLICT, "exists", "somebody signs in under that name already"),
+        other => other.into(),
+    })?;
+    let mut told = shown(store, id).await?;
     told["password"] = first.as_str().into();
     told["password_until"] = first_until.to_string().into();
     Ok((StatusCode::CREATED, Json(told)).into_response())
@@ -194,7 +187,7 @@ pub async fn act(
             if codes {
                 store.remove_codes(id, Witness::new(actor, &CodesRemoved { person: id })).await?;
             }
-            let (first, hashed) = first().await?;
+            let (first, hashed) = first(&web).await?;
             let new = NewPassword { person: id, hash: &hashed, first_until: Some(until(&web)), keep: None };
             store.set_password(&new, Witness::new(actor, &PersonReset { person: id })).await?;
             store.forget_tries(TryKey::Name(&person.known.login)).await?;
@@ -207,8 +200,7 @@ pub async fn act(
             store.set_role(id, role, &reach, Witness::new(actor, &event)).await?;
         }
     }
-    let person = store.person(id).await?.ok_or_else(missing)?;
-    let mut told = as_json(store, &person).await?;
+    let mut told = shown(store, id).await?;
     if let Some(first) = given {
         told["password"] = first.as_str().into();
         told["password_until"] = until(&web).to_string().into();

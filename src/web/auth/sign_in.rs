@@ -9,7 +9,10 @@ use tokio::{
 
 use crate::{
     config::console::ConsoleSection,
-    crypto::password::{self, Cost},
+    crypto::{
+        self,
+        password::{self, Cost},
+    },
     domain::{
         Timestamp,
         audit::{Actor, Witness},
@@ -110,6 +113,15 @@ impl SignIn {
             password::hash(&given, Cost::OWASP)
         });
         Ok(Some(hashed.await.map_err(|_| StoreError::Stopped)??))
+    }
+
+    /// A first password that nobody has seen, with its hash; `None` when too many are being made.
+    ///
+    /// # Errors
+    /// As [`Self::is_right`].
+    pub async fn first_password(&self) -> Result<Option<(zeroize::Zeroizing<String>, String)>> {
+        let first = crypto::first_password()?;
+        Ok(self.hash(&first).await?.map(|hashed| (first, hashed)))
     }
 
     /// Tries a name and a password.

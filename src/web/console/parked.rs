@@ -6,7 +6,6 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::{
     Page, Told,
@@ -39,21 +38,6 @@ async fn find(web: &Web, person: &Person, id: &str) -> Result<Parked, Page> {
     web.intake.store().parked_item(person.scope, id).await.map_err(Page::store)?.ok_or_else(missing)
 }
 
-/// Each problem in a line: field, what is wrong, code. Names fields, never values.
-fn problems(item: &Parked) -> Vec<String> {
-    let text = |value: &Value, member: &str| value[member].as_str().unwrap_or_default().to_owned();
-    let fields = item.problems["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if fields.is_empty() {
-        return vec![format!("{} [{}]", text(&item.problems, "detail"), text(&item.problems, "code"))];
-    }
-    let line = |field: &Value| {
-        let name = text(field, "field");
-        let name = if name.is_empty() { "the item".to_owned() } else { name };
-        format!("{name} {} [{}]", text(field, "message"), text(field, "code"))
-    };
-    fields.iter().map(line).collect()
-}
-
 pub(super) async fn show(
     State(web): State<Web>,
     person: Person,
@@ -75,7 +59,7 @@ async fn page(web: &Web, person: &Person, item: &Parked, content: Option<String>
     ];
     let mut sheet = Sheet::new("An item that could not be taken", "Its feed went on without it; nothing is lost.")
         .under("/worklist", "Worklist")
-        .and(Section::lines("What is wrong with it", problems(item)))
+        .and(Section::lines("What is wrong with it", parked::problems(item)))
         .and(Section::facts("Facts", facts));
     let here = format!("/parked/{}", item.id);
     if person.may(Right::ResultsWrite) {

@@ -11,7 +11,6 @@ use axum::{
 
 use super::{Asked, page, reach, state};
 use crate::{
-    crypto::first_password,
     domain::{
         OrgId, OrgScope, Timestamp,
         audit::{Audited, Witness},
@@ -137,12 +136,10 @@ async fn sheet(web: &Web, person: &Person, one: &person::Person, problem: Option
     Ok(sheet.and(reset).and(role).and(switch))
 }
 
-/// A first password with its hash, made where it holds nobody up.
+/// A first password with its hash.
 async fn first(web: &Web) -> Result<(zeroize::Zeroizing<String>, String), Page> {
-    let first = first_password().map_err(|error| Page::store(StoreError::Crypto(error)))?;
-    let hashed = web.sign_in.hash(&first).await.map_err(Page::store)?;
     let busy = || Problem::unavailable_now("too many passwords are being made; try again in a few seconds");
-    Ok((first, hashed.ok_or_else(|| Page::from(busy()))?))
+    web.sign_in.first_password().await.map_err(Page::store)?.ok_or_else(|| busy().into())
 }
 
 fn until(web: &Web) -> Timestamp {
