@@ -254,7 +254,12 @@ impl Delivery {
     pub const fn no_charge_reason(&self) -> Option<&'static str> {
         match (self.fee, self.state) {
             (Fee::Charged | Fee::Credited, _) => None,
-            (Fee::None, State::Accepted) => Some("not_billable_yet"),
+            (Fee::None, State::Accepted) => Some(match self.disposition {
+                Some(Disposition::Failed | Disposition::Expired) => "not_delivered",
+                _ if self.awaits_notice() => "not_billable_yet",
+                // It has come to its end, and what makes it billable was never said.
+                _ => "not_confirmed",
+            }),
             (Fee::None, State::Refused) => Some("refused"),
             (Fee::None, State::Cancelled) => Some("cancelled"),
             (Fee::None, State::Superseded) => Some("superseded"),

@@ -108,6 +108,23 @@ pub struct Candidate {
     pub score: Option<Score>,
 }
 
+/// Where lines of the trace come from that tell what followed from a failure, before the number of the tier.
+const FALLBACK: &str = "fallback[";
+
+impl Candidate {
+    /// Where a line comes from that tells what followed from a failure: from this tier of the organization's fallback.
+    #[must_use]
+    pub fn of_fallback(tier: usize) -> String {
+        format!("{FALLBACK}{tier}]")
+    }
+
+    /// Whether it tells what followed from a failure: no rule put it forward, it happened afterwards.
+    #[must_use]
+    pub fn tells_of_fallback(&self) -> bool {
+        self.origin.starts_with(FALLBACK)
+    }
+}
+
 /// What spoke for an address of an NPI, in the order in which it counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Score {

@@ -15,9 +15,10 @@ use crate::{
         defect::{DEFECT, contained},
         events, failpoint,
     },
+    resolve::barred,
     store::{
         StoreError,
-        fallback::{DueFallback, FailedDelivery, Following, NewTerms, Place},
+        fallback::{DueFallback, Elsewhere, FailedDelivery, Following, NewTerms, Place},
         organization::Organization,
     },
 };
@@ -58,9 +59,9 @@ impl Gateway {
     async fn fall_back(&self, failed: &FailedDelivery) -> Result<bool, StoreError> {
         let (org, delivery): (OrgId, _) = (failed.org, failed.id);
         // A defect would be met again and again: nothing is dropped, so somebody has to look.
-        let defect = || Ok(Following::Hold(format!("{DEFECT}: a person has to look")));
-        let following = contained(self.what_follows(failed)).await.unwrap_or_else(defect)?;
-        let made = match self.store.fall_back(failed, &following).await {
+        let defect = || Ok((Following::Hold(format!("{DEFECT}: a person has to look")), Vec::new()));
+        let (following, passed_over) = contained(self.what_follows(failed)).await.unwrap_or_else(defect)?;
+        let made = match self.store.fall_back(failed, &following, &passed_over).await {
             Ok(made) => made,
             // Another process was first.
             Err(StoreError::Lost) => return Ok(false),
@@ -76,17 +77,35 @@ impl Gateway {
         Ok(true)
     }
 
-    async fn what_follows(&self, failed: &FailedDelivery) -> Result<Following, StoreError> {
+    /// With the addresses passed over, as lines of the trace.
+    async fn what_follows(&self, failed: &FailedDelivery) -> Result<(Following, Vec<Candidate>), StoreError> {
         failpoint::reach(failpoint::FALLBACK_DUE);
         let organization = self.organization(failed.org).await?;
         let now = self.store.now().await?;
         let billable = self.billable(&organization, &failed.fee_code, &Billed::default(), now).await?;
-        Ok(follow(&organization, failed, billable, now))
+        let known = self.store.known(failed.org, None, None).await?;
+        let mut passed_over = Vec::new();
+        let mode = organization.mode(&failed.site);
+        let may_be_used = |target: &ConfiguredTarget, line: &Candidate| {
+            let bar = barred(&target.direct, &organization.file.choice, &known, mode, &self.settings.test.test_domains);
+            let Some((reason, why)) = bar else { return true };
+            let note = format!("{}{why}", line.note);
+            passed_over.push(Candidate { verdict: Verdict::Dropped, reason: Some(reason), note, ..line.clone() });
+            false
+        };
+        let following = follow(&organization, failed, billable, now, may_be_used);
+        Ok((following, passed_over))
     }
 }
 
-/// The next tier that has not failed yet. Pure.
-fn follow(organization: &Organization, failed: &FailedDelivery, billable: Billable, now: Timestamp) -> Following {
+/// The next tier that has not failed yet, and has an address that may be used.
+fn follow(
+    organization: &Organization,
+    failed: &FailedDelivery,
+    billable: Billable,
+    now: Timestamp,
+    mut may_be_used: impl FnMut(&ConfiguredTarget, &Candidate) -> bool,
+) -> Following {
     for (tier, fallback) in organization.file.routing.fallback.iter().enumerate() {
         let (rule, addresses): (Rule, &[ConfiguredTarget]) = match fallback {
             Fallback::Hold => break,
@@ -95,16 +114,21 @@ fn follow(organization: &Organization, failed: &FailedDelivery, billable: Billab
         };
         let tried = |target: &ConfiguredTarget| {
             let key = target.direct.key();
-            failed.elsewhere.iter().rev().find(|(address, _)| *address == key).map(|(_, failed)| *failed)
+            failed.elsewhere.iter().rev().find(|(address, _)| *address == key).map(|(_, became)| *became)
         };
         // Whoever is meant has it, or it is on its way there: once more would be a second disclosure for nothing.
-        if let Some(has) = addresses.iter().find(|target| tried(target) == Some(false)) {
+        if let Some(has) = addresses.iter().find(|target| tried(target) == Some(Elsewhere::Sent)) {
             return Following::Needless(format!("{} gets this result already", has.direct));
+        }
+        if let Some(held) = addresses.iter().find(|target| tried(target) == Some(Elsewhere::Held)) {
+            return Following::Hold(format!("what goes to {} is held: a person has to look", held.direct));
         }
         let targets: Vec<(Target, Candidate)> = addresses
             .iter()
             .filter(|target| tried(target).is_none())
-            .map(|target| (instead(failed, target, rule), line(failed, target, rule, tier)))
+            .map(|target| (target, line(failed, target, rule, tier)))
+            .filter(|(target, line)| may_be_used(target, line))
+            .map(|(target, line)| (instead(failed, target, rule), line))
             .collect();
         if targets.is_empty() {
             continue;
@@ -130,7 +154,7 @@ fn instead(failed: &FailedDelivery, target: &ConfiguredTarget, rule: Rule) -> Ta
 fn line(failed: &FailedDelivery, target: &ConfiguredTarget, rule: Rule, tier: usize) -> Candidate {
     let why = failed.reason.map_or("it failed", Reason::as_str);
     Candidate {
-        origin: format!("fallback[{tier}]"),
+        origin: Candidate::of_fallback(tier),
         rule,
         address: Some(target.direct.clone()),
         npi: None,
@@ -146,6 +170,7 @@ fn line(failed: &FailedDelivery, target: &ConfiguredTarget, rule: Rule, tier: us
 
 #[cfg(test)]
 mod tests {
+    use super::Elsewhere::{Failed, Held, Sent};
     use super::*;
     use crate::domain::{DeliveryId, ResultId, order::Priority};
 
@@ -157,7 +182,7 @@ mod tests {
         Organization { id: OrgId::new(), file: toml::from_str(&file).unwrap(), identities: vec![], installation: vec![] }
     }
 
-    fn failed(elsewhere: &[(&str, bool)]) -> FailedDelivery {
+    fn failed(elsewhere: &[(&str, Elsewhere)]) -> FailedDelivery {
         FailedDelivery {
             org: OrgId::new(),
             id: DeliveryId::new(),
@@ -172,13 +197,19 @@ mod tests {
             fee_code: "direct".into(),
             priority: Priority::Routine,
             reason: Some(Reason::RemoteFailed),
-            elsewhere: elsewhere.iter().map(|(address, failed)| ((*address).to_owned(), *failed)).collect(),
+            elsewhere: elsewhere.iter().map(|(address, became)| ((*address).to_owned(), *became)).collect(),
         }
     }
 
     /// Where it goes instead, `hold`, or `needless`.
-    fn follows(fallback: &str, elsewhere: &[(&str, bool)]) -> String {
-        match follow(&organization(fallback), &failed(elsewhere), Billable::Accepted, Timestamp(0)) {
+    fn follows(fallback: &str, elsewhere: &[(&str, Elsewhere)]) -> String {
+        follows_unless(fallback, elsewhere, &[])
+    }
+
+    /// The same where some addresses may not be used.
+    fn follows_unless(fallback: &str, elsewhere: &[(&str, Elsewhere)], barred: &[&str]) -> String {
+        let may_be_used = |target: &ConfiguredTarget, _: &Candidate| !barred.contains(&target.direct.as_str());
+        match follow(&organization(fallback), &failed(elsewhere), Billable::Accepted, Timestamp(0), may_be_used) {
             Following::Deliveries(targets, _) => {
                 targets.iter().map(|(target, _)| target.address.to_string()).collect::<Vec<_>>().join(" ")
             }
@@ -187,21 +218,37 @@ mod tests {
         }
     }
 
+    const ALL: &str = r#"["site", "organization", "hold"]"#;
+
     #[test]
     fn each_tier_is_tried_in_turn_and_then_a_person_has_it() {
-        let all = r#"["site", "organization", "hold"]"#;
-        assert_eq!(follows(all, &[("pcp@x.example", true)]), "site@d.example desk@d.example");
-        assert_eq!(follows(all, &[("pcp@x.example", true), ("site@d.example", true)]), "desk@d.example");
-        let site_failed = [("pcp@x.example", true), ("site@d.example", true), ("desk@d.example", true)];
-        assert_eq!(follows(all, &site_failed), "all@d.example");
-        assert_eq!(follows(all, &[&site_failed[..], &[("all@d.example", true)]].concat()), "hold");
-        assert_eq!(follows(r#"["hold"]"#, &[("pcp@x.example", true)]), "hold");
-        assert_eq!(follows("[]", &[("pcp@x.example", true)]), "hold", "nothing is dropped");
+        let here = ("pcp@x.example", Failed);
+        assert_eq!(follows(ALL, &[here]), "site@d.example desk@d.example");
+        assert_eq!(follows(ALL, &[here, ("site@d.example", Failed)]), "desk@d.example");
+        let site_failed = [here, ("site@d.example", Failed), ("desk@d.example", Failed)];
+        assert_eq!(follows(ALL, &site_failed), "all@d.example");
+        assert_eq!(follows(ALL, &[&site_failed[..], &[("all@d.example", Failed)]].concat()), "hold");
+        assert_eq!(follows(r#"["hold"]"#, &[here]), "hold");
+        assert_eq!(follows("[]", &[here]), "hold", "nothing is dropped");
     }
 
     #[test]
     fn who_has_the_result_already_does_not_get_it_again() {
-        assert_eq!(follows(r#"["site", "hold"]"#, &[("pcp@x.example", true), ("site@d.example", false)]), "needless");
-        assert_eq!(follows(r#"["organization", "hold"]"#, &[("site@d.example", false)]), "all@d.example");
+        assert_eq!(follows(r#"["site", "hold"]"#, &[("pcp@x.example", Failed), ("site@d.example", Sent)]), "needless");
+        assert_eq!(follows(r#"["organization", "hold"]"#, &[("site@d.example", Sent)]), "all@d.example");
+    }
+
+    #[test]
+    fn where_a_person_has_to_decide_about_the_next_way_they_decide_about_this_too() {
+        assert_eq!(follows(ALL, &[("pcp@x.example", Failed), ("site@d.example", Held)]), "hold");
+        assert_eq!(follows(ALL, &[("site@d.example", Held), ("desk@d.example", Sent)]), "needless", "the site has it");
+        assert_eq!(follows(ALL, &[("site@d.example", Held), ("site@d.example", Sent)]), "needless", "the last word counts");
+    }
+
+    #[test]
+    fn what_may_not_be_used_is_passed_over_and_without_any_other_the_next_tier_is_tried() {
+        assert_eq!(follows_unless(ALL, &[], &["site@d.example"]), "desk@d.example");
+        assert_eq!(follows_unless(ALL, &[], &["site@d.example", "desk@d.example"]), "all@d.example");
+        assert_eq!(follows_unless(ALL, &[], &["site@d.example", "desk@d.example", "all@d.example"]), "hold");
     }
 }

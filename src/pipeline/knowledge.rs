@@ -13,6 +13,7 @@ use crate::{
         time::Span,
     },
     resolve::{
+        Earlier,
         directory::{self, Live},
         npis,
     },
@@ -104,14 +105,18 @@ pub async fn what_if(
     test_domains: &[String],
 ) -> Result<Route, StoreError> {
     let key = store.find_order(organization.id, &order.order_id).await?.map(|(key, _)| key);
-    // A correction also goes to whoever got what it replaces.
+    // A correction also goes to whoever got what it replaces, a resend to whoever got what it repeats.
+    let again = report.status == ResultStatus::Resend;
     let earlier = match key {
-        Some(key) if report.status == ResultStatus::Corrected => store.earlier_targets(organization.id, key, u32::MAX).await?,
+        Some(key) if again || report.status == ResultStatus::Corrected => {
+            store.earlier_targets(organization.id, key, u32::MAX).await?
+        }
         _ => Vec::new(),
     };
     let about = About { order: key, result: None };
     let knowledge = gather(store, live, organization, order, report, about, max_age).await?;
-    Ok(decide(organization, order, report, &earlier, &knowledge, false, test_domains))
+    let earlier = Earlier { targets: &earlier, again };
+    Ok(decide(organization, order, report, earlier, &knowledge, false, test_domains))
 }
 
 /// The finished result an order is made for: what is explained when none is given.

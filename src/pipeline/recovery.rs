@@ -43,12 +43,7 @@ impl Gateway {
     async fn take_up(&self, event: Event, left: Unfinished) -> usize {
         let delivery = left.id;
         let moved = async {
-            let organization = self.organization(left.org).await?;
-            let mut change = Move::new(left.org, left.id, event);
-            change.unknown_wait = unknown_wait(&organization, left.priority);
-            change.zone = organization.file.time_zone.clone();
-            // A notice that came early settles it here: its clock is that of its domain and its way.
-            change.notice_within = organization.file.notice_within(&left.to, left.mode.unwrap_or(SendMode::StaRelay));
+            let mut change = self.afterwards(&left, event).await?;
             if change.event != Event::UnknownWaitOver {
                 change.note = Some("the worker that held it stopped without an answer".into());
             }
@@ -61,26 +56,38 @@ impl Gateway {
     }
 
     /// After a defect of ours stopped the work on a delivery: what had not left is queued again, later; what was on the
-    /// wire is unknown.
-    pub(super) async fn let_go(&self, claimed: &Claimed) {
-        let rules = self.organization(claimed.org).await.ok();
-        let wait = rules
-            .map_or(Move::new(claimed.org, claimed.id, Event::Lost).unknown_wait, |rules| unknown_wait(&rules, claimed.priority));
-        for event in [Event::Lost, Event::Deferred] {
-            let change = Move {
-                owner: Some(claimed.owner),
-                backoff: self.settings.worker.retry_max.0,
-                unknown_wait: wait,
-                counts: true,
-                note: Some(DEFECT.into()),
-                ..Move::new(claimed.org, claimed.id, event)
-            };
-            match self.look_after(change).await {
-                Ok(0) => {}
-                Ok(_) => return,
-                Err(error) => tracing::error!(delivery = %claimed.id, error = chain(&error), "a delivery could not be let go"),
+    /// wire is unknown. Where that cannot be done now, its lease runs out and [`Self::recover`] does it.
+    pub async fn let_go(&self, claimed: &Claimed) {
+        let done = async {
+            let left = self.store.unfinished(claimed.org, claimed.id).await?;
+            for event in [Event::Lost, Event::Deferred] {
+                let change = Move {
+                    owner: Some(claimed.owner),
+                    backoff: self.settings.worker.retry_max.0,
+                    counts: true,
+                    note: Some(DEFECT.into()),
+                    ..self.afterwards(&left, event).await?
+                };
+                if self.look_after(change).await? > 0 {
+                    break;
+                }
             }
-        }
+            Ok(())
+        };
+        done.await.unwrap_or_else(|error: StoreError| {
+            tracing::error!(delivery = %claimed.id, error = chain(&error), "a delivery could not be let go");
+        });
+    }
+
+    /// The move of a delivery that its worker left, with everything it may need: a notice that came early settles it here, and
+    /// then its clock is that of its domain and its way, and its price that of the day in its organization's zone.
+    async fn afterwards(&self, left: &Unfinished, event: Event) -> Result<Move, StoreError> {
+        let organization = self.organization(left.org).await?;
+        let mut change = Move::new(left.org, left.id, event);
+        change.unknown_wait = unknown_wait(&organization, left.priority);
+        change.zone = organization.file.time_zone.clone();
+        change.notice_within = organization.file.notice_within(&left.to, left.mode.unwrap_or(SendMode::StaRelay));
+        Ok(change)
     }
 
     async fn look_after(&self, change: Move) -> Result<usize, StoreError> {

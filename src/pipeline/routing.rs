@@ -13,10 +13,10 @@ use crate::{
         organization::{Billable, Mode},
         prices::{Billed, Channel, payer_key},
         report::ResultStatus,
-        route::{Candidate, Decision, Route, Rule, Target, Verdict},
+        route::{Decision, Route},
     },
     observe::{events, failpoint},
-    resolve::{Affiliation, Case, route},
+    resolve::{Affiliation, Case, Earlier, route},
     store::{
         StoreError,
         organization::Organization,
@@ -89,10 +89,8 @@ impl Gateway {
         let max_age = self.settings.directory.max_age;
         let knowledge = gather(&self.store, &self.live, organization, order, &work.report, about, max_age).await?;
         let test_domains = &self.settings.test.test_domains;
-        let mut route = decide(organization, order, &work.report, &earlier, &knowledge, now >= began, test_domains);
-        if resend {
-            include_earlier(&mut route, &earlier);
-        }
+        let before = Earlier { targets: &earlier, again: resend };
+        let route = decide(organization, order, &work.report, before, &knowledge, now >= began, test_domains);
         let waiting = matches!(route.decision, Decision::Waiting(_));
         let rules = &organization.file.routing;
         let fee_code = if resend { "direct_resend" } else { "direct" };
@@ -143,7 +141,7 @@ pub fn decide(
     organization: &Organization,
     order: &Order,
     report: &Report,
-    earlier: &[Target],
+    earlier: Earlier<'_>,
     knowledge: &Knowledge,
     directory_wait_over: bool,
     test_domains: &[String],
@@ -198,72 +196,8 @@ fn still_waiting(work: &ResultWork, organization: &Organization, now: Timestamp)
     }
 }
 
-/// A resend goes to every endpoint: the current route and everybody who got it before. Never against the order's word:
-/// what may not be delivered may not be delivered again.
-fn include_earlier(route: &mut Route, earlier: &[Target]) {
-    if matches!(route.decision, Decision::Held(Reason::DoNotDeliver) | Decision::NotSent(_) | Decision::Waiting(_)) {
-        return;
-    }
-    for target in earlier {
-        if route.targets.iter().any(|known| known.address == target.address) {
-            continue;
-        }
-        route.trace.push(Candidate {
-            origin: "earlier version".into(),
-            rule: Rule::EarlierRecipient,
-            address: Some(target.address.clone()),
-            npi: None,
-            verdict: Verdict::Taken,
-            reason: None,
-            note: "received the version that is sent again".into(),
-            snapshot: None,
-            role: None,
-            roster: None,
-            score: None,
-        });
-        route.targets.push(Target { rule: Rule::EarlierRecipient, ..target.clone() });
-        route.decision = Decision::Routed;
-    }
-}
-
 /// How long transport errors are retried.
 pub(super) fn patience(organization: &Organization, priority: Priority) -> Duration {
     let patience = organization.file.routing.retry_for.0;
     if priority == Priority::Urgent { patience.min(URGENT_PATIENCE) } else { patience }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn held(reason: Reason) -> Route {
-        Route { targets: Vec::new(), trace: Vec::new(), decision: Decision::Held(reason) }
-    }
-
-    fn earlier() -> Vec<Target> {
-        vec![Target {
-            address: "pcp@direct.example.org".parse().unwrap(),
-            rule: Rule::OrderAddress,
-            recipient: None,
-            own_site: false,
-        }]
-    }
-
-    #[test]
-    fn a_resend_never_goes_against_do_not_deliver() {
-        let mut route = held(Reason::DoNotDeliver);
-        include_earlier(&mut route, &earlier());
-        assert_eq!(route, held(Reason::DoNotDeliver));
-    }
-
-    #[test]
-    fn a_resend_goes_to_who_got_it_before_and_says_why() {
-        let mut route = held(Reason::NoTarget);
-        include_earlier(&mut route, &earlier());
-        assert_eq!((route.decision, route.targets.len()), (Decision::Routed, 1));
-        assert_eq!(route.trace[0].rule, Rule::EarlierRecipient);
-        let once = route.clone();
-        include_earlier(&mut route, &earlier());
-        assert_eq!(route, once, "the same address once");
-    }
 }

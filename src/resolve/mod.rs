@@ -3,6 +3,8 @@
 //! [`rules::route`] is one pure function: the order, the configured addresses and what the directory answered go in, the
 //! targets and the trace of everything considered come out. Who calls it asks the directory first, for [`rules::npis`].
 
+/// Whether an address may be used at all.
+mod barred;
 /// Which of several directory addresses is meant.
 mod choice;
 /// What somebody asks to be decided, carried out.
@@ -26,4 +28,5 @@ mod walk;
 /// What a person does about an item of the worklist.
 pub mod worklist;
 
-pub use rules::{Affiliation, Case, in_domains, npis, route};
+pub use barred::barred;
+pub use rules::{Affiliation, Case, Earlier, in_domains, npis, route};

@@ -38,12 +38,21 @@ pub struct Case<'a> {
     pub mode: Mode,
     /// Domains that take test traffic; each includes its sub-domains.
     pub test_domains: &'a [String],
-    /// Who got the version that a correction replaces.
-    pub earlier: &'a [Target],
+    /// Who got the order's result before.
+    pub earlier: Earlier<'a>,
     /// What the directory said to each of [`npis`]. A missing answer counts as unavailable.
     pub answers: &'a HashMap<Npi, DirectoryAnswer>,
     /// Whether the time for waiting on the directory is over.
     pub directory_wait_over: bool,
+}
+
+/// Who got the order's result before. A correction goes to them too, and so does a version that is sent again.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Earlier<'a> {
+    /// Where to.
+    pub targets: &'a [Target],
+    /// Whether the latest version is sent again.
+    pub again: bool,
 }
 
 /// A site or an organization, as far as a directory entry can be matched with it.
@@ -96,7 +105,7 @@ pub fn route(case: &Case<'_>) -> Route {
     walk.attributed();
     walk.named();
     walk.configured();
-    if case.report.status == ResultStatus::Corrected {
+    if case.earlier.again || case.report.status == ResultStatus::Corrected {
         walk.earlier();
     }
     walk.decide()

@@ -5,15 +5,13 @@ use crate::domain::{
     choice::{Corrections, Named},
     id::{RosterId, SnapshotId},
     order::Role,
-    organization::{Mode, When},
+    organization::When,
+    report::ResultStatus,
     route::{Candidate, Decision, IntendedRecipient, Route, Rule, Score, Target, Verdict},
     text::Stated,
 };
 
-use super::{
-    choice::{Weighed, suppressed},
-    rules::{Case, in_domains},
-};
+use super::{barred::barred, choice::Weighed, rules::Case};
 
 /// A line of the trace before its verdict.
 #[derive(Debug, Clone)]
@@ -102,25 +100,13 @@ impl<'a> Walk<'a> {
             line.note = format!("{}; the same address as {}, sent once as first written", line.note, first.origin);
             return self.note(line, Some(address), Verdict::Dropped, None);
         }
-        if let Some(what) = suppressed(&address, self.case.choice, self.case.known) {
-            line.note = format!("{}, and its {} is suppressed", line.note, what.kind());
+        let case = self.case;
+        if let Some((reason, why)) = barred(&address, case.choice, case.known, case.mode, case.test_domains) {
+            line.note.push_str(&why);
             // Somebody who got a wrong report is not just left with it: a person decides.
-            let verdict = if line.rule == Rule::EarlierRecipient { Verdict::Held } else { Verdict::Dropped };
-            return self.note(line, Some(address), verdict, Some(Reason::Suppressed));
-        }
-        let allowed = &self.case.choice.allowed_domains;
-        let is_test = in_domains(&address, self.case.test_domains);
-        let forbidden = match self.case.mode {
-            Mode::Test if !is_test => Some((Reason::TestMode, "outside the test domains, and this is test mode")),
-            Mode::Production if is_test => Some((Reason::TestAddress, "in a test domain, and this is production")),
-            _ if !allowed.is_empty() && !in_domains(&address, allowed) => {
-                Some((Reason::DomainNotAllowed, "outside the domains the organization allows"))
-            }
-            Mode::Test | Mode::Production => None,
-        };
-        if let Some((reason, why)) = forbidden {
-            line.note = format!("{}, but the address is {why}", line.note);
-            return self.note(line, Some(address), Verdict::Held, Some(reason));
+            let wronged = line.rule == Rule::EarlierRecipient && case.report.status == ResultStatus::Corrected;
+            let verdict = if reason == Reason::Suppressed && !wronged { Verdict::Dropped } else { Verdict::Held };
+            return self.note(line, Some(address), verdict, Some(reason));
         }
         let own_site = self.case.site_targets.iter().any(|target| target.direct == address);
         self.targets.push(Target { address: address.clone(), rule: line.rule, recipient, own_site });
@@ -134,13 +120,19 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Everyone who got the version that is corrected.
+    /// Everyone who got the version that is corrected, or sent again.
     pub(super) fn earlier(&mut self) {
-        for target in self.case.earlier {
-            let mut line = Line::new("earlier version", Rule::EarlierRecipient, "received the version this one corrects");
+        let corrects = self.case.report.status == ResultStatus::Corrected;
+        let got = match (self.case.earlier.again, corrects) {
+            (false, _) => "received the version this one corrects",
+            (true, false) => "received the version that is sent again",
+            (true, true) => "received the version that is sent again, or the one it corrects",
+        };
+        for target in self.case.earlier.targets {
+            let mut line = Line::new("earlier version", Rule::EarlierRecipient, got);
             line.npi = target.recipient.as_ref().and_then(|who| who.npi.clone());
             let known = self.targets.iter().any(|known| known.address == target.address);
-            if self.case.choice.corrections == Corrections::Hold && !known {
+            if corrects && self.case.choice.corrections == Corrections::Hold && !known {
                 match self.case.known.named.iter().find(|named| named.origin == former(target)) {
                     Some(named) if named.address.is_none() => {
                         line.note.push_str("; a person left it out on the worklist");

@@ -222,15 +222,16 @@ impl Intake {
             ResultTaken::Waiting(id, version) => (Kind::Waiting, id, version),
             refused => return Err(refusal(&refused).into()),
         };
+        let view = self.view(sender, id).await?;
         // Only once the new version stands: the version before must not be routed to somebody new meanwhile.
         if let Some(order) = change
             && self.is_latest(sender, &report.order_id, version).await?
-            && let OrderTaken::Immutable(field) = self.take_order(sender, order, Action::Change).await?
+            && let OrderTaken::Immutable(field) = self.take_carried(sender, order, kind, &view).await?
         {
             return Err(immutable(&format!("/order{field}")).into());
         }
         ResultAccepted { org: sender.org, result: id, status: report.status, door: sender.door }.emit();
-        let view = self.store.result_view(OrgScope::One(sender.org), id).await?.ok_or(StoreError::Lost)?;
+        let view = self.view(sender, id).await?;
         self.tell(kind, &view, warnings).await
     }
 
@@ -307,6 +308,25 @@ impl Intake {
         let taken = self.store.take_order(sender.org, order, action).await;
         failpoint::reach("order_after_commit");
         taken
+    }
+
+    async fn view(&self, sender: &Sender, id: ResultId) -> Result<ResultView, StoreError> {
+        self.store.result_view(OrgScope::One(sender.org), id).await?.ok_or(StoreError::Lost)
+    }
+
+    /// Changes the order to what a result carries. A result that comes again says nothing new: only what was left undone when
+    /// it came, because the process died between the two, is done now, and only if nobody has had another word since.
+    async fn take_carried(
+        &self,
+        sender: &Sender,
+        order: &Order,
+        kind: Kind,
+        view: &ResultView,
+    ) -> Result<OrderTaken, StoreError> {
+        if kind != Kind::Same {
+            return self.take_order(sender, order, Action::Change).await;
+        }
+        self.store.take_carried(sender.org, order, view.received_at).await
     }
 
     /// What a sender is told, now and whenever it sends or asks again: what was told the first time, and what is new.

@@ -230,12 +230,14 @@ impl Store {
         })
     }
 
-    /// The newest earlier version of the report this target has got, or may have got. An addendum is no version of it.
+    /// The newest earlier version of the report this target has got, or may have got: not one of which it was told that it
+    /// never arrived. An addendum is no version of it.
     async fn parent(&self, org: OrgId, order_key: &str, address_key: &str, version: i64) -> Result<Option<Parent>> {
         let row: Option<(String, i64)> = on!(&self.db, pool => sqlx::query_as(
             "SELECT d.document_id, d.version FROM delivery d JOIN result r ON r.org_id = d.org_id AND r.id = d.result_id
              WHERE d.org_id = $1 AND d.order_key = $2 AND d.address_key = $3 AND d.version < $4 AND r.status <> 'addendum'
-             AND (d.state = 'accepted' OR d.unknown_attempts > 0) ORDER BY d.version DESC, d.created_at DESC LIMIT 1")
+             AND (d.state = 'accepted' OR d.unknown_attempts > 0) AND COALESCE(d.disposition, '') <> 'failed'
+             ORDER BY d.version DESC, d.created_at DESC LIMIT 1")
             .bind(org.to_string()).bind(order_key).bind(address_key).bind(version).fetch_optional(pool).await)
         .doing("look for an earlier version")?;
         row.map(|(document, version)| {

@@ -4,14 +4,17 @@
 //! with what follows, so that it follows once.
 
 use super::{
-    Doing as _, Result, Store, StoreError, Tx, delivery::record_event, ledger::Charges, moves::tell_made, read, read_json,
+    Doing as _, Result, Store, StoreError, Tx, delivery::record_event, intake::lock, ledger::Charges, moves::tell_made, read,
+    read_json,
 };
 use crate::domain::{
     DeliveryId, MessageId, OrgId, OrgScope, Reason, ResultId, Timestamp,
     delivery::State,
     order::Priority,
     organization::{Billable, WhenUnknown},
+    report::ResultState,
     route::{Candidate, Target, Verdict},
+    words,
 };
 
 /// A delivery that has failed, and whose fallback is due.
@@ -33,8 +36,20 @@ pub struct FailedDelivery {
     pub priority: Priority,
     /// Why it failed.
     pub reason: Option<Reason>,
-    /// Where else the result went: each address in lower case, and whether it failed there too.
-    pub elsewhere: Vec<(String, bool)>,
+    /// Where else the result went: each address in lower case, and what became of it there.
+    pub elsewhere: Vec<(String, Elsewhere)>,
+}
+
+words! {
+    /// What became of a result at another address.
+    pub enum Elsewhere {
+        /// It arrived, or is on its way.
+        Sent = "sent",
+        /// It did not arrive.
+        Failed = "failed",
+        /// A person has to decide about it.
+        Held = "held",
+    }
 }
 
 /// A place among what is due, the oldest failure first. The first place is before all of them.
@@ -98,8 +113,9 @@ impl Store {
         .doing("look for deliveries that fall back")?;
         let mut due = Vec::with_capacity(rows.len());
         for row in rows {
-            let elsewhere: Vec<(String, bool)> = on!(&self.db, pool => sqlx::query_as(
-                "SELECT address_key, (state IN ('refused', 'cancelled') OR COALESCE(disposition, '') IN ('failed', 'expired'))
+            let elsewhere: Vec<(String, String)> = on!(&self.db, pool => sqlx::query_as(
+                "SELECT address_key, CASE WHEN state IN ('refused', 'cancelled') OR COALESCE(disposition, '') IN ('failed', 'expired') THEN 'failed'
+                    WHEN state = 'held' THEN 'held' ELSE 'sent' END
                  FROM delivery WHERE org_id = $1 AND result_id = $2 ORDER BY created_at")
                 .bind(&row.1).bind(&row.3).fetch_all(pool).await)
             .doing("look where else a result went")?;
@@ -122,33 +138,54 @@ impl Store {
         Ok((count(made), count(held)))
     }
 
-    /// Lets follow what follows from a failure: once. What a newer version has taken the place of falls back no more.
+    /// Lets follow what follows from a failure: once. The trace tells of what was `passed_over` for it. Nothing follows for
+    /// what nobody wants delivered any more: a newer version has taken its place, or its order was cancelled.
     ///
     /// # Errors
     /// [`StoreError::Lost`] when it has followed already.
-    pub async fn fall_back(&self, failed: &FailedDelivery, following: &Following) -> Result<Vec<DeliveryId>> {
-        let made = insist!(self.fall_back_once(failed, following))?;
+    pub async fn fall_back(
+        &self,
+        failed: &FailedDelivery,
+        following: &Following,
+        passed_over: &[Candidate],
+    ) -> Result<Vec<DeliveryId>> {
+        let made = insist!(self.fall_back_once(failed, following, passed_over))?;
         if !made.is_empty() {
             self.wake();
         }
         Ok(made)
     }
 
-    async fn fall_back_once(&self, failed: &FailedDelivery, following: &Following) -> Result<Vec<DeliveryId>> {
+    async fn fall_back_once(
+        &self,
+        failed: &FailedDelivery,
+        following: &Following,
+        passed_over: &[Candidate],
+    ) -> Result<Vec<DeliveryId>> {
         let mut tx = self.begin().await?;
         let now = self.now_within(&mut tx).await?;
         let (org, id) = (failed.org.to_string(), failed.id.to_string());
-        let row: Option<(Option<String>, String)> = locked!(
+        // Whoever cancels or changes the order at this moment does so before this, or finds what is made here.
+        let order = order_id(&mut tx, &org, failed).await?;
+        lock(&mut tx, failed.org, &order).await?;
+        let row: Option<(Option<String>, String, bool)> = locked!(
             &mut tx,
-            query_as("SELECT fallback, state FROM delivery WHERE org_id = $1 AND id = $2").bind(&org).bind(&id).fetch_optional
+            query_as("SELECT fallback, state, stopped FROM delivery WHERE org_id = $1 AND id = $2")
+                .bind(&org)
+                .bind(&id)
+                .fetch_optional
         )
         .doing("read a failed delivery")?;
-        let Some((_, state)) = row.filter(|(mark, _)| mark.as_deref() == Some("due")) else { return Err(StoreError::Lost) };
+        let due = row.filter(|(mark, ..)| mark.as_deref() == Some("due"));
+        let Some((_, state, stopped)) = due else { return Err(StoreError::Lost) };
         let state: State = read("state", &state)?;
         let (mut made, mut charges) = (Vec::new(), Charges::default());
-        let (mark, note) = if superseded(&mut tx, &org, failed).await? {
-            ("needless", "a newer version of the result takes its own way".to_owned())
+        let (mark, note) = if let Some(why) = unwanted(&mut tx, &org, failed, stopped).await? {
+            ("needless", why)
         } else {
+            for candidate in passed_over {
+                trace(&mut tx, failed, candidate, candidate.verdict).await?;
+            }
             match following {
                 Following::Hold(why) => ("held", why.clone()),
                 Following::Needless(why) => ("needless", why.clone()),
@@ -199,7 +236,8 @@ impl Store {
     }
 }
 
-fn failed(row: FailedRow, elsewhere: Vec<(String, bool)>) -> Result<FailedDelivery> {
+fn failed(row: FailedRow, elsewhere: Vec<(String, String)>) -> Result<FailedDelivery> {
+    let became = |(address, what): (String, String)| Ok((address, read("what became of a result", &what)?));
     let (_, org, id, result, site, target, fee_code, priority, reason) = row;
     Ok(FailedDelivery {
         org: read("organization id", &org)?,
@@ -210,8 +248,37 @@ fn failed(row: FailedRow, elsewhere: Vec<(String, bool)>) -> Result<FailedDelive
         fee_code,
         priority: read("priority", &priority)?,
         reason: reason.as_deref().map(|reason| read("reason", reason)).transpose()?,
-        elsewhere,
+        elsewhere: elsewhere.into_iter().map(became).collect::<Result<_>>()?,
     })
+}
+
+/// The sender's key of the order.
+async fn order_id(tx: &mut Tx, org: &str, failed: &FailedDelivery) -> Result<String> {
+    within!(tx, c => sqlx::query_scalar("SELECT order_id FROM result WHERE org_id = $1 AND id = $2")
+        .bind(org).bind(failed.result.to_string()).fetch_one(c).await)
+    .doing("read which order a failed delivery is of")
+}
+
+/// Why nobody wants the result delivered any more, by another way either.
+async fn unwanted(tx: &mut Tx, org: &str, failed: &FailedDelivery, stopped: bool) -> Result<Option<String>> {
+    let (order, result): (String, String) = within!(tx, c => sqlx::query_as(
+        "SELECT o.state, r.state FROM delivery d JOIN order_ o ON o.org_id = d.org_id AND o.id = d.order_key
+         JOIN result r ON r.org_id = d.org_id AND r.id = d.result_id WHERE d.org_id = $1 AND d.id = $2")
+        .bind(org).bind(failed.id.to_string()).fetch_one(c).await)
+    .doing("read whether a failed delivery is still wanted")?;
+    let why = if superseded(tx, org, failed).await? {
+        "a newer version of the result takes its own way"
+    } else if order != "open" {
+        "its order was cancelled"
+    } else if stopped {
+        "it was stopped"
+    } else if matches!(read::<ResultState>("state", &result)?, ResultState::Held | ResultState::NotSent) {
+        // The order has changed since, or a person has spoken: by do-not-deliver, for example.
+        "its result is not to be sent as things are"
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(why.to_owned()))
 }
 
 /// Whether a later version that replaces the result has come in.
@@ -250,18 +317,23 @@ async fn make(
         .bind(terms.when_unknown.as_str()).bind(now.micros()).bind(terms.retry_until.micros()).bind(&org).bind(failed.id.to_string())
         .bind(&terms.lane).bind(target.billed_role()).execute(c).await.map(|done| done.rows_affected()))
     .doing("make a delivery in the place of a failed one")?;
-    let json = String::from_utf8(super::write_json("candidate", candidate)?).unwrap_or_default();
-    within!(tx, c => sqlx::query(
-        "INSERT INTO route_recipient (org_id, result_id, position, verdict, rule, reason, candidate, npi)
-         VALUES ($1, $2, (SELECT COALESCE(MAX(position), -1) + 1 FROM route_recipient WHERE org_id = $1 AND result_id = $2), $3, $4, $5, $6, $7)")
-        .bind(&org).bind(failed.result.to_string()).bind(if made == 1 { Verdict::Taken } else { Verdict::Dropped }.as_str())
-        .bind(candidate.rule.as_str()).bind(candidate.reason.map(Reason::as_str)).bind(json)
-        .bind(candidate.npi.as_deref()).execute(c).await.map(drop))
-    .doing("record a fallback in the trace")?;
+    trace(tx, failed, candidate, if made == 1 { Verdict::Taken } else { Verdict::Dropped }).await?;
     if made == 0 {
         return Ok(None);
     }
     let note = format!("in the place of {}, which failed", failed.id);
     record_event(tx, &org, &id.to_string(), now, "routed", State::Queued, Some(&note)).await?;
     Ok(Some(id))
+}
+
+/// One more line in the trace of the result.
+async fn trace(tx: &mut Tx, failed: &FailedDelivery, candidate: &Candidate, verdict: Verdict) -> Result<()> {
+    let json = String::from_utf8(super::write_json("candidate", candidate)?).unwrap_or_default();
+    within!(tx, c => sqlx::query(
+        "INSERT INTO route_recipient (org_id, result_id, position, verdict, rule, reason, candidate, npi)
+         VALUES ($1, $2, (SELECT COALESCE(MAX(position), -1) + 1 FROM route_recipient WHERE org_id = $1 AND result_id = $2), $3, $4, $5, $6, $7)")
+        .bind(failed.org.to_string()).bind(failed.result.to_string()).bind(verdict.as_str())
+        .bind(candidate.rule.as_str()).bind(candidate.reason.map(Reason::as_str)).bind(json)
+        .bind(candidate.npi.as_deref()).execute(c).await.map(drop))
+    .doing("record a fallback in the trace")
 }

@@ -76,6 +76,8 @@ impl Store {
     /// Keeps a message that came in. When this returns it is durable, so its bringer may be told 250, or it may be removed
     /// from the mailbox. The same octets for the same address are kept once for each organization, however often they come.
     ///
+    /// What is fetched from a mailbox came after that was looked through the last time; nobody here knows how long after.
+    ///
     /// # Errors
     /// When it could not be stored: the bringer must keep it.
     pub async fn keep_inbound(&self, mail: &Inbound) -> Result<Kept> {
@@ -93,8 +95,9 @@ impl Store {
         let now = self.now().await?.micros();
         let written = on!(&self.db, pool => sqlx::query(
             "INSERT INTO inbound (id, org_id, identity, identity_key, way, channel, channel_name, envelope_from, envelope_to, sha256, bytes,
-                sealed, state, attempts, next_attempt_at, received_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'received', 0, $13, $14)
+                sealed, state, attempts, next_attempt_at, received_at, came_after)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'received', 0, $13, $14, CASE WHEN $5 = 'smtp' THEN $14 ELSE
+                COALESCE((SELECT MIN(COALESCE(w.looked_at, 0)) FROM way_in w WHERE w.address_key IS NULL OR w.address_key = $4), 0) END)
              ON CONFLICT (identity_key, sha256, (COALESCE(org_id, ''))) DO NOTHING")
             .bind(mail.id.to_string()).bind(mail.org.map(|org| org.to_string())).bind(mail.identity.as_str()).bind(mail.identity.key())
             .bind(mail.way.as_str()).bind(channel).bind(name).bind(mail.envelope_from.as_ref().map(DirectAddress::as_str)).bind(to)

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     crypto::{self, DataKey, Hex},
     domain::{
-        DeliveryId, Order, OrderKey, OrgId, Reason, Report, ResultId,
+        DeliveryId, Order, OrderKey, OrgId, Reason, Report, ResultId, Timestamp,
         delivery::{Event, State},
         event::EventKind,
         order::{Action, Priority},
@@ -90,6 +90,7 @@ struct OrderRow {
     state: String,
     content: String,
     sealed: Vec<u8>,
+    updated_at: i64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -134,6 +135,28 @@ impl Store {
         tx.commit().await?;
         self.wake();
         Ok(taken)
+    }
+
+    /// Changes an order to what a result that came in at `as_of` carried, unless somebody has changed or cancelled it since:
+    /// theirs is the later word. Durable when it returns.
+    ///
+    /// # Errors
+    /// As [`Store::take_order`].
+    pub async fn take_carried(&self, org: OrgId, order: &Order, as_of: Timestamp) -> Result<OrderTaken> {
+        let key = self.key(org).await?;
+        insist!(async {
+            let mut tx = self.begin().await?;
+            lock(&mut tx, org, &order.order_id).await?;
+            let taken = match order_row(&mut tx, org, &order.order_id).await? {
+                None => OrderTaken::Unknown,
+                Some(row) if row.updated_at > as_of.micros() => OrderTaken::Same(read("order key", &row.id)?),
+                Some(row) => self.change_order(&mut tx, &key, org, order, &row, Action::Change).await?,
+            };
+            self.announce(&mut tx).await?;
+            tx.commit().await?;
+            self.wake();
+            Ok(taken)
+        })
     }
 
     /// Cancels an order by the sender's key: all that a cancellation names. Durable when it returns.
@@ -181,9 +204,11 @@ impl Store {
             .bind(uuid::Uuid::now_v7().to_string()).bind(now.micros()).execute(c).await.map(drop))
         .doing("store an order")?;
         // Results that came first go on now. A worker that is giving one up at this moment loses its lease. One of another site
-        // stays where it is, for a person: this is not the order it belongs to.
+        // stays where it is, for a person: this is not the order it belongs to. So does one that a person has dismissed; it has
+        // its order now, so that a change of it or a person can take it up again.
         within!(tx, c => sqlx::query(
-            "UPDATE result SET order_key = $1, priority = $2, state = 'received', reason = NULL, next_attempt_at = $3, wait_until = NULL,
+            "UPDATE result SET order_key = $1, priority = $2, state = CASE WHEN state = 'not_sent' THEN state ELSE 'received' END,
+                reason = CASE WHEN state = 'not_sent' THEN reason END, next_attempt_at = $3, wait_until = NULL,
                 lease_owner = NULL, lease_until = NULL, site = $6
              WHERE org_id = $4 AND order_id = $5 AND (site = $6 OR site = '') AND order_key IS NULL")
             .bind(id.to_string()).bind(order.priority.as_str()).bind(now.micros()).bind(org.to_string()).bind(&order.order_id)
@@ -476,13 +501,13 @@ fn narrow(version: i64) -> u32 {
 }
 
 async fn order_row(tx: &mut Tx, org: OrgId, order_id: &str) -> Result<Option<OrderRow>> {
-    within!(tx, c => sqlx::query_as("SELECT id, site, state, content, sealed FROM order_ WHERE org_id = $1 AND order_id = $2")
+    within!(tx, c => sqlx::query_as("SELECT id, site, state, content, sealed, updated_at FROM order_ WHERE org_id = $1 AND order_id = $2")
         .bind(org.to_string()).bind(order_id).fetch_optional(c).await)
     .doing("look an order up")
 }
 
 /// One at a time for one order of one organization. SQLite has one writer anyway.
-async fn lock(tx: &mut Tx, org: OrgId, order_id: &str) -> Result<()> {
+pub(super) async fn lock(tx: &mut Tx, org: OrgId, order_id: &str) -> Result<()> {
     if let Tx::Postgres(tx) = tx {
         sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
             .bind(format!("{org}|{order_id}"))

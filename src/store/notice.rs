@@ -160,17 +160,33 @@ pub struct Silent {
     pub unseen: bool,
 }
 
-/// A mail that came before a clock ran out and was not looked at yet may hold the answer: it is looked at first. For one that
-/// was looked at in vain nothing waits: else anybody could keep everything from expiring by a mail that cannot be judged.
+/// Mail `i`, not looked at yet, that may hold the answer to delivery `d`: it came before the clock ran out. So may have what
+/// lay in a mailbox by then, whenever it was fetched; but that is waited for no longer than `$3` says.
+macro_rules! unread {
+    ($whose:literal) => {
+        concat!(
+            "SELECT 1 FROM inbound i WHERE ",
+            $whose,
+            " AND i.state = 'received' AND i.attempts = 0 AND i.came_after <= d.notice_at
+            AND (i.received_at <= d.notice_at OR d.notice_at > $3)"
+        )
+    };
+}
+
+/// Mail that may hold the answer is looked at first: the organization's own, and that for an address of the installation, of
+/// which nobody knows yet whose it is. For one that was looked at in vain nothing waits: else anybody could keep everything
+/// from expiring by a mail that cannot be judged.
 ///
 /// So may a mailbox that nobody has looked into since: it is waited for, but not longer than `$3` says.
 const SILENT: &str = concat!(
     "SELECT d.org_id, d.id, d.address, d.disposition, EXISTS (SELECT 1 FROM way_in w WHERE ",
     unseen!(),
     ") FROM delivery d WHERE d.notice_at <= $1
-    AND NOT EXISTS (SELECT 1 FROM inbound i WHERE i.org_id = d.org_id AND i.state = 'received' AND i.attempts = 0
-        AND i.received_at <= d.notice_at)
-    AND (d.notice_at <= $3 OR NOT EXISTS (SELECT 1 FROM way_in w WHERE ",
+    AND NOT EXISTS (",
+    unread!("i.org_id = d.org_id"),
+    ") AND NOT EXISTS (",
+    unread!("i.org_id IS NULL"),
+    ") AND (d.notice_at <= $3 OR NOT EXISTS (SELECT 1 FROM way_in w WHERE ",
     unseen!(),
     "))
     ORDER BY d.notice_at LIMIT $2"

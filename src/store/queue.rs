@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{
-    Doing as _, Result, Store, Tx,
+    Doing as _, Result, Store, StoreError, Tx,
     lease::{Hold, Lease, Standing},
     read,
     shares::{Places, Seat, Shares},
@@ -285,22 +285,22 @@ impl Store {
         .await
     }
 
+    /// One delivery, for whoever stops working on it.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`] when it is not there.
+    pub async fn unfinished(&self, org: OrgId, id: DeliveryId) -> Result<Unfinished> {
+        let row: Option<UnfinishedRow> = on!(&self.db, pool => sqlx::query_as(
+            "SELECT org_id, id, state, priority, address, sent_mode FROM delivery WHERE org_id = $1 AND id = $2")
+            .bind(org.to_string()).bind(id.to_string()).fetch_optional(pool).await)
+        .doing("read a delivery to let go")?;
+        unfinished(&row.ok_or(StoreError::Lost)?)
+    }
+
     async fn deliveries_where(&self, sql: &'static str, now: Timestamp) -> Result<Vec<Unfinished>> {
-        let rows: Vec<(String, String, String, String, String, Option<String>)> =
-            on!(&self.db, pool => sqlx::query_as(sql).bind(now.micros()).fetch_all(pool).await)
-                .doing("find deliveries to look after")?;
-        rows.iter()
-            .map(|(org, id, state, priority, to, mode)| {
-                Ok(Unfinished {
-                    org: read("organization id", org)?,
-                    id: read("delivery id", id)?,
-                    state: read("state", state)?,
-                    priority: read("priority", priority)?,
-                    to: read("address", to)?,
-                    mode: mode.as_deref().map(|mode| read("send mode", mode)).transpose()?,
-                })
-            })
-            .collect()
+        let rows: Vec<UnfinishedRow> = on!(&self.db, pool => sqlx::query_as(sql).bind(now.micros()).fetch_all(pool).await)
+            .doing("find deliveries to look after")?;
+        rows.iter().map(unfinished).collect()
     }
 
     /// When there is something to do next: a delivery or result due, a lease that runs out, the wait of an unknown
@@ -313,6 +313,19 @@ impl Store {
             on!(&self.db, pool => sqlx::query_scalar(NEXT_DUE).fetch_one(pool).await).doing("look for the next thing due")?;
         Ok(due.map(Timestamp))
     }
+}
+
+type UnfinishedRow = (String, String, String, String, String, Option<String>);
+
+fn unfinished((org, id, state, priority, to, mode): &UnfinishedRow) -> Result<Unfinished> {
+    Ok(Unfinished {
+        org: read("organization id", org)?,
+        id: read("delivery id", id)?,
+        state: read("state", state)?,
+        priority: read("priority", priority)?,
+        to: read("address", to)?,
+        mode: mode.as_deref().map(|mode| read("send mode", mode)).transpose()?,
+    })
 }
 
 /// One look at each end of an index; a plain MIN over either queue would read all of it.

@@ -22,7 +22,7 @@ use crate::domain::{
     organization::{Billable, WhenUnknown},
     prices::Billed,
     report::{ResultState, ResultStatus},
-    route::{Decision, Route, Target},
+    route::{Candidate, Decision, Route, Target},
 };
 
 /// A claimed result, ready to be routed. Its lease is renewed as long as a copy of this lives.
@@ -448,11 +448,18 @@ struct NewDeliveries<'a> {
     priority: &'a str,
 }
 
+/// Replaces the trace of the route before. What followed from failures stays behind the new one: it happened.
 async fn write_trace(tx: &mut Tx, org: &str, result: &str, route: &Route) -> Result<()> {
+    let before: Vec<String> = within!(tx, c => sqlx::query_scalar(
+        "SELECT candidate FROM route_recipient WHERE org_id = $1 AND result_id = $2 ORDER BY position")
+        .bind(org).bind(result).fetch_all(c).await)
+    .doing("read the trace before")?;
+    let before: Vec<Candidate> = before.iter().map(|line| read_json("candidate", line.as_bytes())).collect::<Result<_>>()?;
+    let stays = before.iter().filter(|line| line.tells_of_fallback());
     within!(tx, c => sqlx::query("DELETE FROM route_recipient WHERE org_id = $1 AND result_id = $2")
         .bind(org).bind(result).execute(c).await.map(drop))
     .doing("replace a trace")?;
-    for (position, candidate) in route.trace.iter().enumerate() {
+    for (position, candidate) in route.trace.iter().chain(stays).enumerate() {
         let json = String::from_utf8(super::write_json("candidate", candidate)?).unwrap_or_default();
         within!(tx, c => sqlx::query(
             "INSERT INTO route_recipient (org_id, result_id, position, verdict, rule, reason, candidate, npi) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")

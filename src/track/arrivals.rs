@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use crate::{
     domain::{
         Clock, DirectAddress, IdentityId, Inbound,
+        address::BadAddress,
         id::InboundId,
         inbound::{Channel, Way},
     },
@@ -149,14 +150,14 @@ impl Arrivals {
                 }
                 Ok(())
             }
-            Mailbox::Shared(address) => {
+            Mailbox::Shared(shared) => {
                 let mut addressees = Vec::new();
                 for to in arrival.to {
                     addressees.extend(self.whose(to).await?);
                 }
                 if addressees.is_empty() {
                     // It matched no organization: an administrator sees it.
-                    return self.keep_one(None, address, arrival.channel, arrival).await;
+                    return self.keep_one(None, &shared.stands, arrival.channel, arrival).await;
                 }
                 self.keep(&addressees, arrival).await
             }
@@ -169,8 +170,36 @@ impl Arrivals {
 pub enum Mailbox {
     /// That of one address. Several organizations may send from it, each with an identity of its own.
     Own(Vec<Addressee>),
-    /// One for all our addresses; this one stands for it.
-    Shared(DirectAddress),
+    /// One for all our addresses.
+    Shared(Shared),
+}
+
+/// A mailbox that gets the mail of all our addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Shared {
+    /// Whose login it is, by which it is told apart; in lower case where it is an address.
+    key: String,
+    /// Stands for it as the address of what is in it for none of ours. Under `invalid`, which is nobody's (RFC 2606 2), when
+    /// the login is no address.
+    stands: DirectAddress,
+}
+
+impl Shared {
+    /// The mailbox of the login `user` at `relay`. A user name that is no address has no domain to show; the relay's name
+    /// stands for it.
+    ///
+    /// # Errors
+    /// When no address could be made of the relay's name: whatever it is, one can.
+    pub fn of(relay: &str, user: &str) -> Result<Self, BadAddress> {
+        if let Ok(stands) = user.parse::<DirectAddress>() {
+            return Ok(Self { key: stands.key(), stands });
+        }
+        let label: String = relay.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        let label: String = label.trim_matches('-').chars().take(63).collect();
+        let stands = format!("mailbox@{}.invalid", label.trim_end_matches('-')).parse();
+        let stands = stands.or_else(|_| "mailbox@relay.invalid".parse())?;
+        Ok(Self { key: user.to_owned(), stands })
+    }
 }
 
 impl Mailbox {
@@ -184,12 +213,33 @@ impl Mailbox {
         by_address.into_values().map(Self::Own).collect()
     }
 
-    /// Its address, in lower case.
+    /// Its address, in lower case; or the login of one that is no address.
     #[must_use]
     pub fn key(&self) -> String {
         match self {
             Self::Own(owners) => owners.first().map(|owner| owner.address.key()).unwrap_or_default(),
-            Self::Shared(address) => address.key(),
+            Self::Shared(shared) => shared.key.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_mailbox_is_known_by_its_login_and_has_an_address_whatever_that_is() {
+        let of = |relay: &str, user: &str| {
+            let shared = Shared::of(relay, user).unwrap();
+            (shared.key, shared.stands.to_string())
+        };
+        let own = |key: &str, stands: &str| (key.to_owned(), stands.to_owned());
+        assert_eq!(of("hisp", "All@Lab.example"), own("all@lab.example", "All@Lab.example"));
+        assert_eq!(of("HISP a", "notices"), own("notices", "mailbox@hisp-a.invalid"));
+        assert_eq!(of("hisp", "LAB\\Notices"), own("LAB\\Notices", "mailbox@hisp.invalid"));
+        for odd in ["", "-", "\u{e9}", ".."] {
+            assert_eq!(of(odd, "notices").1, "mailbox@relay.invalid", "{odd:?}");
+        }
+        assert_eq!(of(&format!("{}-{}", "a".repeat(62), "b".repeat(9)), "x").1, format!("mailbox@{}.invalid", "a".repeat(62)));
     }
 }

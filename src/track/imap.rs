@@ -14,13 +14,16 @@ use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::mailbox::Watch;
-use super::{Arrivals, arrivals::Mailbox};
+use super::{
+    Arrivals,
+    arrivals::{Mailbox, Shared},
+};
 use crate::{
     config::{
         imap::ImapSettings,
         relay::{RelaySettings, TlsMode},
     },
-    domain::DirectAddress,
+    domain::address::BadAddress,
     net::tls::{ClientFiles, ClientTls, TlsError},
     observe::{chain, health::Health},
     store::{StoreError, lease::Lease, way_in::WayIn},
@@ -81,6 +84,9 @@ pub enum ImapError {
     /// The file of the password cannot be read.
     #[error("reading the mailbox's password file")]
     Password(#[source] std::io::Error),
+    /// There is no address to stand for the mailbox.
+    #[error("naming the relay's shared mailbox")]
+    Unnamed(#[from] BadAddress),
     /// What came could not be stored; it stays in the mailbox.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -100,8 +106,8 @@ struct Server {
     relay: String,
     settings: ImapSettings,
     tls: Option<ClientTls>,
-    /// User and password of the one mailbox for all our addresses.
-    shared: Option<(String, SecretString)>,
+    /// The one mailbox for all our addresses, with its user and password.
+    shared: Option<(Shared, String, SecretString)>,
 }
 
 impl Mailboxes {
@@ -114,7 +120,10 @@ impl Mailboxes {
         let files = ClientFiles { ca: relay.ca_file.as_deref(), identity: None };
         let tls = if settings.tls == TlsMode::None { None } else { Some(ClientTls::verified(files)?) };
         let shared = match &settings.auth {
-            Some(auth) => Some((auth.user.clone(), auth.password().map_err(ImapError::Password)?)),
+            Some(auth) => {
+                let mailbox = Shared::of(&relay.name, &auth.user)?;
+                Some((mailbox, auth.user.clone(), auth.password().map_err(ImapError::Password)?))
+            }
             None => None,
         };
         Ok(Some(Self {
@@ -191,8 +200,7 @@ impl Mailboxes {
 
     async fn mailboxes(&self) -> Result<Vec<Mailbox>, StoreError> {
         match &self.server.shared {
-            // A user name that is no address has no domain to show; the relay's name stands for it in the store.
-            Some((user, _)) => Ok(user.parse::<DirectAddress>().ok().map(Mailbox::Shared).into_iter().collect()),
+            Some((mailbox, ..)) => Ok(vec![Mailbox::Shared(mailbox.clone())]),
             None => Ok(Mailbox::of(self.arrivals.mailboxes_at(&self.server.relay).await?)),
         }
     }

@@ -123,6 +123,43 @@ async fn a_result_may_carry_its_order_and_a_later_one_may_change_it() {
 }
 
 #[tokio::test]
+async fn a_result_that_comes_again_neither_turns_its_order_back_nor_takes_a_cancelled_one_up() {
+    let api = Api::open().await;
+    let carried = with(result("A1", "final"), "order", order("A1"));
+    let first = api.result(&carried, "one").await.1;
+    let mut moved = order("A1");
+    (moved["action"], moved["deliver_to"][0]["direct"]) = (json!("change"), json!("new@direct.example.org"));
+    assert_eq!(api.order(&moved).await.0, 200);
+    let stands = async || {
+        let (_, known) = api.counter.store.order_called(api.counter.org, "A1").await.unwrap().unwrap();
+        let to = known.deliver_to[0].direct.as_ref().unwrap().valid().unwrap().to_string();
+        (to, api.get(&format!("/v1/results/{}", first["id"].as_str().unwrap())).await.1["state"].clone())
+    };
+    let (status, again) = api.result(&carried, "one").await;
+    assert_eq!((status, &again["id"]), (200, &first["id"]), "it is known, and nothing new is said");
+    assert_eq!(stands().await, ("new@direct.example.org".to_owned(), json!("received")));
+
+    assert_eq!(api.order(&json!({ "order_id": "A1", "action": "cancel" })).await.0, 200);
+    let (status, again) = api.result(&carried, "one").await;
+    assert_eq!((status, &again["state"], &again["reason"]), (200, &json!("not_sent"), &json!("cancelled")));
+    assert_eq!(stands().await, ("new@direct.example.org".to_owned(), json!("not_sent")));
+}
+
+#[tokio::test]
+async fn what_a_result_carried_is_still_done_when_it_comes_again_after_the_process_died_between_the_two() {
+    let api = Api::open().await;
+    assert_eq!(api.order(&order("A1")).await.0, 201);
+    // As it was left: the result stands, the change it carried was never made.
+    let plain = result("A1", "final");
+    assert_eq!(api.result(&plain, "one").await.0, 201);
+    let mut moved = order("A1");
+    moved["deliver_to"][0]["direct"] = json!("new@direct.example.org");
+    assert_eq!(api.result(&with(plain, "order", moved), "one").await.0, 200);
+    let (_, known) = api.counter.store.order_called(api.counter.org, "A1").await.unwrap().unwrap();
+    assert_eq!(known.deliver_to[0].direct.as_ref().unwrap().valid().unwrap().as_str(), "new@direct.example.org");
+}
+
+#[tokio::test]
 async fn a_result_that_carries_another_patient_under_a_known_order_is_refused() {
     let api = Api::open().await;
     api.order(&order("A1")).await;

@@ -27,6 +27,7 @@ pub(super) struct Desk {
     pub(super) mode: Mode,
     pub(super) test_domains: Vec<String>,
     pub(super) earlier: Vec<Target>,
+    pub(super) again: bool,
     pub(super) answers: HashMap<Npi, DirectoryAnswer>,
     pub(super) wait_over: bool,
 }
@@ -82,6 +83,7 @@ impl Desk {
             mode: Mode::Production,
             test_domains: vec!["sandbox.example".into()],
             earlier: vec![],
+            again: false,
             answers: HashMap::new(),
             wait_over: false,
         }
@@ -101,7 +103,7 @@ impl Desk {
             affiliations: &affiliations,
             mode: self.mode,
             test_domains: &self.test_domains,
-            earlier: &self.earlier,
+            earlier: Earlier { targets: &self.earlier, again: self.again },
             answers: &self.answers,
             directory_wait_over: self.wait_over,
         })
@@ -345,6 +347,44 @@ fn tr19_a_correction_goes_to_the_current_route_and_to_everyone_who_got_the_wrong
         ["old@d.example", "NEW@d.example"],
         "switching off later does not leave a wrong report standing"
     );
+}
+
+#[test]
+fn a_resend_goes_to_the_current_route_and_to_everyone_who_got_it_and_never_against_the_rules() {
+    let mut desk = Desk::new(vec![to(Some("new@d.example"), None)]);
+    let got =
+        |address: &str| Target { address: address.parse().unwrap(), rule: Rule::OrderAddress, recipient: None, own_site: false };
+    desk.earlier = vec![got("old@d.example"), got("other@e.example"), got("NEW@d.example")];
+    desk.again = true;
+    let route = desk.route();
+    assert_eq!(sent_to(&route), ["new@d.example", "old@d.example", "other@e.example"], "the same address once");
+    assert_eq!(
+        (route.targets[1].rule, route.trace[1].note.as_str()),
+        (Rule::EarlierRecipient, "received the version that is sent again")
+    );
+    desk.choice.corrections = crate::domain::choice::Corrections::Hold;
+    assert_eq!(sent_to(&desk.route()).len(), 3, "that rule is about corrections");
+    desk.choice.allowed_domains = vec!["d.example".into()];
+    desk.known.suppressed.push("old@d.example".parse().unwrap());
+    let route = desk.route();
+    assert_eq!((sent_to(&route), reasons(&route)), (vec!["new@d.example"], vec![Reason::Suppressed, Reason::DomainNotAllowed]));
+    assert_eq!((route.trace[1].verdict, route.trace[2].verdict), (Verdict::Dropped, Verdict::Held));
+    desk.order.deliver_to.clear();
+    desk.choice.allowed_domains.clear();
+    assert_eq!(sent_to(&desk.route()), ["other@e.example", "NEW@d.example"], "also where the order names nobody any more");
+    desk.order.do_not_deliver = true;
+    assert_eq!((desk.route().decision, sent_to(&desk.route()).len()), (Decision::Held(Reason::DoNotDeliver), 0));
+}
+
+#[test]
+fn a_correction_that_is_sent_again_is_held_like_the_correction_was() {
+    let mut desk = Desk::new(vec![to(Some("new@d.example"), None)]);
+    desk.report.status = ResultStatus::Corrected;
+    desk.earlier =
+        vec![Target { address: "old@d.example".parse().unwrap(), rule: Rule::OrderAddress, recipient: None, own_site: false }];
+    (desk.again, desk.choice.corrections) = (true, crate::domain::choice::Corrections::Hold);
+    let route = desk.route();
+    assert_eq!((sent_to(&route), reasons(&route)), (vec!["new@d.example"], vec![Reason::FormerRecipient]));
 }
 
 #[test]

@@ -325,23 +325,27 @@ async fn addresses_used(tx: &mut Tx, period: &BillingPeriod) -> Result<i64> {
     .doing("count the addresses used")
 }
 
-type CountRow = (String, String, Option<String>, bool, i64);
+type CountRow = (String, String, Option<String>, bool, Option<String>, i64);
 
 /// Counts the deliveries of the month against their charges.
 pub(in crate::store) async fn controls(tx: &mut Tx, period: &BillingPeriod, rows: &[Row]) -> Result<Controls> {
     let (org, month) = (period.org.to_string(), period.bounds.month.to_string());
     let counts: Vec<CountRow> = within!(tx, c => sqlx::query_as(
-        "SELECT d.state, d.fee, l.period, d.notice_at IS NOT NULL AND d.fee = 'none', COUNT(*) FROM delivery d
+        "SELECT d.state, d.fee, l.period, d.notice_at IS NOT NULL AND d.fee = 'none', d.disposition, COUNT(*) FROM delivery d
          LEFT JOIN ledger_line l ON l.org_id = d.org_id AND l.delivery_id = d.id AND l.fee_code = d.fee_code AND l.entry_type = 'charge'
-         WHERE d.org_id = $1 AND d.created_at >= $2 AND d.created_at < $3 GROUP BY 1, 2, 3, 4")
+         WHERE d.org_id = $1 AND d.created_at >= $2 AND d.created_at < $3 GROUP BY 1, 2, 3, 4, 5")
         .bind(&org).bind(period.bounds.starts_at.micros()).bind(period.bounds.ends_at.micros()).fetch_all(c).await)
     .doing("count a month's deliveries")?;
     let mut controls = Controls::default();
-    for (state, fee, charged_in, awaits, count) in counts {
+    for (state, fee, charged_in, awaits, disposition, count) in counts {
         let (state, fee): (State, Fee) = (read("state", &state)?, read("fee", &fee)?);
+        let disposition = disposition.as_deref().map(|said| read("disposition", said)).transpose()?;
         let count = u64::try_from(count).unwrap_or(0);
         controls.deliveries += count;
-        let delivery = Delivery { state, fee, ..Delivery::queued(Billable::Accepted, WhenUnknown::Resend) };
+        // Its clock runs as long as a notice can still make it billable.
+        let wants_dispatched = awaits;
+        let delivery =
+            Delivery { state, fee, disposition, wants_dispatched, ..Delivery::queued(Billable::Accepted, WhenUnknown::Resend) };
         match (&charged_in, delivery.no_charge_reason()) {
             (Some(charged_in), _) if *charged_in == month => controls.charged += count,
             (Some(_), _) => controls.charged_later += count,

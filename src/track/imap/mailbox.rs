@@ -158,7 +158,7 @@ impl Watch {
                 }
                 Err(ImapError::NoPassword)
             }
-            (Mailbox::Shared(_), Some((user, password))) => Ok((user.clone(), password.clone())),
+            (Mailbox::Shared(_), Some((_, user, password))) => Ok((user.clone(), password.clone())),
             (Mailbox::Shared(_), None) => Err(ImapError::NoPassword),
         }
     }

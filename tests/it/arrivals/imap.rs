@@ -158,6 +158,22 @@ async fn one_mailbox_may_serve_all_our_addresses_and_what_is_for_nobody_is_kept_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_login_of_a_mailbox_for_all_our_addresses_need_not_be_an_address() {
+    let world = World::sqlite().await;
+    enrolled(&world, "north", RESULTS).await;
+    let dovecot = Dovecot::start(&[("notices", PASSWORD)]);
+    dovecot.deliver("notices", &letter("for one of ours"));
+    dovecot.deliver("notices", "To: unknown@lab.example\r\n\r\nfor nobody\r\n");
+    let auth = format!("port = {}, auth = {{ user = \"notices\", password = \"{PASSWORD}\" }}", dovecot.imaps);
+    let _looking = look(&world, &relay(&dovecot, &auth));
+    until("both", &dovecot, async || kept(&world).await.len() == 2 && dovecot.messages("notices").is_empty()).await;
+    let rows = world.texts("SELECT identity || ' ' || channel_name || ' ' || (org_id IS NULL) FROM inbound ORDER BY id").await;
+    assert_eq!(rows, [format!("{RESULTS} hisp 0"), "mailbox@hisp.invalid hisp 1".to_owned()]);
+    let ways = world.texts("SELECT name || ' ' || COALESCE(address_key, 'everybody') FROM way_in").await;
+    assert_eq!(ways, ["imap:hisp:notices everybody"], "clocks wait for it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_serves_two_organizations_has_one_mailbox_and_each_gets_what_came() {
     let world = World::sqlite().await;
     let (north, south) = (enrolled(&world, "north", RESULTS).await, enrolled(&world, "south", "Results@LAB.example").await);

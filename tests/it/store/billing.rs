@@ -293,6 +293,30 @@ on_both_engines! {
         assert_eq!(world.store.verify_ledger(org).await.unwrap(), Ok(6));
     }
 
+    async fn what_ended_without_what_makes_it_billable_is_not_called_billable_one_day(world: &World) {
+        let org = apply(world, "north", FLAT).await;
+        world.set_time(make::at("2026-03-03T15:00:00Z")).await;
+        let ends: [(&str, &[Event]); 4] = [
+            ("processed", &[E::Notice(NoticeKind::Failed)]),
+            ("dispatched", &[E::DeadlinePassed]),
+            ("dispatched", &[E::Notice(NoticeKind::Processed), E::DeadlinePassed]),
+            ("processed", &[]),
+        ];
+        for (number, (billable, end)) in ends.into_iter().enumerate() {
+            let id = world.queued(org, &format!("A{number}")).await;
+            world.run(&format!("UPDATE delivery SET billable = '{billable}', wants_dispatched = TRUE WHERE id = '{id}'")).await;
+            happen(world, org, id, SENT).await;
+            if !end.is_empty() {
+                world.pass(std::time::Duration::from_hours(1)).await;
+                happen(world, org, id, end).await;
+            }
+        }
+        world.set_time(make::at("2026-04-10T15:00:00Z")).await;
+        let controls = close(world, org, "2026-03", false).await.unwrap().controls;
+        let why: Vec<(&str, u64)> = controls.not_charged.iter().map(|(why, count)| (why.as_str(), *count)).collect();
+        assert_eq!((why, controls.unsettled), (vec![("not_billable_yet", 1), ("not_confirmed", 1), ("not_delivered", 2)], 1));
+    }
+
     async fn no_more_is_given_back_than_it_cost_when_its_month_was_closed(world: &World) {
         let list = "rate = [{ from = '2026-01-01', fee_code = 'direct', amount = '0.25', tiering = 'volume', tier = [{ above = 1, amount = '0.20' }] }]";
         let org = apply(world, "north", list).await;

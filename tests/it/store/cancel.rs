@@ -3,11 +3,15 @@
 use postern::{
     domain::{
         DeliveryId, OrgId, Reason,
-        delivery::{Event, State},
+        delivery::{Event, NoticeKind, State},
         order::Action,
+        organization::{Billable, WhenUnknown},
         report::ResultStatus,
     },
-    store::intake::{OrderTaken, ResultTaken},
+    store::{
+        fallback::{FailedDelivery, Following, NewTerms, Place},
+        intake::{OrderTaken, ResultTaken},
+    },
 };
 
 use super::{make, world::World};
@@ -32,7 +36,96 @@ async fn after_cancel(world: &World, org: OrgId, order_id: &str, way: &[Event]) 
     (world.state(id).await, !too_late.is_empty())
 }
 
+const ACCEPTED: &[Event] = &[E::Claimed, E::WireStarted, E::Accepted];
+const REFUSED: &[Event] = &[E::Claimed, E::WireStarted, E::Refused(Reason::Rejected5xx)];
+
+/// The one failure that is due, and what the tracking loop would let follow: a delivery elsewhere.
+async fn due(world: &World, id: DeliveryId) -> (FailedDelivery, Following) {
+    let failed = world.store.due_fallbacks(10, &Place::default()).await.unwrap().remove(0).failed.unwrap();
+    assert_eq!(failed.id, id);
+    let mut routing = make::routing(failed.org, failed.result, &make::lease(), &[make::ELSEWHERE]);
+    let terms = NewTerms {
+        from_domain: "direct.lab.example".into(),
+        billable: Billable::Accepted,
+        when_unknown: WhenUnknown::Resend,
+        lane: String::new(),
+        retry_until: routing.terms.retry_until,
+    };
+    let target = (make::target(make::ELSEWHERE), routing.route.trace.remove(0));
+    (failed, Following::Deliveries(vec![target], terms))
+}
+
+/// Lets it follow; the mark that leaves.
+async fn falls_back(world: &World, id: DeliveryId) -> String {
+    let (failed, following) = due(world, id).await;
+    let made = world.store.fall_back(&failed, &following, &[]).await.unwrap();
+    let mark = world.column(id, "fallback").await;
+    assert_eq!(made.len(), usize::from(mark == "made"), "{mark}");
+    mark
+}
+
 on_both_engines! {
+    async fn what_was_too_late_to_stop_goes_no_other_way_when_it_fails(world: &World) {
+        let org = world.organization("north").await;
+        for (order_id, failure) in [("A1", E::Notice(NoticeKind::Failed)), ("A2", E::DeadlinePassed)] {
+            let id = world.queued(org, order_id).await;
+            world.lead(org, id, ACCEPTED).await;
+            assert_eq!(cancel(world, org, order_id).await, [id]);
+            world.pass(std::time::Duration::from_hours(1)).await;
+            world.lead(org, id, &[failure]).await;
+            assert_eq!(falls_back(world, id).await, "needless");
+        }
+        // The sender's next word takes the order up again, and what fails then goes its other way.
+        let id = world.queued(org, "A3").await;
+        world.lead(org, id, ACCEPTED).await;
+        cancel(world, org, "A3").await;
+        world.store.take_order(org, &make::order("A3"), Action::Change).await.unwrap();
+        assert!(world.route(&[make::ADDRESS]).await.is_empty());
+        world.lead(org, id, &[E::Notice(NoticeKind::Failed)]).await;
+        assert_eq!(falls_back(world, id).await, "made");
+    }
+
+    async fn what_had_failed_before_its_order_was_cancelled_goes_no_other_way_after_it(world: &World) {
+        let org = world.organization("north").await;
+        let id = world.queued(org, "A1").await;
+        world.lead(org, id, REFUSED).await;
+        cancel(world, org, "A1").await;
+        assert_eq!(falls_back(world, id).await, "needless");
+        // Taken up again it is made anew, and once only: the old one does not fall back beside it.
+        let id = world.queued(org, "A2").await;
+        world.lead(org, id, REFUSED).await;
+        cancel(world, org, "A2").await;
+        world.store.take_order(org, &make::order("A2"), Action::Change).await.unwrap();
+        assert_eq!(world.route(&[make::ADDRESS]).await.len(), 1);
+        assert_eq!(falls_back(world, id).await, "needless");
+    }
+
+    async fn what_follows_from_a_failure_at_the_moment_of_a_cancellation_is_stopped_by_it(world: &World) {
+        let org = world.organization("north").await;
+        for number in 0..20 {
+            let order_id = format!("A{number}");
+            let id = world.queued(org, &order_id).await;
+            world.lead(org, id, &[ACCEPTED, &[E::Notice(NoticeKind::Failed)]].concat()).await;
+            let (failed, following) = due(world, id).await;
+            let (fell_back, cancelled) =
+                tokio::join!(world.store.fall_back(&failed, &following, &[]), world.store.take_cancellation(org, &order_id));
+            fell_back.unwrap();
+            cancelled.unwrap();
+            assert_eq!(world.number("SELECT COUNT(*) FROM delivery WHERE state = 'queued'").await, 0, "{number}");
+        }
+    }
+
+    async fn what_may_not_be_delivered_any_more_goes_no_other_way(world: &World) {
+        let org = world.organization("north").await;
+        let id = world.queued(org, "A1").await;
+        world.lead(org, id, ACCEPTED).await;
+        let order = postern::domain::Order { do_not_deliver: true, ..make::order("A1") };
+        world.store.take_order(org, &order, Action::Change).await.unwrap();
+        world.route(&[]).await;
+        world.lead(org, id, &[E::Notice(NoticeKind::Failed)]).await;
+        assert_eq!(falls_back(world, id).await, "needless");
+    }
+
     async fn what_has_not_left_is_cancelled(world: &World) {
         let org = world.organization("north").await;
         for (order_id, way) in

@@ -126,6 +126,25 @@ on_both_engines! {
         assert_eq!(said.len(), 2, "what was refused is not on record: {said:?}");
     }
 
+    async fn a_result_dismissed_before_its_order_came_stays_so_until_a_change_or_a_person_takes_it_up(world: &World) {
+        let org = world.organization("north").await;
+        let mut dismissed = Vec::new();
+        for order_id in ["A1", "A2"] {
+            let taken = world.take(org, order_id, postern::domain::report::ResultStatus::Final, 1).await;
+            let postern::store::intake::ResultTaken::Waiting(id, _) = taken else { panic!("{taken:?}") };
+            world.store.act(org, id, &Act::Dismiss, WHOM).await.unwrap();
+            world.order(org, order_id).await;
+            assert_eq!(world.result_state(id).await, "not_sent(dismissed)", "its order is no new word about it");
+            dismissed.push(id);
+        }
+        assert!(world.route(&[make::ADDRESS]).await.is_empty());
+        world.store.act(org, dismissed[0], &Act::Reroute, WHOM).await.unwrap();
+        let mut changed = make::order("A2");
+        changed.encounter = Some("E2".into());
+        world.store.take_order(org, &changed, Action::Change).await.unwrap();
+        assert_eq!(world.route(&[make::ADDRESS]).await.len(), 2);
+    }
+
     async fn routing_again_sends_nothing_twice_and_nothing_that_a_person_called_off(world: &World) {
         let org = world.organization("north").await;
         let result = world.result(org, "A1").await;

@@ -3,7 +3,7 @@
 use postern::{
     domain::{
         Reason,
-        delivery::{Event, State},
+        delivery::{Event, NoticeKind, State},
         report::ResultStatus,
     },
     store::intake::ResultTaken,
@@ -147,6 +147,33 @@ on_both_engines! {
         parents.sort();
         let document = world.column(first, "document_id").await;
         assert_eq!(parents, [(make::ELSEWHERE.to_owned(), None), (make::ADDRESS.to_owned(), Some((document, 1)))]);
+    }
+
+    async fn a_correction_names_no_document_that_is_known_not_to_have_arrived(world: &World) {
+        let org = world.organization("north").await;
+        let sent = [E::Claimed, E::WireStarted, E::Accepted];
+        let parent = async |id| world.store.work(org, id).await.unwrap().parent.map(|parent| parent.version);
+        for (order_id, end, names) in
+            [("A1", E::Notice(NoticeKind::Failed), None), ("A2", E::DeadlinePassed, Some(1)), ("A3", E::Notice(NoticeKind::Processed), Some(1))]
+        {
+            let first = world.queued(org, order_id).await;
+            world.lead(org, first, &sent).await;
+            world.pass(std::time::Duration::from_hours(1)).await;
+            world.lead(org, first, &[end]).await;
+            world.report(org, order_id, ResultStatus::Corrected, 2).await;
+            let second = world.route(&[make::ADDRESS]).await[0];
+            assert_eq!(parent(second).await, names, "{end:?}: silence proves nothing, a failure does");
+        }
+        // The version before the one that did not arrive is what the recipient has.
+        let first = world.queued(org, "A4").await;
+        world.lead(org, first, &sent).await;
+        world.report(org, "A4", ResultStatus::Corrected, 2).await;
+        let second = world.route(&[make::ADDRESS]).await[0];
+        world.lead(org, second, &sent).await;
+        world.lead(org, second, &[E::Notice(NoticeKind::Failed)]).await;
+        world.report(org, "A4", ResultStatus::Corrected, 3).await;
+        let third = world.route(&[make::ADDRESS]).await[0];
+        assert_eq!(parent(third).await, Some(1));
     }
 
     async fn every_document_of_an_order_is_its_own_in_one_set(world: &World) {

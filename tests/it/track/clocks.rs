@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use postern::{
-    domain::{Clock as _, OrgScope, organization::SendMode},
-    store::way_in::WayIn,
+    domain::{
+        Clock as _, OrgScope,
+        delivery::{Event, NoticeKind},
+        organization::SendMode,
+    },
+    store::{delivery::Move, way_in::WayIn},
 };
 
 use super::world::{DOMAIN, Tracking, US};
@@ -134,6 +138,88 @@ on_both_engines! {
         assert_eq!(t.gateway.expire_due().await.unwrap(), 0, "the answer may lie there");
         t.gateway.track_once(&mut None, Duration::ZERO).await.unwrap();
         assert_eq!(t.stands(id).await, "accepted processed - charged");
+    }
+
+    async fn answers_that_lay_in_the_mailbox_while_we_were_down_are_all_read_before_anything_expires(world: &World) {
+        let t = Tracking::open(world, SendMode::Edge, "").await;
+        let ours = WayIn { name: "ours".into(), address: Some(US.to_owned()) };
+        world.store.set_ways_in("hisp", &[ours]).await.unwrap();
+        world.store.looked_into("ours", world.clock.now()).await.unwrap();
+        // More than are looked at in one turn.
+        for number in 0..40 {
+            t.send(&format!("A{number}"), &format!("pcp+{number}")).await;
+        }
+        let silent = t.send("S1", "nomdn").await;
+        let notices = t.written(40).await;
+        world.pass(Duration::from_mins(90)).await;
+        for raw in notices {
+            world.store.keep_inbound(&t.mail(raw)).await.unwrap();
+        }
+        world.store.looked_into("ours", world.clock.now()).await.unwrap();
+        let mut watch = None;
+        t.gateway.track_once(&mut watch, Duration::ZERO).await.unwrap();
+        assert_eq!(world.number("SELECT COUNT(*) FROM inbound WHERE state = 'received'").await, 8, "that is for the next turn");
+        assert_eq!(world.number("SELECT COUNT(*) FROM delivery WHERE disposition = 'expired'").await, 0);
+        t.gateway.track_once(&mut watch, Duration::ZERO).await.unwrap();
+        assert_eq!(world.number("SELECT COUNT(*) FROM delivery WHERE disposition = 'processed'").await, 40);
+        assert_eq!(world.column(silent, "disposition").await, "expired", "and then silence is an answer");
+    }
+
+    async fn what_came_into_a_mailbox_after_a_clock_ran_out_holds_nothing_up(world: &World) {
+        let t = Tracking::open(world, SendMode::Edge, "").await;
+        let ours = WayIn { name: "ours".into(), address: Some(US.to_owned()) };
+        world.store.set_ways_in("hisp", &[ours]).await.unwrap();
+        t.send("A1", "nomdn").await;
+        world.pass(Duration::from_mins(75)).await;
+        // Looked through at that very moment; what is fetched in a later look was not there yet.
+        world.store.looked_into("ours", world.clock.now()).await.unwrap();
+        world.pass(Duration::from_secs(1)).await;
+        world.store.looked_into("ours", world.clock.now()).await.unwrap();
+        world.store.keep_inbound(&t.mail(b"Subject: one after the other\r\n\r\n".to_vec())).await.unwrap();
+        assert_eq!(t.gateway.expire_due().await.unwrap(), 1);
+        // What nobody looks at, in a mailbox that was never looked through, is waited for; but not for ever.
+        world.store.set_ways_in("hisp", &[]).await.unwrap();
+        t.send("A2", "nomdn+2").await;
+        world.pass(Duration::from_mins(76)).await;
+        world.store.keep_inbound(&t.mail(b"Subject: unread\r\n\r\n".to_vec())).await.unwrap();
+        assert_eq!(t.gateway.expire_due().await.unwrap(), 0);
+        world.pass(Duration::from_hours(4)).await;
+        assert_eq!(t.gateway.expire_due().await.unwrap(), 1);
+    }
+
+    async fn mail_for_an_address_of_the_installation_that_came_in_time_is_looked_at_first(world: &World) {
+        let t = Tracking::borrowing(world, STA).await;
+        let id = t.send("A1", "pcp").await;
+        let notice = t.written(2).await.remove(0);
+        world.pass(Duration::from_mins(59)).await;
+        let mail = t.mail(notice);
+        assert_eq!(mail.org, None, "nobody knows yet whose it is");
+        world.store.keep_inbound(&mail).await.unwrap();
+        world.pass(Duration::from_mins(5)).await;
+        assert_eq!(t.gateway.expire_due().await.unwrap(), 0, "the answer may lie there");
+        t.gateway.take_due_mail().await.unwrap();
+        assert_eq!(world.column(id, "disposition").await, "processed");
+    }
+
+    async fn what_an_early_notice_settles_after_a_defect_has_the_clock_of_its_domain_and_the_price_of_its_day(world: &World) {
+        let more = "time_zone = \"Pacific/Auckland\"\n[tracking]\nnotice_within = \"10m\"\n[[peer]]\ndomain = \"direct.example.org\"\nnotice_within = \"4h\"\n\
+            [price]\nrate = [{ from = \"2026-01-01\", fee_code = \"direct\", amount = \"0.25\" }, { from = \"2026-03-03\", fee_code = \"direct\", amount = \"0.40\" }]\n";
+        let t = Tracking::open(world, STA, more).await;
+        let id = t.send("A1", "pcp").await;
+        // As it is while its worker is between the first octet and the answer.
+        let again = "state = 'queued', disposition = NULL, fee = 'none', accepted_at = NULL, notice_at = NULL, attempts = 0";
+        world.run(&format!("UPDATE delivery SET {again} WHERE id = '{id}'")).await;
+        world.run("DELETE FROM ledger_line").await;
+        let lease = crate::store::make::lease();
+        let claimed = world.store.claim_deliveries(&lease, 1, 0).await.unwrap().remove(0);
+        for event in [Event::WireStarted, Event::Notice(NoticeKind::Processed)] {
+            let owner = matches!(event, Event::WireStarted).then_some(lease.owner);
+            world.committer.apply(Move { owner, ..Move::new(t.org, id, event) }).await.unwrap();
+        }
+        t.gateway.let_go(&claimed).await;
+        let stands = "state || ' ' || disposition || ' ' || CAST((notice_at - accepted_at) / 60000000 AS TEXT)";
+        assert_eq!(world.column(id, stands).await, "accepted processed 240");
+        assert_eq!(t.lines(id).await, ["charge 400000"], "it is tomorrow there");
     }
 
     async fn nothing_expires_by_a_clock_that_jumped(world: &World) {

@@ -107,6 +107,53 @@ on_both_engines! {
         assert_eq!(world.number("SELECT COUNT(*) FROM delivery WHERE fallback = 'due'").await, 300);
     }
 
+    async fn an_address_that_may_not_be_used_is_passed_over_and_the_trace_says_why(world: &World) {
+        let more = TIERS.replace("failed+site@direct.example.org", "site@direct.elsewhere.example");
+        let t = Tracking::open(world, STA, &format!("{more}[choice]\nallowed_domains = [\"{DOMAIN}\"]\n")).await;
+        let id = t.send("A1", "550").await;
+        t.gateway.track_once(&mut None, Duration::ZERO).await.unwrap();
+        assert_eq!(world.column(id, "fallback").await, "made");
+        let all = t.deliveries("A1").await;
+        assert_eq!((all.len(), world.column(all[1], "address").await), (2, format!("all@{DOMAIN}")));
+        let whom = postern::store::decision::Whom { by: "ana", why: "they asked" };
+        world.store.suppress(t.org, &format!("all@{DOMAIN}").parse().unwrap(), None, whom).await.unwrap();
+        let last = t.send("A2", "550+2").await;
+        t.gateway.track_once(&mut None, Duration::ZERO).await.unwrap();
+        assert_eq!((world.column(last, "fallback").await.as_str(), t.deliveries("A2").await.len()), ("held", 1), "a person has it");
+        let result: ResultId = world.column(last, "result_id").await.parse().unwrap();
+        let trace = world.store.trace(t.org, result).await.unwrap();
+        let told: Vec<String> = trace.iter().map(|line| format!("{} {} {}", line.origin, line.verdict, line.reason.map_or("-", |r| r.as_str()))).collect();
+        assert_eq!(told[told.len() - 2..], ["fallback[0] dropped domain_not_allowed".to_owned(), "fallback[1] dropped suppressed".into()]);
+        assert!(trace.last().unwrap().note.ends_with("failed (rejected_5xx), and its address is suppressed"), "{trace:?}");
+        t.ties().await;
+    }
+
+    async fn what_followed_from_a_failure_stays_in_the_trace_when_the_result_is_routed_again(world: &World) {
+        let t = Tracking::open(world, STA, TIERS).await;
+        let id = t.send("A1", "550").await;
+        t.gateway.track_once(&mut None, Duration::ZERO).await.unwrap();
+        let result: ResultId = world.column(id, "result_id").await.parse().unwrap();
+        let before = world.store.trace(t.org, result).await.unwrap();
+        assert_eq!(before.last().unwrap().origin, "fallback[0]");
+        let whom = postern::store::decision::Whom { by: "ana", why: "looked again" };
+        for _ in 0..2 {
+            world.store.act(t.org, result, &postern::store::worklist::Act::Reroute, whom).await.unwrap();
+            t.gateway.drain().await.unwrap();
+            assert_eq!(world.store.trace(t.org, result).await.unwrap(), before, "it says why the site has it");
+        }
+        assert_eq!(t.deliveries("A1").await.len(), 2);
+    }
+
+    async fn where_the_next_way_is_held_a_person_has_both(world: &World) {
+        let t = Tracking::open(world, STA, &TIERS.replace("\"failed+site@direct.example.org\", when = \"only_if_none\"", "\"site@direct.example.org\"")).await;
+        let both = t.submit("A1", &[&format!("550@{DOMAIN}")]).await;
+        world.run(&format!("UPDATE delivery SET state = 'held', reason = 'no_cert', disposition = NULL, notice_at = NULL WHERE id = '{}'", both[1])).await;
+        t.gateway.track_once(&mut None, Duration::ZERO).await.unwrap();
+        assert_eq!(world.column(both[0], "fallback").await, "held");
+        let waiting: Vec<String> = world.store.worklist(OrgScope::All).await.unwrap().into_iter().map(|item| item.id).collect();
+        assert!(both.iter().all(|id| waiting.contains(&id.to_string())), "{waiting:?}");
+    }
+
     async fn what_a_newer_version_replaces_falls_back_no_more(world: &World) {
         let t = Tracking::open(world, STA, TIERS).await;
         let id = t.send("A1", "nomdn").await;

@@ -223,6 +223,32 @@ on_both_engines! {
         assert!(waiting.iter().any(|item| item.reason.is_some_and(|reason| reason.as_str() == "former_recipient")), "{waiting:?}");
     }
 
+    async fn a_resend_goes_to_everyone_who_got_it_but_not_to_what_is_suppressed_since(world: &World) {
+        let t = Tracking::open(world, STA, "").await;
+        let all = ["old", "other", "pcp"].map(|local| format!("{local}@{DOMAIN}"));
+        t.submit("A1", &all.each_ref().map(String::as_str)).await;
+        t.submit("A2", &[&format!("pcp@{DOMAIN}"), "pcp@direct.elsewhere.example"]).await;
+        let whom = postern::store::decision::Whom { by: "ana", why: "they left" };
+        for left in [format!("old@{DOMAIN}"), "direct.elsewhere.example".to_owned()] {
+            world.store.suppress(t.org, &left.parse().unwrap(), None, whom).await.unwrap();
+        }
+        // The order names one of them alone by now.
+        let mut order = make::order("A1");
+        order.deliver_to.truncate(1);
+        order.deliver_to[0].direct = Some(Stated::parse(&all[2]));
+        world.store.take_order(t.org, &order, Action::Change).await.unwrap();
+        t.gateway.drain().await.unwrap();
+        let again = async |order_id: &str| {
+            let before = t.deliveries(order_id).await.len();
+            let taken = world.store.take_result(t.org, &make::report(order_id, ResultStatus::Resend), None, None, make::WAIT).await;
+            assert!(matches!(taken.unwrap(), ResultTaken::New(..)));
+            t.gateway.drain().await.unwrap();
+            addresses(&t, &t.deliveries(order_id).await.split_off(before)).await
+        };
+        assert_eq!(again("A1").await, all[1..]);
+        assert_eq!(again("A2").await, [format!("pcp@{DOMAIN}")]);
+    }
+
     async fn a_payers_report_ties_after_a_run_with_delivered_failed_and_nobody_to_send_to(world: &World) {
         let t = Tracking::open(world, STA, "").await;
         directory(world, &[(&format!("pcp@{DOMAIN}"), "Alpha")]).await;

@@ -259,7 +259,7 @@ async fn enrol(world: &World, practice: &Practice, more: &str, identities: &[New
     let mut file = make::organization("north");
     let more: postern::domain::organization::OrganizationFile =
         toml::from_str(&format!("slug = \"north\"\nname = \"North\"\n{more}")).unwrap();
-    file.choice = more.choice;
+    (file.choice, file.time_zone) = (more.choice, more.time_zone);
     (file.routing, file.tracking, file.targets, file.peers) = (more.routing, more.tracking, more.targets, more.peers);
     if let Some(price) = more.price {
         file.price = Some(price);

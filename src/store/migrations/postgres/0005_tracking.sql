@@ -27,6 +27,7 @@ CREATE TABLE inbound (
     attempts        BIGINT NOT NULL,
     next_attempt_at BIGINT NOT NULL,
     received_at     BIGINT NOT NULL,
+    came_after      BIGINT NOT NULL,        -- it was not there before; what lay in a mailbox may have come long before it was fetched
     settled_at      BIGINT,
     lease_owner     TEXT,
     lease_until     BIGINT,
@@ -35,7 +36,7 @@ CREATE TABLE inbound (
 -- An address may serve several organizations: each has what came for it, once.
 CREATE UNIQUE INDEX inbound_once ON inbound (identity_key, sha256, (COALESCE(org_id, '')));
 CREATE INDEX inbound_queue ON inbound (next_attempt_at) WHERE state = 'received';
-CREATE INDEX inbound_waiting ON inbound (org_id, received_at) WHERE state = 'received' AND attempts = 0;
+CREATE INDEX inbound_waiting ON inbound (org_id, came_after) WHERE state = 'received' AND attempts = 0;
 CREATE INDEX inbound_kept ON inbound (settled_at) WHERE sealed IS NOT NULL AND state <> 'received';
 
 -- Each thing a notice said about one recipient, believed or not. Append-only.
