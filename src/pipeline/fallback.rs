@@ -7,7 +7,6 @@ use crate::{
     domain::{
         OrgId, Reason, Timestamp,
         organization::{Billable, ConfiguredTarget, Fallback},
-        prices::Billed,
         route::{Candidate, Rule, Target, Verdict},
     },
     observe::{
@@ -80,7 +79,7 @@ impl Gateway {
         failpoint::reach(failpoint::FALLBACK_DUE);
         let organization = self.organization(failed.org).await?;
         let now = self.store.now().await?;
-        let billable = self.billable(&organization, &failed.fee_code, &Billed::default(), now).await?;
+        let billable = self.billable(&organization, &failed.fee_code, &failed.billed, now).await?;
         Ok(follow(&organization, failed, billable, now))
     }
 }
@@ -147,7 +146,7 @@ fn line(failed: &FailedDelivery, target: &ConfiguredTarget, rule: Rule, tier: us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{DeliveryId, ResultId, order::Priority};
+    use crate::domain::{DeliveryId, ResultId, order::Priority, prices::Billed};
 
     fn organization(fallback: &str) -> Organization {
         let file = format!(
@@ -170,6 +169,7 @@ mod tests {
                 own_site: false,
             },
             fee_code: "direct".into(),
+            billed: Billed::default(),
             priority: Priority::Routine,
             reason: Some(Reason::RemoteFailed),
             elsewhere: elsewhere.iter().map(|(address, failed)| ((*address).to_owned(), *failed)).collect(),
