@@ -123,7 +123,10 @@ mod tests {
         assert_eq!(then("{ from = '2026-06-01', minimum = '5', sponsor = [{ organization = 'plan', site = 'R1' }] }"), [""; 0]);
         assert_eq!(then("{ from = '2026-06-01', sponsor = [{ organization = 'plan' }] }"), ["/price/terms/0/sponsor/0"]);
         assert_eq!(then("{ from = '2026-06-01' }"), ["/price/terms/0/sponsor"]);
-        assert_eq!(then("{ from = '2026-06-01', sponsor = [{ organization = 'other' }] }"), ["/price/terms/0/sponsor/0/organization"]);
+        assert_eq!(
+            then("{ from = '2026-06-01', sponsor = [{ organization = 'other' }] }"),
+            ["/price/terms/0/sponsor/0/organization"]
+        );
         let two = "{ from = '2026-03-01', sponsor = [{ organization = 'plan', site = 'R1' }, { organization = 'plan' }] }";
         assert_eq!(then(two), ["/price/terms/0/sponsor/1/organization"]);
         // Before the day on which the plan begins to pay nobody else does.
@@ -143,7 +146,9 @@ mod tests {
         // A word for what holds already changes nothing.
         assert_eq!(refused(&now, &format!("credit_failures = 'trust'\n{now}"), "2026-05-01"), [""; 0]);
         assert_eq!(refused(RATE, dearer, "2026-05-01"), [""; 0], "nobody else pays");
-        let over = format!("{RATE}terms = [{{ from = '2026-03-01', sponsor = [{{ organization = 'plan' }}] }}, {{ from = '2026-04-01' }}]\n");
+        let over = format!(
+            "{RATE}terms = [{{ from = '2026-03-01', sponsor = [{{ organization = 'plan' }}] }}, {{ from = '2026-04-01' }}]\n"
+        );
         assert_eq!(refused(&over, dearer, "2026-05-01"), [""; 0], "nobody else pays any more");
     }
 }

@@ -85,11 +85,11 @@ pub struct NewTerms {
 }
 
 /// Asked every second, so along its index.
-pub(super) const DUE: &str = "SELECT updated_at, org_id, id, result_id, site, target, fee_code, priority, reason, channel, status, payer
+pub(super) const DUE: &str =
+    "SELECT updated_at, org_id, id, result_id, site, target, fee_code, priority, reason, channel, status, payer
     FROM delivery WHERE fallback = 'due' AND (updated_at, id) > ($1, $2) ORDER BY updated_at, id LIMIT $3";
 
-type FailedRow =
-    (i64, String, String, String, String, String, String, String, Option<String>, String, String, String);
+type FailedRow = (i64, String, String, String, String, String, String, String, Option<String>, String, String, String);
 
 impl Store {
     /// Deliveries behind `after` whose fallback is due, the oldest failure first.

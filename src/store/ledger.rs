@@ -27,7 +27,8 @@ use super::{
     rows,
 };
 use crate::domain::{
-    DeliveryId, Money, OrgId, Timestamp, delivery::Disposition, event::EventKind, id::LedgerLineId, prices::Billed, time::TimeZone,
+    DeliveryId, Money, OrgId, Timestamp, delivery::Disposition, event::EventKind, id::LedgerLineId, prices::Billed,
+    time::TimeZone,
 };
 use line::{LINE, StoredLine, line_columns};
 

@@ -106,9 +106,11 @@ pub(in crate::web) async fn payers(
 ) -> Result<(), Problem> {
     let store = web.intake.store();
     let terms = store.terms(org).await?;
-    let problem = |field, code: &'static str, message: &str| FieldProblem { field, code: code.into(), message: message.to_owned() };
+    let problem =
+        |field, code: &'static str, message: &str| FieldProblem { field, code: code.into(), message: message.to_owned() };
     let problems: Vec<FieldProblem> = if *reach == Reach::Installation {
-        let named = |slug: &str| terms.iter().flat_map(|listed| &listed.terms.sponsor).any(|sponsor| sponsor.organization == slug);
+        let named =
+            |slug: &str| terms.iter().flat_map(|listed| &listed.terms.sponsor).any(|sponsor| sponsor.organization == slug);
         let known = store.slugs(OrgScope::All).await?;
         let unknown = |slug: &str| !named(slug) && !known.values().any(|known| known == slug);
         let all = after.price.iter().flat_map(PriceList::sponsors).filter(|(_, _, slug)| unknown(slug));

@@ -61,10 +61,10 @@ pub(super) fn section(person: &Person, here: &str, about: &str, period: &Billing
         (false, _) => "Invoices for QuickBooks (IIF) are written once the month is closed.",
     };
     let mut section = Section::lines("Exports", vec![what.to_owned(), invoices.to_owned()])
-    .leading(statement("pdf", ""), "Statement as PDF")
-    .leading(statement("csv", ""), "Statement as CSV")
-    .leading(ledger("csv"), "Ledger as CSV")
-    .leading(ledger("jsonl"), "Ledger as JSON lines");
+        .leading(statement("pdf", ""), "Statement as PDF")
+        .leading(statement("csv", ""), "Statement as CSV")
+        .leading(ledger("csv"), "Ledger as CSV")
+        .leading(ledger("jsonl"), "Ledger as JSON lines");
     if period.closed_at.is_some() {
         section = section.leading(ledger("iif"), "Invoices for QuickBooks (IIF)");
     }

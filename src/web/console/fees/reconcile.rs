@@ -224,13 +224,7 @@ pub(in crate::web::console) async fn compare(
     }
 }
 
-async fn compared(
-    web: &Web,
-    reach: &Reach,
-    one: &Organization,
-    period: &BillingPeriod,
-    fields: &Fields,
-) -> Result<Kept, String> {
+async fn compared(web: &Web, reach: &Reach, one: &Organization, period: &BillingPeriod, fields: &Fields) -> Result<Kept, String> {
     let file = fields.bytes("file").ok_or_else(|| "choose the HISP's usage file".to_owned())?;
     let mapping: Result<Vec<Mapped>, _> =
         fields.given("map").into_iter().flat_map(|all| all.split(',')).map(str::parse).collect();
