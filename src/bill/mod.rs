@@ -8,6 +8,8 @@ pub mod csv;
 pub(crate) mod drawing;
 /// The ledger for other programs.
 pub mod export;
+/// What others pay is not a customer's to change.
+pub mod payers;
 /// What a HISP has counted, held against what we have.
 pub mod reconcile;
 /// Ledger lines, grouped and added up.

@@ -1,13 +1,15 @@
 //! What a HISP has counted in a month, held against what was handed over: row by row, however long the file is.
 //!
-//! Each row is looked up by its Message-ID, otherwise by day and recipient. What is kept in memory is sixteen octets for each
-//! message of ours that was found. Columns are parted by commas, semicolons or tabs; which of them, the header shows.
+//! Each row is looked up by its Message-ID, ours or the one the HISP gave it, otherwise by day and recipient. What is kept in
+//! memory is sixteen octets for each message of ours that was found, and some rows that wait: an id is certain, a day and a
+//! recipient are a guess, so whoever is named by an id further down is not guessed at before. Columns are parted by commas,
+//! semicolons or tabs; which of them, the header shows.
 
 /// Which column says what.
 pub mod mapping;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     io::{Cursor, Read},
 };
 
@@ -27,6 +29,8 @@ use crate::{
 
 /// So many rows are looked up together.
 const TOGETHER: usize = 500;
+/// So many rows at most wait until what is named by an id was found.
+const WAITING: usize = 50_000;
 /// So many messages of ours are read at a time.
 const PAGE: u32 = 2000;
 
@@ -112,6 +116,8 @@ struct Run<'a, F> {
     seen: HashSet<DeliveryId>,
     counts: Counts,
     asked: Money,
+    /// Rows whose day and recipient are all there is to find a message by.
+    waiting: Vec<(u64, Usage)>,
     tell: F,
 }
 
@@ -137,6 +143,7 @@ where
         seen: HashSet::new(),
         counts: Counts { tolerance: comparison.tolerance, ..Counts::default() },
         asked: Money::ZERO,
+        waiting: Vec::new(),
         tell,
     };
     let mut together = Vec::with_capacity(TOGETHER);
@@ -149,6 +156,7 @@ where
         }
     }
     run.rows(store, together).await?;
+    run.guesses(store).await?;
     run.ours(store).await?;
     Ok(Compared { counts: run.counts, prices_compared, outcomes_compared, asked: run.asked, separator })
 }
@@ -158,37 +166,36 @@ impl<F: FnMut(Difference) -> Result<(), BillError>> Run<'_, F> {
         let ids: HashSet<String> =
             rows.iter().filter_map(|(_, usage)| Some(usage.message_id.as_ref()?.as_str().to_owned())).collect();
         let ids: Vec<String> = ids.into_iter().collect();
-        let found = store.sent_as(self.comparison.org, &ids).await?;
-        let known: HashMap<String, Sent> = found.into_iter().map(|sent| (sent.message_id.clone(), sent)).collect();
+        let known = store.sent_as(self.comparison.org, &ids).await?;
         for (row, usage) in rows {
             if let Some(Ok(price)) = usage.price {
                 let organization = || "the usage file".to_owned();
                 self.asked = self.asked.plus(price).ok_or_else(|| BillError::TooMuch { organization: organization() })?;
             }
-            let sent = match (&usage.message_id, &usage.recipient, usage.when) {
-                (Some(id), ..) => known.get(id.as_str()).cloned(),
-                (None, Some(recipient), Some((from, to))) => {
-                    let to = To { address_key: recipient.clone(), from, to };
-                    let all = store.sent_to(self.comparison.org, &to).await?;
-                    let first = all.first().cloned();
-                    all.into_iter().find(|sent| !self.seen.contains(&sent.delivery)).or(first)
+            match usage.message_id.as_ref().and_then(|id| known.get(id.as_str())) {
+                Some(sent) => self.pair(row, &usage, sent)?,
+                None if usage.recipient.is_some() && usage.when.is_some() => self.waiting.push((row, usage)),
+                None => {
+                    let (why, what_to_do) = if usage.message_id.is_some() { STRANGE } else { UNREADABLE };
+                    self.theirs(row, &usage, None, why, what_to_do)?;
                 }
-                _ => {
-                    self.theirs(
-                        row,
-                        &usage,
-                        None,
-                        "the row has neither a Message-ID nor a day and a recipient that can be read",
-                        "if it is no sum or footer, ask the HISP what it stands for",
-                    )?;
-                    continue;
-                }
-            };
-            match sent {
-                None => self.theirs(row, &usage, None,
-                    "no message of this organization fits: their retries, notifications, inbound mail, test traffic, or another client on the same domain",
-                    "put it on the list of what you dispute")?,
-                Some(sent) => self.pair(row, &usage, &sent)?,
+            }
+        }
+        if self.waiting.len() < WAITING { Ok(()) } else { self.guesses(store).await }
+    }
+
+    /// What no id names is looked for by day and recipient.
+    async fn guesses(&mut self, store: &Store) -> Result<(), BillError> {
+        for (row, usage) in std::mem::take(&mut self.waiting) {
+            let (Some(recipient), Some((from, to))) = (&usage.recipient, usage.when) else { continue };
+            let to = To { address_key: recipient.clone(), from, to };
+            let mut all = store.sent_to(self.comparison.org, &to).await?;
+            all.retain(|sent| self.comparison.relay.is_none_or(|relay| relay == sent.relay));
+            let fresh = all.iter().find(|sent| !self.seen.contains(&sent.delivery));
+            // A row with an id of its own is another message, not the same one counted again.
+            match fresh.or_else(|| all.first().filter(|_| usage.message_id.is_none())) {
+                Some(sent) => self.pair(row, &usage, sent)?,
+                None => self.theirs(row, &usage, None, STRANGE.0, STRANGE.1)?,
             }
         }
         Ok(())
@@ -337,6 +344,17 @@ impl<F: FnMut(Difference) -> Result<(), BillError>> Run<'_, F> {
         }
     }
 }
+
+/// A row that nothing of ours fits: why that may be, and what to do.
+const STRANGE: (&str, &str) = (
+    "no message of this organization fits: their retries, notifications, inbound mail, test traffic, or another client on the same domain",
+    "put it on the list of what you dispute",
+);
+/// A row that says nothing to find a message by.
+const UNREADABLE: (&str, &str) = (
+    "the row has neither a Message-ID nor a day and a recipient that can be read",
+    "if it is no sum or footer, ask the HISP what it stands for",
+);
 
 /// Why a message of ours may not stand in their file.
 fn missing(sent: &Sent, bounds: Bounds) -> (&'static str, &'static str) {

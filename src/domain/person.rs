@@ -214,6 +214,16 @@ impl Reach {
         }
     }
 
+    /// The one payer whose lines may be seen and corrected in the ledger of `own`, one of the organizations reached; `None`
+    /// when everybody's may. What others pay there is theirs.
+    #[must_use]
+    pub const fn payer_in(&self, own: OrgId) -> Option<OrgId> {
+        match self {
+            Self::Installation => None,
+            Self::Organizations(_) => Some(own),
+        }
+    }
+
     /// Whether one who reaches so far may use `right` at all.
     #[must_use]
     pub const fn allows(&self, right: Right) -> bool {

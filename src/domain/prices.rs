@@ -212,6 +212,19 @@ impl Default for Billed {
     }
 }
 
+impl Billed {
+    /// As a delivery's row says it. A word nobody knows is priced as a final result sent over Direct.
+    #[must_use]
+    pub fn read(channel: &str, status: &str, payer: &str) -> Self {
+        let unknown = Self::default();
+        Self {
+            channel: channel.parse().unwrap_or(unknown.channel),
+            status: status.parse().unwrap_or(unknown.status),
+            payer: payer.to_owned(),
+        }
+    }
+}
+
 /// A sender's key of a health plan as the ledger may hold it: a short word. Whatever else stands there could be about a
 /// patient, and is left out.
 #[must_use]

@@ -321,6 +321,8 @@ events! {
     INFO PatientRevealed = "patient_revealed" { org: OrgId, order: OrderKey } audited as Done { of org about "order" order }
     /// Somebody looked at the document of a result.
     INFO DocumentRevealed = "document_revealed" { org: OrgId, result: ResultId } audited as Done { of org about "result" result }
+    /// Somebody has asked the roster about a member by an order that nobody has handed in.
+    INFO RosterAsked = "roster_asked" { org: OrgId } audited as Done { of org }
     /// Somebody looked at a message that matches no organization.
     WARN UnmatchedRead = "unmatched_read" { inbound: InboundId } audited as Done { about "inbound" inbound }
     /// Somebody had a delivery tried again, cancelled or sent anew.

@@ -7,7 +7,6 @@ use crate::{
     domain::{
         OrgId, Reason, Timestamp,
         organization::{Billable, ConfiguredTarget, Fallback},
-        prices::Billed,
         route::{Candidate, Rule, Target, Verdict},
     },
     observe::{
@@ -82,7 +81,7 @@ impl Gateway {
         failpoint::reach(failpoint::FALLBACK_DUE);
         let organization = self.organization(failed.org).await?;
         let now = self.store.now().await?;
-        let billable = self.billable(&organization, &failed.fee_code, &Billed::default(), now).await?;
+        let billable = self.billable(&organization, &failed.fee_code, &failed.billed, now).await?;
         let known = self.store.known(failed.org, None, None).await?;
         let mut passed_over = Vec::new();
         let mode = organization.mode(&failed.site);
@@ -172,7 +171,7 @@ fn line(failed: &FailedDelivery, target: &ConfiguredTarget, rule: Rule, tier: us
 mod tests {
     use super::Elsewhere::{Failed, Held, Sent};
     use super::*;
-    use crate::domain::{DeliveryId, ResultId, order::Priority};
+    use crate::domain::{DeliveryId, ResultId, order::Priority, prices::Billed};
 
     fn organization(fallback: &str) -> Organization {
         let file = format!(
@@ -195,6 +194,7 @@ mod tests {
                 own_site: false,
             },
             fee_code: "direct".into(),
+            billed: Billed::default(),
             priority: Priority::Routine,
             reason: Some(Reason::RemoteFailed),
             elsewhere: elsewhere.iter().map(|(address, became)| ((*address).to_owned(), *became)).collect(),

@@ -12,6 +12,7 @@ use crate::domain::{
     delivery::State,
     order::Priority,
     organization::{Billable, WhenUnknown},
+    prices::Billed,
     report::ResultState,
     route::{Candidate, Target, Verdict},
     words,
@@ -32,6 +33,8 @@ pub struct FailedDelivery {
     pub target: Target,
     /// What is charged for.
     pub fee_code: String,
+    /// What its price is found by; that of what takes its place, too.
+    pub billed: Billed,
     /// Routine or urgent.
     pub priority: Priority,
     /// Why it failed.
@@ -97,10 +100,11 @@ pub struct NewTerms {
 }
 
 /// Asked every second, so along its index.
-pub(super) const DUE: &str = "SELECT updated_at, org_id, id, result_id, site, target, fee_code, priority, reason FROM delivery
-    WHERE fallback = 'due' AND (updated_at, id) > ($1, $2) ORDER BY updated_at, id LIMIT $3";
+pub(super) const DUE: &str =
+    "SELECT updated_at, org_id, id, result_id, site, target, fee_code, priority, reason, channel, status, payer
+    FROM delivery WHERE fallback = 'due' AND (updated_at, id) > ($1, $2) ORDER BY updated_at, id LIMIT $3";
 
-type FailedRow = (i64, String, String, String, String, String, String, String, Option<String>);
+type FailedRow = (i64, String, String, String, String, String, String, String, Option<String>, String, String, String);
 
 impl Store {
     /// Deliveries behind `after` whose fallback is due, the oldest failure first.
@@ -238,7 +242,7 @@ impl Store {
 
 fn failed(row: FailedRow, elsewhere: Vec<(String, String)>) -> Result<FailedDelivery> {
     let became = |(address, what): (String, String)| Ok((address, read("what became of a result", &what)?));
-    let (_, org, id, result, site, target, fee_code, priority, reason) = row;
+    let (_, org, id, result, site, target, fee_code, priority, reason, channel, status, payer) = row;
     Ok(FailedDelivery {
         org: read("organization id", &org)?,
         id: read("delivery id", &id)?,
@@ -246,6 +250,7 @@ fn failed(row: FailedRow, elsewhere: Vec<(String, String)>) -> Result<FailedDeli
         site,
         target: read_json("target", target.as_bytes())?,
         fee_code,
+        billed: Billed::read(&channel, &status, &payer),
         priority: read("priority", &priority)?,
         reason: reason.as_deref().map(|reason| read("reason", reason)).transpose()?,
         elsewhere: elsewhere.into_iter().map(became).collect::<Result<_>>()?,

@@ -29,15 +29,16 @@ use super::{
     Doing as _, Result, StoreError, Tx,
     event::{NewEvent, NewEvents},
     habit::Lessons,
-    period::record_of,
+    period::{Place, record_of},
+    price::PriceBook,
     rows,
 };
 use book::Book;
 pub(super) use book::{Books, revise};
 
 use crate::domain::{
-    DeliveryId, Money, OrgId, Timestamp, delivery::Disposition, event::EventKind, id::LedgerLineId, prices::Channel,
-    report::ResultStatus, time::TimeZone,
+    DeliveryId, Money, OrgId, Timestamp, delivery::Disposition, event::EventKind, id::LedgerLineId, prices::Billed,
+    time::TimeZone,
 };
 use line::{LINE, StoredLine, line_columns};
 
@@ -125,9 +126,8 @@ impl Charges {
 /// The line of a charge at the price in force.
 fn priced(book: &Book, org: OrgId, charge: Charge, now: Timestamp) -> Result<StoredLine> {
     let day = charge.zone.date_at(now);
-    let (channel, status): (Option<Channel>, Option<ResultStatus>) = (charge.channel.parse().ok(), charge.status.parse().ok());
-    let (channel, status) = (channel.unwrap_or(Channel::Direct), status.unwrap_or(ResultStatus::Final));
-    let price = book.prices.price(org, &charge.fee_code, channel, status, day);
+    let billed = Billed::read(&charge.channel, &charge.status, &charge.payer);
+    let price = book.prices.price(org, &charge.fee_code, billed.channel, billed.status, day);
     // Test traffic is priced at zero, visibly; without a price the line says so and the delivery goes on.
     let (amount, note) = match price {
         _ if charge.test => (Money::ZERO, "test"),
@@ -193,20 +193,37 @@ async fn credit(
     let stands = standing(lines, fee_code);
     let line = stands.unwrap_or(charge);
     let place = book.periods.place(org, now, Some(super::read("month", &line.period)?))?;
-    let mut credit = line.taken_back(EntryType::Credit, place, now);
-    if stands.is_none() {
-        // A person has given it back before: the record says so, and nothing is given twice.
-        (credit.unit_price, credit.amount, credit.reverses) = (0, 0, None);
-    } else if let (Some(month), Some(price)) = (place.relates_to, line.price_id.as_deref())
-        && book.prices.rates(org).any(|(id, rate)| id == price && rate.depends_on_count())
+    if stands.is_some() {
+        return Ok(Some(taken_back(tx, &book.prices, line, EntryType::Credit, place, now).await?));
+    }
+    // A person has given it back before: the record says so, and nothing is given, or counted off, twice.
+    let credit = line.taken_back(EntryType::Credit, place, now);
+    Ok(Some(StoredLine { unit_price: 0, amount: 0, reverses: None, price_id: None, ..credit }))
+}
+
+/// The line that takes `line` back. Where its price depends on the count, what it cost was settled when its month was closed: no
+/// more than that is given back. What the count does not see (test traffic, sums over a month) cost what it says.
+async fn taken_back(
+    tx: &mut Tx,
+    book: &PriceBook,
+    line: &StoredLine,
+    entry_type: EntryType,
+    place: Place,
+    now: Timestamp,
+) -> Result<StoredLine> {
+    let org: OrgId = super::read("organization id", &line.org_id)?;
+    let mut back = line.taken_back(entry_type, place, now);
+    // As closing counts them.
+    let counted = line.is(EntryType::Charge) && line.delivery_id.is_some() && line.note.is_empty() && line.relates_to.is_none();
+    if let (true, Some(month), Some(price)) = (counted, place.relates_to, line.price_id.as_deref())
+        && book.rates(org).any(|(id, rate)| id == price && rate.depends_on_count())
         && let Some(record) = record_of(tx, org, month).await?
         && let Some(last) =
             record.last_prices.iter().find(|last| last.price == price && last.bill_to.to_string() == line.bill_to_org)
     {
-        // What it cost in the end was settled when its month was closed; no more than that is given back.
-        (credit.unit_price, credit.amount) = (last.amount.micros().saturating_neg(), last.amount.micros().saturating_neg());
+        (back.unit_price, back.amount) = (last.amount.micros().saturating_neg(), last.amount.micros().saturating_neg());
     }
-    Ok(Some(credit))
+    Ok(back)
 }
 
 /// The end of a chain.

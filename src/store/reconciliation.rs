@@ -1,5 +1,7 @@
 //! What was handed over, to be held against what a HISP has counted; and who stands for the comparison.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -120,28 +122,49 @@ impl SentRow {
     }
 }
 
+/// A message, and the id it was asked for by.
+#[derive(sqlx::FromRow)]
+struct AskedRow {
+    asked: String,
+    #[sqlx(flatten)]
+    sent: SentRow,
+}
+
 type SignedRow = (String, String, String, String, String, i64);
 
 impl Store {
-    /// Messages of an organization by their ids, in no particular order. Ids nobody knows, or of others, are left out.
+    /// Messages of an organization by the ids somebody else has for them: our own, or those under which a HISP knows them. Ids
+    /// nobody knows, or of others, are left out.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn sent_as(&self, org: OrgId, message_ids: &[String]) -> Result<Vec<Sent>> {
+    pub async fn sent_as(&self, org: OrgId, message_ids: &[String]) -> Result<HashMap<String, Sent>> {
         if message_ids.is_empty() {
-            return Ok(Vec::new());
+            return Ok(HashMap::new());
         }
         let keys: Vec<[Cell; 2]> = message_ids.iter().map(|id| [org.to_string().into(), id.as_str().into()]).collect();
-        let found: Vec<SentRow> = rows::read(
+        let rows: Vec<AskedRow> = rows::read(
             &self.db,
             "WITH k (org_id, message_id) AS (",
             keys,
-            ") SELECT d.id, d.message_id, d.accepted_at, d.disposition, d.channel, COALESCE(d.relay, '') AS relay, d.test FROM k
-               JOIN delivery d ON d.message_id = k.message_id AND d.org_id = k.org_id WHERE d.accepted_at IS NOT NULL",
+            ") SELECT k.message_id AS asked, d.id, d.message_id, d.accepted_at, d.disposition, d.channel,
+                  COALESCE(d.relay, '') AS relay, d.test
+               FROM k JOIN delivery d ON d.message_id = k.message_id AND d.org_id = k.org_id WHERE d.accepted_at IS NOT NULL
+               UNION ALL SELECT k.message_id AS asked, d.id, d.message_id, d.accepted_at, d.disposition, d.channel,
+                  COALESCE(d.relay, '') AS relay, d.test
+               FROM k JOIN message_alias a ON a.org_id = k.org_id AND a.message_id = k.message_id
+               JOIN delivery d ON d.org_id = a.org_id AND d.id = a.delivery_id WHERE d.accepted_at IS NOT NULL",
         )
         .await
         .doing("look messages up by their ids")?;
-        found.into_iter().map(SentRow::sent).collect()
+        let mut found = HashMap::with_capacity(rows.len());
+        for AskedRow { asked, sent } in rows {
+            // What we call a message goes before what others call one.
+            if sent.message_id == asked || !found.contains_key(&asked) {
+                found.insert(asked, sent.sent()?);
+            }
+        }
+        Ok(found)
     }
 
     /// Messages of an organization to one address in a span of time, the oldest first.

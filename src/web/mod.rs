@@ -45,7 +45,10 @@ use crate::{
         test::TestSection,
         web::WebSection,
     },
-    domain::{person::Right, time::Span},
+    domain::{
+        person::{Reach, Right},
+        time::Span,
+    },
     net::fetch::FetchError,
     observe::{health::Health, metrics::Metrics},
     pipeline::probing::Prober,
@@ -140,8 +143,9 @@ impl Web {
         Self { lenient: Arc::new(lenient), ..self }
     }
 
-    fn costs(&self) -> Option<&Costs> {
-        self.costs.as_deref()
+    /// What HISPs ask for a message, for whoever may know it: what the installation pays is told to nobody who is confined.
+    fn costs(&self, reach: &Reach) -> Option<&Costs> {
+        self.costs.as_deref().filter(|_| *reach == Reach::Installation)
     }
 
     /// The same, explaining routes by these settings.

@@ -55,8 +55,8 @@ pub(super) fn run(args: &AdjustArgs, global: &Global) -> anyhow::Result<Exit> {
         (None, Some(line)) => Corrected::Line(line),
         (None, None) => anyhow::bail!("say what to correct: --delivery ID or --line ID"),
     };
-    let correction =
-        Correction { of, amount: args.amount, reason: args.reason.clone(), by: who(args.by.as_deref()), dry_run: args.dry_run };
+    let (amount, reason, by) = (args.amount, args.reason.clone(), who(args.by.as_deref()));
+    let correction = Correction { of, amount, reason, by, paid_by: None, dry_run: args.dry_run };
     let made = with_store(global, async |_, store| Ok(store.adjust(OrgScope::All, &correction).await))?;
     let lines = match made {
         Ok(lines) => lines,

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::{Chains, EntryType, LedgerLine, StoredLine, line::line_columns, lines_about, standing};
+use super::{Chains, EntryType, LedgerLine, StoredLine, line::line_columns, lines_about, standing, taken_back};
 use crate::{
     domain::{DeliveryId, Money, Month, OrgId, OrgScope, id::LedgerLineId, text},
-    store::{Doing as _, Result, Store, StoreError, Tx, period::OpenPeriods, read},
+    store::{Doing as _, Result, Store, StoreError, Tx, period::OpenPeriods, price::PriceBook, read},
 };
 
 /// What is corrected.
@@ -28,6 +28,8 @@ pub struct Correction {
     pub reason: String,
     /// Who says so.
     pub by: String,
+    /// Only of what this organization pays: whoever is confined to one corrects nothing that another pays.
+    pub paid_by: Option<OrgId>,
     /// Only tell what would be written.
     pub dry_run: bool,
 }
@@ -50,6 +52,9 @@ pub enum AdjustError {
     /// It says so already.
     #[error("it stands at this amount already")]
     Same,
+    /// Whoever asks is confined to an organization that does not pay it.
+    #[error("another organization pays this: the operator corrects it")]
+    PaidByAnother,
     /// The reason or the name cannot be kept.
     #[error("the {0} must be one line of 1 to 200 characters")]
     Words(&'static str),
@@ -66,7 +71,8 @@ impl AdjustError {
 
 impl Store {
     /// Takes a line back and enters it again at another amount; tells which lines that made. Both go into the month of the
-    /// line as long as that is open, else into the open one, and name the month they belong to.
+    /// line as long as that is open, else into the open one, and name the month they belong to. Of a closed month it takes back what
+    /// the line cost in the end.
     ///
     /// # Errors
     /// [`AdjustError`].
@@ -92,13 +98,17 @@ impl Store {
         let mut chains = Chains::take(&mut tx, [org].iter()).await?;
         let periods = OpenPeriods::take(&mut tx, [org].iter(), now).await?;
         let line = stands(&mut tx, org, correction.of).await?;
-        if line.amount == correction.amount.micros() {
-            return Err(AdjustError::Same);
+        if correction.paid_by.is_some_and(|payer| payer.to_string() != line.bill_to_org) {
+            return Err(AdjustError::PaidByAnother);
         }
         let billed: Month = read("month", &line.period)?;
         let place = periods.place(org, now, Some(billed))?;
-        let said = |line: StoredLine| StoredLine { reason: correction.reason.clone(), entered_by: correction.by.clone(), ..line };
-        let back = said(line.taken_back(EntryType::Adjustment, place, now));
+        let book = PriceBook::read(&mut tx, [org].iter()).await?;
+        let back = taken_back(&mut tx, &book, &line, EntryType::Adjustment, place, now).await?;
+        if back.amount == correction.amount.micros().saturating_neg() {
+            return Err(AdjustError::Same);
+        }
+        let back = StoredLine { reason: correction.reason.clone(), entered_by: correction.by.clone(), ..back };
         let mut made = vec![chains.append(org, back.clone())?.clone()];
         if correction.amount != Money::ZERO {
             let again = entered_again(&back, correction.amount);

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    domain::{Order, OrgScope, Report, time::Date},
+    domain::{Order, OrgId, OrgScope, Report, person::Right, time::Date},
+    observe::events::RosterAsked,
     pipeline::knowledge::{final_report, what_if},
     resolve::explain as words,
     source::{
@@ -32,6 +33,7 @@ struct Question {
 }
 
 /// The route with its whole trace: of an order nobody has stored (`order`), or of every version of a stored one (`order_id`).
+/// That a roster is asked about a member is on record.
 ///
 /// # Errors
 /// 401, 404, 408, 413, 415, 422, 429, 503.
@@ -44,7 +46,8 @@ pub async fn explain(State(web): State<Web>, caller: Caller, request: Request) -
     match question {
         Question { order: Some(order), result, order_id: None } => {
             let today = organization.file.time_zone.date_at(web.intake.store().clock().now());
-            let (order, report, warnings) = read(&order, result.as_ref(), sender.unknown, today)?;
+            let (mut order, report, mut warnings) = read(&order, result.as_ref(), sender.unknown, today)?;
+            warnings.extend(roster(&web, &caller, organization.id, &mut order).await?);
             let route = route(&web, &organization, &order, &report).await?;
             Ok(Json(json!({ "route": words::json(&route), "warnings": warnings })))
         }
@@ -82,6 +85,21 @@ fn read(
         return Err(Refusal::field("/result", "other_order", "is of another order or site than the order").into());
     }
     Ok((order, report, warnings))
+}
+
+/// A roster answers whoever names a member: whether it knows the number, whether the date of birth is right, who looks after the
+/// member. So it is asked for those alone who see patients or hand orders in, and that is on record before it answers. For
+/// others the member is taken off the order, and the answer says so.
+async fn roster(web: &Web, caller: &Caller, org: OrgId, order: &mut Order) -> Result<Option<FieldProblem>, Problem> {
+    let Some(plan) = order.health_plan.as_mut().filter(|plan| plan.member_id.is_some()) else { return Ok(None) };
+    if caller.may(Right::PatientsReveal) || caller.may(Right::OrdersWrite) {
+        web.intake.store().witness(&caller.actor, &RosterAsked { org }).await?;
+        return Ok(None);
+    }
+    plan.member_id = None;
+    let field = "/order/health_plan/member_id".to_owned();
+    let message = "was left out: to ask the roster about a member takes the right patients:reveal or orders:write".to_owned();
+    Ok(Some(FieldProblem { field, code: "not_asked".into(), message }))
 }
 
 async fn route(

@@ -214,7 +214,7 @@ fn margin<'w>(web: &'w Web, caller: &Caller, asked: bool) -> Result<Option<&'w C
         return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail));
     }
     let unknown = "the cost of a message is not known: set cost, or cost_by_relay, in the section [fees] of the configuration";
-    web.costs().map(Some).ok_or_else(|| Problem::new(StatusCode::CONFLICT, "no_cost", unknown))
+    web.costs(&caller.reach).map(Some).ok_or_else(|| Problem::new(StatusCode::CONFLICT, "no_cost", unknown))
 }
 
 /// `GET /v1/fees/periods`: the months of the ledger, and where they stand.

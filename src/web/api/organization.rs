@@ -11,9 +11,10 @@ use serde_json::json;
 
 use super::{bad_query, on_record};
 use crate::{
+    bill::payers::Standing,
     domain::{
         OrgId, OrgScope,
-        organization::{BadOrganization, OrganizationFile},
+        organization::{BadOrganization, OrganizationFile, PriceList},
         person::Reach,
     },
     observe::events::DecisionMade,
@@ -63,7 +64,7 @@ pub async fn change(
     let store = web.intake.store();
     let Rules { file: before, mark } = store.rules(steward.org).await?;
     let after = read(&upload.json, &before)?;
-    sponsors(&web, &caller, steward.org, &after).await?;
+    payers(&web, &caller.reach, steward.org, &before, &after).await?;
     let given = if_match(&headers)?;
     if given.is_none() && !how.dry_run {
         let detail = "send If-Match with the ETag of the rules you have read, so that nobody's change is undone unseen";
@@ -92,26 +93,35 @@ pub async fn change(
     Ok(tagged(StatusCode::OK, &mark, Json(told).into_response()))
 }
 
-/// A sponsor pays for others: only who speaks for the whole installation may name a new one, and it must be there.
-async fn sponsors(web: &Web, caller: &Caller, org: OrgId, after: &OrganizationFile) -> Result<(), Problem> {
-    let Some(price) = after.price.as_ref().filter(|price| price.sponsors().next().is_some()) else { return Ok(()) };
+/// A sponsor pays for others, so it must be there; whoever is confined to organizations leaves who pays, and what, as it is.
+///
+/// # Errors
+/// 422 by field, 503.
+pub(in crate::web) async fn payers(
+    web: &Web,
+    reach: &Reach,
+    org: OrgId,
+    before: &OrganizationFile,
+    after: &OrganizationFile,
+) -> Result<(), Problem> {
     let store = web.intake.store();
     let terms = store.terms(org).await?;
-    let named: Vec<&str> =
-        terms.iter().flat_map(|listed| &listed.terms.sponsor).map(|sponsor| sponsor.organization.as_str()).collect();
-    let known = store.organizations(OrgScope::All).await?;
-    let mut problems = Vec::new();
-    for (i, j, slug) in price.sponsors().filter(|(_, _, slug)| !named.contains(slug)) {
-        let (code, message) = if caller.reach != Reach::Installation {
-            ("not_yours", "would let another organization pay: the operator sets that with postern org apply")
-        } else if known.iter().all(|known| known.file.slug != slug) {
-            ("unknown", "is no organization that is known here")
-        } else {
-            continue;
-        };
-        let field = format!("/price/terms/{i}/sponsor/{j}/organization");
-        problems.push(FieldProblem { field, code: code.into(), message: message.to_owned() });
-    }
+    let problem =
+        |field, code: &'static str, message: &str| FieldProblem { field, code: code.into(), message: message.to_owned() };
+    let problems: Vec<FieldProblem> = if *reach == Reach::Installation {
+        let named =
+            |slug: &str| terms.iter().flat_map(|listed| &listed.terms.sponsor).any(|sponsor| sponsor.organization == slug);
+        let known = store.slugs(OrgScope::All).await?;
+        let unknown = |slug: &str| !named(slug) && !known.values().any(|known| known == slug);
+        let all = after.price.iter().flat_map(PriceList::sponsors).filter(|(_, _, slug)| unknown(slug));
+        let field = |i: usize, j: usize| format!("/price/terms/{i}/sponsor/{j}/organization");
+        all.map(|(i, j, _)| problem(field(i, j), "unknown", "is no organization that is known here")).collect()
+    } else {
+        let (prices, today) = (store.prices(org).await?, before.time_zone.date_at(store.now().await?));
+        let standing = Standing { list: before.price.as_ref(), prices: &prices, terms: &terms, today };
+        let all = standing.not_yours(after.price.as_ref()).into_iter();
+        all.map(|one| problem(one.field, "not_yours", one.message)).collect()
+    };
     if problems.is_empty() { Ok(()) } else { Err(Refusal::fields(problems).into()) }
 }
 

@@ -272,7 +272,7 @@ pub(super) async fn month(
         .and(glance(&statement.rows))
         .and(Section::table("Rows", &["Site", "For", "#Quantity", "#Price", "#Amount", "Currency"], empty).rows(rows));
     if person.may(Right::FeesAct) {
-        sheet = sheet.and(exports::section(&here, &about, &period));
+        sheet = sheet.and(exports::section(&person, &here, &about, &period));
     }
     let signed = store.reconciliations(person.scope, one.id, period.bounds.month).await.map_err(Page::store)?;
     Ok(sheet.and(reconcile::signed(signed)).and(Section::facts("The period", facts)).show(&person))

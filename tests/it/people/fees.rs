@@ -12,6 +12,7 @@ use postern::{
         audit::{Actor, Witness},
         delivery::Event as E,
         id::TokenId,
+        organization::PriceList,
         person::Right,
         prices::Channel,
     },
@@ -26,11 +27,17 @@ use super::world::{Browser, World};
 use crate::store::{billing::close, make};
 
 /// An organization with one delivery that the plan pays for and one that it pays itself.
-async fn shared(world: &World) -> (OrgId, OrgId) {
+pub(super) async fn shared(world: &World) -> (OrgId, OrgId) {
+    shared_with(world, |_| {}).await
+}
+
+/// The same at other prices.
+pub(super) async fn shared_with(world: &World, prices: impl FnOnce(&mut PriceList)) -> (OrgId, OrgId) {
     let plan = world.organization("plan").await;
     let mut file = make::organization("north");
     let terms = r#"[{ "from": "2026-01-01", "sponsor": [{ "organization": "plan", "role": "pcp" }] }]"#;
     file.price.as_mut().unwrap().terms = serde_json::from_str(terms).unwrap();
+    prices(file.price.as_mut().unwrap());
     let north = world.database.store.apply_organization(&file, &[]).await.unwrap();
     world.database.result(north, "A1").await;
     let made = world.database.route(&[make::ADDRESS, make::ELSEWHERE]).await;
@@ -52,14 +59,14 @@ async fn token(world: &World, org: Option<OrgId>) -> String {
     world.database.store.make_token(&new, Witness::new(&Actor::shell(0, "root"), &event)).await.unwrap()
 }
 
-async fn serving(web: Web) -> String {
+pub(super) async fn serving(web: Web) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(serve(web, listener, CancellationToken::new()));
     url
 }
 
-async fn program(world: &World, org: OrgId) -> Browser {
+pub(super) async fn program(world: &World, org: OrgId) -> Browser {
     let token = world.database.store.create_token_with(org, "t", false, true).await.unwrap();
     let mut program = world.browser();
     program.headers.push(("authorization", format!("Bearer {token}")));

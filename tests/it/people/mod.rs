@@ -24,6 +24,7 @@ macro_rules! shown {
 mod access;
 mod audit;
 mod biller;
+mod confined;
 mod deciding;
 mod fees;
 mod following;

@@ -152,6 +152,11 @@ pub(crate) struct Seen {
 }
 
 impl Browser {
+    /// The same at another door.
+    pub(crate) fn at(self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self }
+    }
+
     pub(crate) async fn get(&mut self, path: &str) -> Seen {
         self.ask(Method::GET, path, None).await
     }

@@ -110,7 +110,7 @@ async fn statement(world: &World, org: OrgId, text: &str, payer: OrgId) -> State
 
 fn correction(of: Corrected, amount: &str) -> Correction {
     let (reason, by) = ("as agreed on the phone".to_owned(), "the biller".to_owned());
-    Correction { of, amount: amount.parse().unwrap(), reason, by, dry_run: false }
+    Correction { of, amount: amount.parse().unwrap(), reason, by, paid_by: None, dry_run: false }
 }
 
 on_both_engines! {
@@ -328,6 +328,68 @@ on_both_engines! {
         assert_eq!(told(lines(world, org).await.last().unwrap()), tell("credit", "-0.20", "2026-04", "2026-03"));
     }
 
+    async fn no_more_is_given_back_by_hand_than_it_cost_when_its_month_was_closed(world: &World) {
+        let list = "rate = [{ from = '2026-01-01', fee_code = 'direct', amount = '0.30', included = 2, tier = [{ above = 3, amount = '0.20' }] }]";
+        let (free, paid) = (apply(world, "north", list).await, apply(world, "south", list).await);
+        let of = |id| Corrected::Delivery(id);
+        let id = charged(world, free, "A1", "2026-03-03T15:00:00Z").await;
+        let mut ids = Vec::new();
+        for number in 0..4 {
+            ids.push(charged(world, paid, &format!("B{number}"), "2026-03-03T15:00:00Z").await);
+        }
+        world.set_time(make::at("2026-04-10T15:00:00Z")).await;
+        for org in [free, paid] {
+            assert!(close(world, org, "2026-03", false).await.unwrap().closed);
+        }
+        // What cost nothing gives nothing back, and is entered again at what it should have cost.
+        let waived = world.store.adjust(OrgScope::All, &correction(of(id), "0")).await;
+        assert!(matches!(waived, Err(AdjustError::Same)), "{waived:?}");
+        let made = world.store.adjust(OrgScope::All, &correction(of(id), "0.10")).await.unwrap();
+        let expected = [tell("adjustment", "0.00", "2026-04", "2026-03"), tell("adjustment", "0.10", "2026-04", "2026-03")];
+        assert_eq!(made.iter().map(told).collect::<Vec<_>>(), expected);
+        let made = world.store.adjust(OrgScope::All, &correction(of(ids[0]), "0")).await.unwrap();
+        assert_eq!(made.iter().map(told).collect::<Vec<_>>(), [tell("adjustment", "-0.20", "2026-04", "2026-03")]);
+        // The line of the tiers itself is taken back as it was written.
+        let tier = lines(world, paid).await.into_iter().find(|line| line.note == "tier").unwrap();
+        assert_eq!(tier.amount.to_string(), "-0.70");
+        let made = world.store.adjust(OrgScope::All, &correction(Corrected::Line(tier.id), "0")).await.unwrap();
+        assert_eq!(made.iter().map(told).collect::<Vec<_>>(), [tell("adjustment", "0.70", "2026-04", "2026-03")]);
+        for org in [free, paid] {
+            assert!(world.store.verify_ledger(org).await.unwrap().is_ok());
+        }
+    }
+
+    async fn test_traffic_gives_nothing_back_after_its_month_was_closed(world: &World) {
+        let list = "rate = [{ from = '2026-01-01', fee_code = 'direct', amount = '0.25', tier = [{ above = 9, amount = '0.20' }] }]";
+        let org = apply(world, "north", list).await;
+        charged(world, org, "A1", "2026-03-03T15:00:00Z").await;
+        let made = routed(world, org, "A2", |routing| routing.terms.test = true).await;
+        happen(world, org, made[0], SENT).await;
+        world.set_time(make::at("2026-04-10T15:00:00Z")).await;
+        assert!(close(world, org, "2026-03", false).await.unwrap().closed);
+        happen(world, org, made[0], FAILED).await;
+        assert_eq!(told(lines(world, org).await.last().unwrap()), tell("credit", "0.00", "2026-04", "2026-03"));
+    }
+
+    async fn whoever_is_confined_corrects_what_it_pays_itself_and_nothing_else(world: &World) {
+        let plan = world.organization("demo-plan").await;
+        let list = format!("{FLAT}\nterms = [{{ from = '2026-01-01', sponsor = [{{ organization = 'demo-plan', payer = 'PLAN-DEMO' }}] }}]");
+        let org = apply(world, "north", &list).await;
+        let theirs = routed(world, org, "A1", |routing| routing.terms.billed.payer = "PLAN-DEMO".into()).await[0];
+        happen(world, org, theirs, SENT).await;
+        let own = charged(world, org, "A2", "2026-03-03T15:00:00Z").await;
+        let line = lines(world, org).await[0].clone();
+        assert_eq!((line.delivery, line.bill_to), (Some(theirs), plan));
+        let confined = |of, paid_by| Correction { paid_by: Some(paid_by), ..correction(of, "900") };
+        for of in [Corrected::Delivery(theirs), Corrected::Line(line.id)] {
+            let refused = world.store.adjust(OrgScope::One(org), &confined(of, org)).await;
+            assert!(matches!(refused, Err(AdjustError::PaidByAnother)), "{refused:?}");
+        }
+        assert_eq!(lines(world, org).await.len(), 2);
+        assert_eq!(world.store.adjust(OrgScope::One(org), &confined(Corrected::Delivery(own), org)).await.unwrap().len(), 2);
+        assert_eq!(world.store.adjust(OrgScope::One(org), &confined(Corrected::Delivery(theirs), plan)).await.unwrap().len(), 2);
+    }
+
     async fn a_correction_takes_back_and_enters_again_once_and_says_who_and_why(world: &World) {
         let org = apply(world, "north", FLAT).await;
         let id = charged(world, org, "A1", "2026-03-03T15:00:00Z").await;
@@ -363,6 +425,19 @@ on_both_engines! {
         let lines = lines(world, org).await;
         assert_eq!(told(&lines[2]), tell("credit", "0.00", "2026-03", ""));
         assert_eq!(world.store.counts(OrgScope::All).await.unwrap().untied, 0);
+        // Nor is it counted off twice: two of three are left, at 0.30 and 0.20.
+        let list = "rate = [{ from = '2026-01-01', fee_code = 'direct', amount = '0.30', tier = [{ above = 1, amount = '0.20' }] }]";
+        let org = apply(world, "tiered", list).await;
+        let mut ids = Vec::new();
+        for number in 0..3 {
+            ids.push(charged(world, org, &format!("T{number}"), "2026-03-03T15:00:00Z").await);
+        }
+        world.store.adjust(OrgScope::All, &correction(Corrected::Delivery(ids[2]), "0")).await.unwrap();
+        happen(world, org, ids[2], FAILED).await;
+        world.set_time(make::at("2026-04-10T15:00:00Z")).await;
+        let closing = close(world, org, "2026-03", false).await.unwrap();
+        assert_eq!(closing.added.iter().map(|row| row.amount.to_string()).collect::<Vec<_>>(), ["-0.10"]);
+        assert_eq!(statement(world, org, "2026-03", org).await.totals[0].total.to_string(), "0.50");
     }
 
     async fn sums_and_pages_tell_the_same_and_a_page_ends_where_it_was_told_to(world: &World) {

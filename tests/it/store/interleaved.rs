@@ -76,10 +76,10 @@ async fn go(world: &World, org: OrgId, slug: &str, queue: &mut Vec<DeliveryId>, 
         Step::Adjust(at, amount) => {
             let Some(id) = which(*at, model) else { return };
             let (reason, by) = ("agreed".to_owned(), "biller".to_owned());
-            let correction =
-                Correction { of: Corrected::Delivery(id), amount: Money::from_micros(*amount), reason, by, dry_run: false };
+            let (of, amount) = (Corrected::Delivery(id), Money::from_micros(*amount));
+            let correction = Correction { of, amount, reason, by, paid_by: None, dry_run: false };
             match world.store.adjust(OrgScope::One(org), &correction).await {
-                Ok(_) => drop(model.net.insert(id, *amount)),
+                Ok(_) => drop(model.net.insert(id, amount.micros())),
                 Err(AdjustError::TakenBack | AdjustError::Same) => {}
                 Err(error) => panic!("{error}"),
             }

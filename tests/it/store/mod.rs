@@ -49,6 +49,7 @@ mod peers;
 mod places;
 mod prices;
 mod queue;
+mod reconciling;
 mod records;
 mod schema;
 mod statements;

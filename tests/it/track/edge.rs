@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use postern::domain::{id::IdentityId, inbound::Channel, organization::SendMode};
+use postern::{
+    bill::reconcile::{Comparison, reconcile},
+    domain::{Money, OrgScope, id::IdentityId, inbound::Channel, organization::SendMode},
+};
 
 use super::world::{DOMAIN, Tracking, US};
 use crate::store::world::World;
@@ -82,6 +85,21 @@ on_both_engines! {
         assert!(!String::from_utf8_lossy(&notice).contains(&ours), "it knows no other id");
         t.take(t.mail(notice)).await;
         assert_eq!(t.stands(id).await, "accepted processed - charged");
+        // The HISP counts it under its own id, too.
+        let period = world.store.periods(OrgScope::One(t.org)).await.unwrap().remove(0);
+        let comparison = Comparison {
+            org: t.org,
+            bounds: period.bounds,
+            zone: &period.zone,
+            mapping: &[],
+            costs: None,
+            tolerance: Money::ZERO,
+            separator: None,
+            relay: Some("hisp"),
+        };
+        let usage = format!("Message-ID\r\n{}\r\n", theirs[0]);
+        let compared = reconcile(&world.store, comparison, usage.as_bytes(), |differs| panic!("{differs:?}")).await.unwrap();
+        assert_eq!((compared.counts.matched, compared.counts.messages), (1, 1));
     }
 
     async fn dispatched_is_asked_for_once_the_domain_has_shown_that_it_answers(world: &World) {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use postern::{
-    domain::{OrgScope, ResultId, organization::SendMode},
-    store::fallback::Place,
+    domain::{OrgScope, ResultId, organization::SendMode, report::ResultStatus},
+    store::{fallback::Place, intake::ResultTaken},
 };
 
 use super::world::{DOMAIN, Tracking};
-use crate::store::world::World;
+use crate::store::{make, world::World};
 
 const STA: SendMode = SendMode::StaRelay;
 const TIERS: &str = "[routing]\nfallback = [\"site\", \"organization\", \"hold\"]\n[[target]]\ndirect = \"all@direct.example.org\"\nwhen = \"only_if_none\"\n\
@@ -77,6 +77,33 @@ on_both_engines! {
         b.unwrap();
         assert_eq!(t.deliveries("A1").await.len(), 2);
         assert_eq!(world.column(id, "fallback").await, "made");
+    }
+
+    async fn bl_30_what_goes_in_the_place_of_a_correction_is_billable_when_a_correction_is(world: &World) {
+        let prices = "[price]\nrate = [{ from = '2026-01-01', fee_code = 'direct', amount = '0.25' },\
+            { from = '2026-01-01', fee_code = 'direct', status = 'corrected', amount = '0.05', billable = 'processed' }]\n";
+        let site = "[routing]\nfallback = [\"site\"]\n[[site]]\nlocal_id = \"RIVERSIDE01\"\n\
+            target = [{ direct = \"site@direct.example.org\", when = \"only_if_none\" }]\n";
+        let t = Tracking::open(world, STA, &format!("{prices}{site}")).await;
+        t.send("A1", "550").await;
+        let report = make::report("A1", ResultStatus::Corrected);
+        let pdf = t.stored_pdf().await;
+        assert!(matches!(world.store.take_result(t.org, &report, Some(&pdf), None, make::WAIT).await.unwrap(), ResultTaken::New(..)));
+        t.gateway.drain().await.unwrap();
+        let mut watch = None;
+        t.gateway.track_once(&mut watch, Duration::ZERO).await.unwrap();
+        t.gateway.drain().await.unwrap();
+        let made = t.deliveries("A1").await.pop().unwrap();
+        let stands = async || {
+            let moment = world.column(made, "billable").await;
+            (world.column(made, "address").await, moment, t.lines(made).await)
+        };
+        let (address, processed) = (format!("site@{DOMAIN}"), "processed".to_owned());
+        assert_eq!(stands().await, (address.clone(), processed.clone(), vec![]), "accepted, and no fee yet");
+        t.bring(1).await;
+        let (_, _, lines) = stands().await;
+        assert_eq!(lines, ["charge 50000"]);
+        t.ties().await;
     }
 
     async fn one_that_cannot_be_read_stands_in_nobodys_way(world: &World) {

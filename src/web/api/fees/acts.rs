@@ -44,7 +44,8 @@ fn row(row: &Row) -> Value {
         "currency": group.currency })
 }
 
-/// Closes a month: nothing is written into it any more. What stands in the way is told, and nothing is closed then.
+/// Closes a month: nothing is written into it any more. What stands in the way is told, and nothing is closed then. Whoever is
+/// confined to the organization is told the rows that it pays.
 ///
 /// # Errors
 /// 400, 401, 403, 404, 409 (something stands in the way), 413, 415, 422, 503.
@@ -70,7 +71,10 @@ pub async fn close(
     if !closing.closed && !wanted.dry_run {
         return Err(refused(stands.join("; ")));
     }
-    let rows = |rows: &[Row]| rows.iter().map(row).collect::<Vec<_>>();
+    // What others pay in this ledger is theirs.
+    let payer = caller.reach.payer_in(steward.org);
+    let seen = |row: &&Row| payer.is_none_or(|payer| row.group.bill_to == payer);
+    let rows = |rows: &[Row]| rows.iter().filter(seen).map(row).collect::<Vec<_>>();
     Ok(Json(json!({ "month": month, "closed": closing.closed, "dry_run": wanted.dry_run, "rows": rows(&closing.rows),
         "added": rows(&closing.added), "controls": closing.controls, "ties": closing.controls.tie(), "refusals": stands })))
 }
@@ -97,10 +101,11 @@ fn line(line: &LedgerLine) -> Value {
         "reverses": line.reverses, "reason": line.reason, "entered_by": line.entered_by })
 }
 
-/// Takes a fee back and enters it again at another amount. Sent twice it is refused the second time: it stands so already.
+/// Takes a fee back and enters it again at another amount. Sent twice it is refused the second time: it stands so already. Whoever
+/// is confined to the organization corrects what it pays itself.
 ///
 /// # Errors
-/// 400, 401, 403, 404, 409 (it stands at this amount, was never charged, was taken back), 413, 415, 422, 503.
+/// 400, 401, 403 (another organization pays it), 404, 409 (it stands at this amount, was never charged, was taken back), 413, 415, 422, 503.
 pub async fn adjust(State(web): State<Web>, caller: Caller, request: Request) -> Result<Json<Value>, Problem> {
     let steward = caller.steward()?;
     let adjust: Adjust = wish(&web, caller.scope, request).await?;
@@ -110,7 +115,8 @@ pub async fn adjust(State(web): State<Web>, caller: Caller, request: Request) ->
         _ => return Err(Refusal::field("/delivery", "missing", "or line: say one of them").into()),
     };
     let (scope, store) = (OrgScope::One(steward.org), web.intake.store());
-    let correction = Correction { of, amount: adjust.amount, reason: adjust.reason, by: steward.name, dry_run: true };
+    let paid_by = caller.reach.payer_in(steward.org);
+    let correction = Correction { of, amount: adjust.amount, reason: adjust.reason, by: steward.name, paid_by, dry_run: true };
     // Whether it can be done at all, before it is put on record that it is.
     let told = store.adjust(scope, &correction).await.map_err(problem)?;
     let lines = if adjust.dry_run {
@@ -126,6 +132,7 @@ fn problem(error: AdjustError) -> Problem {
     let (status, code) = match &error {
         AdjustError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, ""),
         AdjustError::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
+        AdjustError::PaidByAnother => (StatusCode::FORBIDDEN, "forbidden"),
         AdjustError::Words(_) => return Refusal::field("/reason", "invalid", error.to_string()).into(),
         AdjustError::NotCharged | AdjustError::TakenBack | AdjustError::NotByHand(_) | AdjustError::Same => {
             (StatusCode::CONFLICT, "not_adjusted")

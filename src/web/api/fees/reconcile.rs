@@ -46,7 +46,8 @@ pub struct How {
     _organization: Option<String>,
 }
 
-/// Compares. The body is the file, `text/csv`. It takes a place among the uploads of its organization, as every other does;
+/// Compares; prices for tokens of the installation alone, since others are not told what HISPs ask. The body is the file,
+/// `text/csv`. It takes a place among the uploads of its organization, as every other does;
 /// who has a file longer than the door takes runs the command.
 ///
 /// # Errors
@@ -79,7 +80,7 @@ pub async fn run(
         bounds: period.bounds,
         zone: &period.zone,
         mapping: &mapping,
-        costs: web.costs(),
+        costs: web.costs(&caller.reach),
         tolerance: tolerance.unwrap_or(web.fees.tolerance),
         separator,
         relay: how.relay.as_deref(),

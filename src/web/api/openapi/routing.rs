@@ -31,7 +31,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers(200, "#Probed", "What came of it."),
         post("/v1/probe", "The same, for an address that may be a patient's").takes("#Probe").answers(200, "#Probed", "What came of it."),
         post("/v1/explain", "Where results of an order went, or would go, and why")
-            .says("With `order` (and `result`): where results of an order that nobody has stored would go. With `order_id`: where those of a stored one went. Stores and sends nothing.")
+            .says("With `order` (and `result`): where results of an order that nobody has stored would go. With `order_id`: where those of a stored one went. Stores and sends nothing. A `health_plan.member_id` of an order nobody has stored asks the roster only for tokens with `orders:write` or `patients:reveal`, and is on record; for others it is left out, as `warnings` says.")
             .takes("#Explain")
             .answers(200, "#Explained", "The route with its trace."),
         get("/v1/directory/decisions", "The pins and suppressions of an organization")

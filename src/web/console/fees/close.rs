@@ -82,7 +82,7 @@ async fn shown(
         let heading = if stands { "It cannot be closed yet" } else { "It can be closed by force" };
         page = page.and(Section::lines(heading, closing.refusals.iter().map(said).collect()));
     }
-    page = page.and(written(&closing)).and(controls(&closing.controls));
+    page = page.and(written(person, &closing)).and(controls(&closing.controls));
     if stands {
         return Ok(page);
     }
@@ -100,8 +100,10 @@ async fn shown(
     Ok(page.and(Section::form("Close it?", form.bad()).lead("The end of its ledger is signed, and its statements are kept.")))
 }
 
-/// What there is, and what closing adds.
-fn written(closing: &Closing) -> Section {
+/// What there is, and what closing adds; to whoever is confined, of what its organization pays.
+fn written(person: &Person, closing: &Closing) -> Section {
+    let payer = person.known.reach.payer_in(closing.period.org);
+    let seen = |row: &&Row| payer.is_none_or(|payer| row.group.bill_to == payer);
     let row = |added: bool, row: &Row| {
         let group = &row.group;
         let note = group.relates_to.map_or_else(|| group.note.clone(), |month| format!("{} of {month}", group.note));
@@ -121,7 +123,8 @@ fn written(closing: &Closing) -> Section {
             group.currency.to_string().into(),
         ]
     };
-    let rows = closing.rows.iter().map(|one| row(false, one)).chain(closing.added.iter().map(|one| row(true, one)));
+    let (rows, added) = (closing.rows.iter().filter(seen), closing.added.iter().filter(seen));
+    let rows = rows.map(|one| row(false, one)).chain(added.map(|one| row(true, one)));
     let columns = ["", "Site", "Entry", "Fee code", "#Quantity", "#Price", "#Amount", "Currency"];
     let empty = ("Nothing was charged in this month", "It can be closed all the same.");
     Section::table("What will stand in it", &columns, empty).rows(rows)

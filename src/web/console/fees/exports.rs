@@ -45,30 +45,31 @@ pub(in crate::web::console) struct Asked {
 }
 
 /// What can be taken out of a month.
-pub(super) fn section(here: &str, about: &str, period: &BillingPeriod) -> Section {
+pub(super) fn section(person: &Person, here: &str, about: &str, period: &BillingPeriod) -> Section {
     let and = if about.is_empty() { '?' } else { '&' };
     let ledger = |format: &str| format!("{here}/export{about}{and}format={format}");
     let statement = |format: &str, payer: &str| format!("{here}/statement{about}{and}format={format}&bill_to={payer}");
-    let mut section = Section::lines(
-        "Exports",
-        vec![
-            "A statement is for whoever pays. The ledger has every line, each with an id that names it for ever.".to_owned(),
-            if period.closed_at.is_some() {
-                "The invoices for QuickBooks (IIF) have one for each payer; loading a file twice enters them twice.".to_owned()
-            } else {
-                "Invoices for QuickBooks (IIF) are written once the month is closed.".to_owned()
-            },
-        ],
-    )
-    .leading(statement("pdf", ""), "Statement as PDF")
-    .leading(statement("csv", ""), "Statement as CSV")
-    .leading(ledger("csv"), "Ledger as CSV")
-    .leading(ledger("jsonl"), "Ledger as JSON lines");
+    let all = person.known.reach.payer_in(period.org).is_none();
+    let what = if all {
+        "A statement is for whoever pays. The ledger has every line, each with an id that names it for ever."
+    } else {
+        "What the organization pays itself. The ledger has each such line, with an id that names it for ever."
+    };
+    let invoices = match (period.closed_at.is_some(), all) {
+        (true, true) => "The invoices for QuickBooks (IIF) have one for each payer; loading a file twice enters them twice.",
+        (true, false) => "The invoice for QuickBooks (IIF) is entered twice when the file is loaded twice.",
+        (false, _) => "Invoices for QuickBooks (IIF) are written once the month is closed.",
+    };
+    let mut section = Section::lines("Exports", vec![what.to_owned(), invoices.to_owned()])
+        .leading(statement("pdf", ""), "Statement as PDF")
+        .leading(statement("csv", ""), "Statement as CSV")
+        .leading(ledger("csv"), "Ledger as CSV")
+        .leading(ledger("jsonl"), "Ledger as JSON lines");
     if period.closed_at.is_some() {
         section = section.leading(ledger("iif"), "Invoices for QuickBooks (IIF)");
     }
     let payers = period.record.as_ref().map(|record| record.payers.as_slice()).unwrap_or_default();
-    for payer in payers.iter().filter(|payer| payer.id != period.org) {
+    for payer in payers.iter().filter(|payer| all && payer.id != period.org) {
         section = section.leading(statement("pdf", &payer.slug), format!("Statement of {} as PDF", payer.name));
     }
     section
@@ -90,13 +91,21 @@ fn file(kind: &'static str, name: &str, content: impl Into<Body>) -> Response {
     (headers, content.into()).into_response()
 }
 
-/// Who pays: the organization itself, or one that the month's record names.
-async fn payer(store: &Store, one: &Organization, period: &BillingPeriod, slug: &str) -> Result<Organization, Page> {
+/// Who pays: the organization itself, or one that the month's record names. To whoever is confined there is nobody else.
+async fn payer(
+    store: &Store,
+    person: &Person,
+    one: &Organization,
+    period: &BillingPeriod,
+    slug: &str,
+) -> Result<Organization, Page> {
     if slug.is_empty() || slug == one.file.slug {
         return Ok(one.clone());
     }
     let payers = period.record.as_ref().map(|record| record.payers.as_slice()).unwrap_or_default();
-    let known = payers.iter().find(|payer| payer.slug == slug).ok_or_else(|| missing("payer"))?;
+    let only = person.known.reach.payer_in(one.id);
+    let seen = payers.iter().filter(|payer| only.is_none_or(|only| only == payer.id));
+    let known = seen.into_iter().find(|payer| payer.slug == slug).ok_or_else(|| missing("payer"))?;
     store.organization(known.id).await.map_err(Page::store)?.ok_or_else(|| missing("payer"))
 }
 
@@ -109,7 +118,7 @@ pub(in crate::web::console) async fn statement(
 ) -> Result<Response, Page> {
     let store = web.intake.store();
     let (one, period) = period(&web, &person, &slug, &month).await?;
-    let payer = payer(store, &one, &period, &asked.bill_to).await?;
+    let payer = payer(store, &person, &one, &period, &asked.bill_to).await?;
     let statement = Statement::make(store, &one, period.bounds.month, &payer).await.map_err(failed)?;
     on_record(&web, &person, one.id, "statement").await?;
     let name = format!("statement-{}", statement.number);
@@ -146,7 +155,9 @@ pub(in crate::web::console) async fn ledger(
     let name = format!("ledger-{slug}-{month}");
     match asked.format.as_str() {
         "iif" => {
-            let invoices = Statement::all(store, &one, period.bounds.month, None).await.map_err(failed)?;
+            // Whoever is confined has its own invoice, and those of nobody else.
+            let payer = person.known.reach.payer_in(one.id).map(|_| &one);
+            let invoices = Statement::all(store, &one, period.bounds.month, payer).await.map_err(failed)?;
             let accounts = iif::Accounts { receivable: &web.fees.receivable, income: &web.fees.income };
             let mut out = Vec::new();
             iif::write(&invoices, accounts, &mut out).map_err(failed)?;

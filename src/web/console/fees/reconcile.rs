@@ -19,7 +19,13 @@ use super::period;
 use crate::{
     bill::reconcile::{Bucket, Compared, Comparison, Difference, mapping::Mapped, reconcile},
     crypto::{Hex, sha256},
-    domain::{Money, Month, OrgId, audit::Witness, id::SessionId, person::Right, text},
+    domain::{
+        Money, Month, OrgId,
+        audit::Witness,
+        id::SessionId,
+        person::{Reach, Right},
+        text,
+    },
     observe::{chain, events::ReconciliationSigned, facts::Configured},
     store::{organization::Organization, period::BillingPeriod, reconciliation::Signed},
     web::{
@@ -141,7 +147,7 @@ fn totals(compared: &Compared, digest: &str) -> Section {
             ("Other price", counts.price_differs.to_string()),
             ("Other end", counts.outcome_differs.to_string()),
             ("Asked for in all", compared.asked.to_string()),
-            ("Prices compared", yes(compared.prices_compared, "no: the file has none, or [fees] names no cost")),
+            ("Prices compared", yes(compared.prices_compared, "no: the file has none, or what HISPs ask is not known here")),
             ("Ends compared", yes(compared.outcomes_compared, "no: the file has none")),
             ("The file, SHA-256", digest.to_owned()),
         ],
@@ -205,7 +211,7 @@ pub(in crate::web::console) async fn compare(
     fields: Fields,
 ) -> Result<Response, Page> {
     let (one, period) = period(&web, &person, &slug, &month).await?;
-    match compared(&web, &one, &period, &fields).await {
+    match compared(&web, &person.known.reach, &one, &period, &fields).await {
         Ok(kept) => {
             web.comparisons.keep(person.session, kept);
             let place = format!("/fees/{slug}/{}/reconcile{}", period.bounds.month, person.about(one.id));
@@ -218,7 +224,7 @@ pub(in crate::web::console) async fn compare(
     }
 }
 
-async fn compared(web: &Web, one: &Organization, period: &BillingPeriod, fields: &Fields) -> Result<Kept, String> {
+async fn compared(web: &Web, reach: &Reach, one: &Organization, period: &BillingPeriod, fields: &Fields) -> Result<Kept, String> {
     let file = fields.bytes("file").ok_or_else(|| "choose the HISP's usage file".to_owned())?;
     let mapping: Result<Vec<Mapped>, _> =
         fields.given("map").into_iter().flat_map(|all| all.split(',')).map(str::parse).collect();
@@ -233,7 +239,7 @@ async fn compared(web: &Web, one: &Organization, period: &BillingPeriod, fields:
         bounds: period.bounds,
         zone: &period.zone,
         mapping: &mapping,
-        costs: web.costs(),
+        costs: web.costs(reach),
         tolerance,
         separator: None,
         relay: None,

@@ -19,7 +19,7 @@ use crate::{
     },
     web::{
         Problem, Web,
-        api::organization::checked,
+        api::organization::{checked, payers},
         auth::{Fields, Person},
         console::{
             Page,
@@ -137,6 +137,11 @@ pub(in crate::web::console) async fn change(
     };
     if let Err(problem) = checked(&after, &before) {
         return refused(said(&problem));
+    }
+    match payers(&web, &person.known.reach, one.id, &before, &after).await {
+        Err(problem) if problem.errors().is_empty() => return Err(problem.into()),
+        Err(problem) => return refused(said(&problem)),
+        Ok(()) => {}
     }
     if fields.text("mark") != mark {
         return refused("Somebody has changed the file meanwhile: open it again and make the change on that.".to_owned());
