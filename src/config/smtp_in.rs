@@ -34,7 +34,7 @@ section! {
         per_minute: u32 = 120,
         /// Octets a minute from one address, each message as often as it has addressees here: so often it is kept. Relays named in
         /// the configuration are not counted. 0 sets no limit.
-        bytes_per_minute: usize = 100_000_000,
+        bytes_per_minute: usize = 50_000_000,
         /// How long a client may say nothing.
         idle: Span = Span::seconds(300),
         /// How long a client that is no relay of ours may stay without bringing a message, and how long one message of it may take.

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use rustix::{fs::OFlags, process::geteuid};
+use rustix::{fs::OFlags, io::Errno, process::geteuid};
 
 /// Opens a plain file of ours for writing, makes it if there is none, and lets nobody else read it. What is in it stays.
 ///
@@ -16,7 +16,13 @@ use rustix::{fs::OFlags, process::geteuid};
 pub fn open(path: &Path) -> io::Result<File> {
     let links = i32::try_from(OFlags::NOFOLLOW.bits()).map_err(io::Error::other)?;
     let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(false).mode(0o600).custom_flags(links).open(path)?;
+    let opened = options.write(true).create(true).truncate(false).mode(0o600).custom_flags(links).open(path);
+    let file = opened.map_err(|error| match error.raw_os_error() {
+        Some(code) if code == Errno::LOOP.raw_os_error() => {
+            io::Error::new(io::ErrorKind::InvalidInput, "it is a link: name the file itself")
+        }
+        _ => error,
+    })?;
     let found = file.metadata()?;
     if !found.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
@@ -66,7 +72,7 @@ mod tests {
         let (target, link) = (dir.path().join("target"), dir.path().join("link"));
         fs::write(&target, "not to be touched").unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        assert!(write(&link, b"secret").is_err());
+        assert!(write(&link, b"secret").unwrap_err().to_string().contains("is a link"));
         assert_eq!(fs::read(&target).unwrap(), b"not to be touched");
         assert!(write(Path::new("/dev/null"), b"secret").is_err());
         assert!(write(dir.path(), b"secret").is_err());

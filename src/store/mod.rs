@@ -499,8 +499,10 @@ async fn open_sqlite(path: &str, connections: u32) -> Result<Db> {
 /// Patient data is encrypted inside, but nobody else needs to read the file at all. SQLite gives its -wal and -shm files the
 /// permissions of the file itself.
 fn create_private(path: &str) {
-    // Whoever runs this has laid the links on the way there.
-    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    let path = std::path::Path::new(path);
+    // Whoever runs this has laid a link there, perhaps to a file that is still to be made.
+    let target = || std::fs::read_link(path).map(|target| path.parent().map_or_else(|| target.clone(), |dir| dir.join(&target)));
+    let path = std::fs::canonicalize(path).or_else(|_| target()).unwrap_or_else(|_| path.to_owned());
     if let Err(error) = crate::crypto::private::open(&path) {
         tracing::debug!(%error, "cannot restrict the permissions of the database file");
     }

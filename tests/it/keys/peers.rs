@@ -16,6 +16,8 @@ use super::bench::{ADDRESS, authority, now, openssl, order};
 use crate::support::installation::Installation;
 
 const PEER: &str = "pcp@direct.clinic.example";
+/// The organization of an installation.
+const SLUG: &str = "north";
 
 struct Mail {
     dir: tempfile::TempDir,
