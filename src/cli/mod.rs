@@ -156,11 +156,9 @@ pub(crate) fn print_bytes(data: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a file that names a patient: only its owner may read it.
+/// Writes a file that names a patient: only its owner may read it, also when there was one of that name.
 pub(crate) fn save(file: &std::path::Path, content: &[u8]) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut out = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
-    out.write_all(content)
+    crate::crypto::private::write(file, content)
 }
 
 /// Says something to the person: stderr.

@@ -25,14 +25,20 @@ section! {
         require_tls: bool = false,
         /// Most octets of one message.
         message_bytes: usize = 25_000_000,
-        /// Connections open at the same time.
+        /// Connections open at the same time. Where a relay names where it comes from (`inbound_from`), a quarter of them is kept
+        /// for relays.
         connections: usize = 64,
-        /// Of these, from one address.
+        /// Of these, from one address; relays named in the configuration are not counted.
         per_client: usize = 8,
         /// Messages a minute from one address; relays named in the configuration are not counted. 0 sets no limit.
         per_minute: u32 = 120,
+        /// Octets a minute from one address, each message as often as it has addressees here: so often it is kept. Relays named in
+        /// the configuration are not counted. 0 sets no limit.
+        bytes_per_minute: usize = 50_000_000,
         /// How long a client may say nothing.
         idle: Span = Span::seconds(300),
+        /// How long a client that is no relay of ours may stay without bringing a message, and how long one message of it may take.
+        without_message: Span = Span::seconds(300),
     }
 }
 
@@ -59,8 +65,11 @@ impl SmtpInSection {
         if self.connections == 0 || self.per_client == 0 {
             problems.push("smtp_in.connections and smtp_in.per_client must be at least 1".to_owned());
         }
-        if self.idle.0.as_secs() < 5 {
-            problems.push("smtp_in.idle must be at least 5s".to_owned());
+        if self.idle.0.as_secs() < 5 || self.without_message.0.as_secs() < 5 {
+            problems.push("smtp_in.idle and smtp_in.without_message must be at least 5s".to_owned());
+        }
+        if self.bytes_per_minute != 0 && self.bytes_per_minute < self.message_bytes {
+            problems.push("smtp_in.bytes_per_minute must have room for smtp_in.message_bytes".to_owned());
         }
         problems
     }

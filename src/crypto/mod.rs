@@ -20,6 +20,8 @@ pub mod keys;
 pub mod master_key;
 /// Hashes of passwords.
 pub mod password;
+/// Files that only their owner may read.
+pub mod private;
 /// SHA-1, only to name a document where a standard asks for it.
 pub mod sha1;
 /// SHA-256, at once and piece by piece.

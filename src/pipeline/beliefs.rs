@@ -46,7 +46,7 @@ pub(super) struct Beliefs {
     organizations: Known<OrgId, Organization>,
     keys: Known<(OrgId, IdentityId), Credential>,
     own: Known<(OrgId, String), Vec<Own>>,
-    shown: Known<String, Shown>,
+    shown: Known<(OrgId, String), Shown>,
     tokens: tokens::TokenKeys,
     anchors: Known<(OrgId, AnchorUse), Believed>,
     recipients: Mutex<HashMap<(OrgId, String), Judged>>,
@@ -241,21 +241,21 @@ impl Gateway {
         Ok(Own { certificate, key })
     }
 
-    /// What the domain of `address` has shown it understands.
-    pub(super) async fn shown(&self, address: &DirectAddress) -> Result<Shown, StoreError> {
+    /// What the domain of `address` has shown the organization it understands.
+    pub(super) async fn shown(&self, org: OrgId, address: &DirectAddress) -> Result<Shown, StoreError> {
         let now = self.clock.now();
-        let domain = address.domain_key();
-        if let Some((at, shown)) = self.beliefs.shown.lock().await.get(&domain)
+        let key = (org, address.domain_key());
+        if let Some((at, shown)) = self.beliefs.shown.lock().await.get(&key)
             && now.since(*at) < LASTS
         {
             return Ok(**shown);
         }
-        let shown = self.store.peer(&domain).await?.map(|peer| peer.shown).unwrap_or_default();
+        let shown = self.store.peer(org, &key.1).await?.map(|peer| peer.shown).unwrap_or_default();
         let mut known = self.beliefs.shown.lock().await;
         if known.len() >= MOST_RECIPIENTS {
             known.clear();
         }
-        known.insert(domain, (now, Arc::new(shown)));
+        known.insert(key, (now, Arc::new(shown)));
         Ok(shown)
     }
 

@@ -147,7 +147,7 @@ impl Gateway {
             organization: Arc::clone(&organization),
             identity: identity.clone(),
             at: self.clock.now(),
-            shown: self.shown(&work.target.address).await?,
+            shown: self.shown(work.org, &work.target.address).await?,
             asks_dispatched,
         };
         let letter = self.write_letter(head, work, pdf, &credential, trusted.clone()).await?;

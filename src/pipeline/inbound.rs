@@ -26,7 +26,7 @@ use crate::{
     seal::{self, Verified},
     store::{
         StoreError,
-        inbound::{ClaimedMail, Settlement},
+        inbound::{ClaimedMail, NOBODY_VOUCHES, Settlement},
         letter::{NewLetter, Owed},
         notice::{JudgedNotice, Outcome, SentMessage, Statement},
         organization::{Identity, Organization},
@@ -141,8 +141,8 @@ impl Gateway {
         verified: &Verified,
     ) -> Result<(), Trouble> {
         let source = format!("signer {}", Hex(&verified.signer().fingerprint()));
-        // Its signer is trusted and bound to the domain: what it has shown is learnt.
-        self.store.learn(&verified.from().domain_key(), seal::shown(verified)).await?;
+        // The organization trusts its signer, which is bound to the domain: what it has shown is learnt, by it alone.
+        self.store.learn(organization.id, &verified.from().domain_key(), seal::shown(verified)).await?;
         if let Some(notice) = Notice::read(verified.inner()) {
             let signer: &Certificate = verified.signer();
             let bound = |address: &DirectAddress| checks::bound(signer, address).is_ok();
@@ -256,9 +256,13 @@ impl Gateway {
             statements.push(statement);
             sent.push(message);
         }
+        let detail = match voucher {
+            Voucher::Clear { channel: Channel::None, .. } => Some(NOBODY_VOUCHES.to_owned()),
+            _ => notice.about.is_empty().then(|| "it says nothing".to_owned()),
+        };
         let judged = JudgedNotice {
             org: organization.id,
-            settlement: settlement(claimed, Verdict::Notice, notice.about.is_empty().then(|| "it says nothing".to_owned())),
+            settlement: settlement(claimed, Verdict::Notice, detail),
             received_at: claimed.mail.received_at,
             form: notice.form.as_str(),
             source,

@@ -34,6 +34,8 @@ const SILENCE: Duration = Duration::from_mins(5);
 const TOGETHER: usize = 256;
 /// How often old mail is forgotten.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
+/// What strangers brought in vain is kept no longer: a person can still look into it, nobody can fill the disk with it.
+const STRANGERS_MAIL: Duration = Duration::from_hours(24);
 
 /// What one turn of the loop did.
 struct Turn {
@@ -217,8 +219,12 @@ impl Gateway {
     }
 
     async fn forget_old_mail(&self) {
-        let before = self.clock.now().minus(self.settings.track.keep_mail.0);
-        if let Err(error) = self.store.forget_inbound(before).await {
+        let (now, kept) = (self.clock.now(), self.settings.track.keep_mail.0);
+        let forgotten = async {
+            self.store.forget_inbound(now.minus(kept)).await?;
+            self.store.forget_strangers_mail(now.minus(kept.min(STRANGERS_MAIL))).await
+        };
+        if let Err(error) = forgotten.await {
             tracing::warn!(error = chain(&error), "old mail could not be forgotten; it is tried again");
         }
     }

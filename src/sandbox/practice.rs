@@ -3,9 +3,7 @@
 
 use std::{
     collections::HashMap,
-    fs,
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -13,6 +11,7 @@ use std::{
 
 use super::Opener;
 use crate::{
+    crypto::private,
     domain::{Clock, DirectAddress},
     seal::{self, Opening, Own},
     trust::{
@@ -194,6 +193,5 @@ fn read(path: &Path) -> Result<Vec<u8>, PracticeError> {
 /// # Errors
 /// [`PracticeError::File`].
 pub fn write(path: &Path, content: &[u8]) -> Result<(), PracticeError> {
-    let write = || fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(content);
-    write().map_err(|cause| PracticeError::File { path: path.to_owned(), cause })
+    private::write(path, content).map_err(|cause| PracticeError::File { path: path.to_owned(), cause })
 }

@@ -116,6 +116,9 @@ impl Row {
     }
 }
 
+/// Most bundles of an organization: each is fetched again and again, and keeps a place while it is.
+pub const MOST: i64 = 50;
+
 macro_rules! bundles {
     ($rest:literal) => {
         concat!(
@@ -135,13 +138,21 @@ impl Store {
     /// Keeps a bundle with what is in it now. One of that name gets the new settings and content: a person said so.
     ///
     /// # Errors
-    /// When it cannot be stored.
+    /// [`StoreError::TooMany`] when it would be the organization's fifty-first; else when it cannot be stored.
     pub async fn import_bundle(&self, org: OrgId, new: &NewBundle, anchors: &[BundleAnchor]) -> Result<BundleId> {
         let now = self.clock.now();
         let mut tx = self.begin().await?;
         let known: Option<String> = within!(&mut tx, c => sqlx::query_scalar(
             "SELECT id FROM trust_bundle WHERE org_id = $1 AND name = $2").bind(org.to_string()).bind(&new.name).fetch_optional(c).await)
         .doing("look for a bundle")?;
+        if known.is_none() {
+            let there: i64 = within!(&mut tx, c => sqlx::query_scalar("SELECT COUNT(*) FROM trust_bundle WHERE org_id = $1")
+                .bind(org.to_string()).fetch_one(c).await)
+            .doing("count bundles")?;
+            if there >= MOST {
+                return Err(StoreError::TooMany("bundles"));
+            }
+        }
         let id: BundleId = known.as_deref().map(|id| read("bundle id", id)).transpose()?.unwrap_or_default();
         within!(&mut tx, c => sqlx::query(
             "INSERT INTO trust_bundle (org_id, id, name, used_for, url, internal, signer, refresh, most_lost, next_at)

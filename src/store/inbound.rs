@@ -207,6 +207,19 @@ impl Store {
         .doing("forget messages that came in long ago")
     }
 
+    /// Forgets the octets of what strangers brought and what came to nothing, settled before `before`: nobody vouched for it, and
+    /// anybody can bring as much of it as they like. That it came stays.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn forget_strangers_mail(&self, before: Timestamp) -> Result<u64> {
+        on!(&self.db, pool => sqlx::query(
+            "UPDATE inbound SET sealed = NULL WHERE sealed IS NOT NULL AND state <> 'received' AND settled_at < $1 AND channel = 'none'
+                AND (verdict = 'rejected' OR (verdict = 'notice' AND detail = $2))")
+            .bind(before.micros()).bind(NOBODY_VOUCHES).execute(pool).await.map(|done| done.rows_affected()))
+        .doing("forget what strangers brought")
+    }
+
     /// Claims rows of `table` by ids that `due` finds: `$3` is now, `$4` how many.
     pub(super) async fn claim_ids(&self, table: &str, due: &str, lease: &Lease, most: usize) -> Result<Vec<String>> {
         let now = self.now().await?;
@@ -235,6 +248,9 @@ impl Store {
 
 /// Stands for the installation where an organization's id belongs.
 pub(super) const NOBODY: OrgId = OrgId(Uuid::nil());
+
+/// The detail of a notice that a stranger brought unsigned: it is on record and counts for nothing.
+pub const NOBODY_VOUCHES: &str = "nobody vouches for it";
 
 /// Ends a message inside a transaction; whoever lost its claim changes nothing.
 pub(super) async fn settle(tx: &mut Tx, settlement: &Settlement, now: Timestamp) -> Result<()> {

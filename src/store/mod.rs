@@ -279,6 +279,9 @@ pub enum StoreError {
     /// It is there already.
     #[error("there is already {0}")]
     Taken(&'static str),
+    /// An organization has as many as it may.
+    #[error("there are too many {0} already; remove one first")]
+    TooMany(&'static str),
     /// The committing task has stopped.
     #[error("the store is shutting down")]
     Stopped,
@@ -498,10 +501,11 @@ async fn open_sqlite(path: &str, connections: u32) -> Result<Db> {
 /// Patient data is encrypted inside, but nobody else needs to read the file at all. SQLite gives its -wal and -shm files the
 /// permissions of the file itself.
 fn create_private(path: &str) {
-    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-    let created = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-    let restricted = created.and_then(|file| file.set_permissions(std::fs::Permissions::from_mode(0o600)));
-    if let Err(error) = restricted {
+    let path = std::path::Path::new(path);
+    // Whoever runs this has laid a link there, perhaps to a file that is still to be made.
+    let target = || std::fs::read_link(path).map(|target| path.parent().map_or_else(|| target.clone(), |dir| dir.join(&target)));
+    let path = std::fs::canonicalize(path).or_else(|_| target()).unwrap_or_else(|_| path.to_owned());
+    if let Err(error) = crate::crypto::private::open(&path) {
         tracing::debug!(%error, "cannot restrict the permissions of the database file");
     }
 }

@@ -233,7 +233,7 @@ impl Store {
 }
 
 /// Names are told apart without regard to case.
-fn key(login: &str) -> String {
+pub(super) fn key(login: &str) -> String {
     login.trim().to_lowercase()
 }
 

@@ -132,6 +132,20 @@ impl Store {
         Ok(Some(Session { id: read("session id", &id)?, stage: read("stage", &stage)?, by_provider, person, seen_at, ends_at }))
     }
 
+    /// Whether a session of somebody who is signed in is still good: a page that follows what happens asks again and again.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn session_is_open(&self, id: SessionId, idle: Duration) -> Result<bool> {
+        let now = self.clock.now();
+        let good: Option<String> = on!(&self.db, pool => sqlx::query_scalar(
+            "SELECT s.id FROM console_session s JOIN user_ u ON u.id = s.user_id
+             WHERE s.id = $1 AND s.stage = 'open' AND s.ends_at > $2 AND s.seen_at > $3 AND u.disabled_at IS NULL")
+            .bind(id.to_string()).bind(now.micros()).bind(now.minus(idle).micros()).fetch_optional(pool).await)
+        .doing("look whether a session is still good")?;
+        Ok(good.is_some())
+    }
+
     /// Notes that something was done in a session.
     ///
     /// # Errors

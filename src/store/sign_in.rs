@@ -1,10 +1,16 @@
-//! Wrong tries in a row, by name and by address: how long nobody gets in that way. Names nobody has are counted like others,
-//! so that waiting tells nothing.
+//! Tries in a row, by name and by address: how long nobody gets in that way. Names nobody has are counted like others, so that
+//! waiting tells nothing.
+//!
+//! A try is counted before it is judged, and taken back when it was right: of any number that come at the same time no more are
+//! judged than are forgiven.
 
-use super::{Doing as _, Result, Store};
-use crate::domain::{
-    Timestamp,
-    password::{FORGOTTEN, wait, wrong_now},
+use super::{Doing as _, Result, Store, person};
+use crate::{
+    crypto::{Hex, sha256},
+    domain::{
+        Timestamp,
+        password::{FORGOTTEN, wait, wrong_now},
+    },
 };
 
 /// What tries are counted under.
@@ -16,11 +22,24 @@ pub enum TryKey<'a> {
     Address(&'a str),
 }
 
+/// A try that was counted as if it were wrong.
+#[derive(Debug)]
+#[must_use = "a try that was right is taken back"]
+pub struct Counted {
+    /// How many there are in a row now, this one among them, under the key that was named first.
+    pub wrong: u32,
+    /// Until when nobody gets in that way any more, should it be wrong.
+    pub until: Timestamp,
+    /// Each key's hash, and how many there were under it with this one.
+    under: Vec<(String, u32)>,
+}
+
 impl TryKey<'_> {
-    const fn field_and_value(&self) -> (&'static str, &str) {
+    /// Names are told apart as accounts are, and in no other way: nobody's tries count for their neighbour.
+    fn field_and_value(&self) -> (&'static str, String) {
         match self {
-            Self::Name(name) => ("sign-in name", name),
-            Self::Address(address) => ("sign-in address", address),
+            Self::Name(name) => ("sign-in name", person::key(name)),
+            Self::Address(address) => ("sign-in address", (*address).to_owned()),
         }
     }
 }
@@ -41,31 +60,72 @@ impl Store {
         Ok(latest.filter(|until| *until > self.clock.now()))
     }
 
-    /// Counts a wrong try; gives how many there are in a row, and until when nobody gets in.
+    /// Counts a try under each of `keys`, with how many of them are forgiven; `None` when nobody gets in under one of them now:
+    /// then it is not counted, and must not be judged.
     ///
     /// # Errors
     /// When it cannot be written: then nobody may be answered.
-    pub async fn note_wrong_try(&self, key: TryKey<'_>, forgiven: u32) -> Result<(u32, Timestamp)> {
-        let hashed = self.try_key(&key).await?;
+    pub async fn begin_try(&self, keys: &[(TryKey<'_>, u32)]) -> Result<Option<Counted>> {
+        // Looking costs nothing; to count is a write.
+        let named: Vec<TryKey<'_>> = keys.iter().map(|(key, _)| *key).collect();
+        if self.locked_until(&named).await?.is_some() {
+            return Ok(None);
+        }
+        let mut hashed = Vec::with_capacity(keys.len());
+        for (key, forgiven) in keys {
+            hashed.push((self.try_key(key).await?, *forgiven));
+        }
         let mut tx = self.begin().await?;
         let now = self.clock.now();
-        within!(&mut tx, c => sqlx::query("INSERT INTO sign_in_try (key, wrong, last_at, until) VALUES ($1, 0, $2, 0) ON CONFLICT (key) DO NOTHING")
-            .bind(&hashed).bind(now.micros()).execute(c).await.map(drop))
-        .doing("count a wrong try")?;
-        let found: Option<(i64, i64)> =
-            locked!(&mut tx, query_as("SELECT wrong, last_at FROM sign_in_try WHERE key = $1").bind(&hashed).fetch_optional)
-                .doing("count a wrong try")?;
-        let (before, last) = found.unwrap_or((0, now.micros()));
-        let wrong = wrong_now(u32::try_from(before).unwrap_or(u32::MAX), Timestamp(last), now);
-        let until = now.plus(wait(wrong, forgiven));
-        within!(&mut tx, c => sqlx::query("UPDATE sign_in_try SET wrong = $1, last_at = $2, until = $3 WHERE key = $4")
-            .bind(i64::from(wrong)).bind(now.micros()).bind(until.micros()).bind(&hashed).execute(c).await.map(drop))
-        .doing("count a wrong try")?;
-        // What nobody remembers need not be kept: names are made up faster than people are.
-        within!(&mut tx, c => sqlx::query("DELETE FROM sign_in_try WHERE last_at < $1").bind(now.minus(FORGOTTEN).micros()).execute(c).await.map(drop))
-            .doing("forget old tries")?;
+        let mut counted = Counted { wrong: 0, until: now, under: Vec::with_capacity(keys.len()) };
+        let mut is_first = false;
+        // Everybody takes them in the same order.
+        for (key, forgiven) in hashed.iter().rev() {
+            // The update that changes nothing locks the row.
+            let (before, last, until): (i64, i64, i64) = within!(&mut tx, c => sqlx::query_as(
+                "INSERT INTO sign_in_try (key, wrong, last_at, until) VALUES ($1, 0, $2, 0)
+                 ON CONFLICT (key) DO UPDATE SET wrong = sign_in_try.wrong RETURNING wrong, last_at, until")
+                .bind(key).bind(now.micros()).fetch_one(c).await)
+            .doing("count a try")?;
+            if Timestamp(until) > now {
+                // What was counted under the key before is undone with the transaction.
+                return Ok(None);
+            }
+            let wrong = wrong_now(u32::try_from(before).unwrap_or(u32::MAX), Timestamp(last), now);
+            let until = now.plus(wait(wrong, *forgiven));
+            within!(&mut tx, c => sqlx::query("UPDATE sign_in_try SET wrong = $1, last_at = $2, until = $3 WHERE key = $4")
+                .bind(i64::from(wrong)).bind(now.micros()).bind(until.micros()).bind(key).execute(c).await.map(drop))
+            .doing("count a try")?;
+            counted.wrong = wrong;
+            counted.until = counted.until.max(until);
+            counted.under.push((key.clone(), wrong));
+            is_first |= before == 0;
+        }
         tx.commit().await?;
-        Ok((wrong, until))
+        if is_first {
+            // What nobody remembers need not be kept: names are made up faster than people are.
+            on!(&self.writing, pool => sqlx::query("DELETE FROM sign_in_try WHERE last_at < $1")
+                .bind(now.minus(FORGOTTEN).micros()).execute(pool).await.map(drop))
+            .doing("forget old tries")?;
+        }
+        Ok(Some(counted))
+    }
+
+    /// Takes a counted try back: it was right, or it was not judged. The wrong ones before it, and those that came at the same
+    /// time, stay.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn take_back_try(&self, counted: &Counted) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for (key, wrong) in &counted.under {
+            // A lock that a later one has begun is that one's.
+            within!(&mut tx, c => sqlx::query(
+                "UPDATE sign_in_try SET wrong = wrong - 1, until = CASE WHEN wrong = $1 THEN 0 ELSE until END WHERE key = $2 AND wrong > 0")
+                .bind(i64::from(*wrong)).bind(key).execute(c).await.map(drop))
+            .doing("take a try back")?;
+        }
+        tx.commit().await
     }
 
     /// Forgets the wrong tries: somebody got in, or an admin says so.
@@ -79,8 +139,10 @@ impl Store {
     }
 
     /// People type passwords where their name belongs, so it is kept only as a keyed hash.
-    async fn try_key(&self, key: &TryKey<'_>) -> Result<String> {
+    pub(super) async fn try_key(&self, key: &TryKey<'_>) -> Result<String> {
         let (field, value) = key.field_and_value();
-        Ok(self.installation_key().await?.search_hash(field, value)?)
+        // The keyed hash would take blanks and dashes away.
+        let exactly = Hex(&sha256(value.as_bytes())).to_string();
+        Ok(self.installation_key().await?.search_hash(field, &exactly)?)
     }
 }

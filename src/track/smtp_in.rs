@@ -3,7 +3,7 @@
 //! It takes mail for addresses of ours and no other; a message ends at CRLF, dot, CRLF and nowhere else; 250 means that it
 //! is on disk. Who may bring mail is not asked, because STAs do not log in to each other: what a message is worth is found
 //! out when it is opened. A relay of ours is recognized by where it comes from or by its login, and that is remembered with
-//! the message.
+//! the message; strangers have fewer places and less time, so that they cannot hold the door shut for relays.
 
 mod limits;
 mod links;
@@ -16,6 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{relay::RelaySettings, smtp_in::SmtpInSection},
+    domain::inbound::Channel,
     net::{
         stream::Stream,
         tls::{ServerTls, TlsError},
@@ -24,7 +25,7 @@ use crate::{
 };
 
 use super::Arrivals;
-use limits::Limits;
+use limits::{Caller, Limits};
 use links::Links;
 
 /// Time for sessions to finish their message at shutdown.
@@ -96,7 +97,7 @@ impl SmtpIn {
             _ => None,
         };
         let links = Arc::new(Links::read(relays)?);
-        let limits = Arc::new(Limits::new(&settings));
+        let limits = Arc::new(Limits::new(&settings, links.know_places()));
         let listener = TcpListener::bind(listen).await.map_err(|cause| SmtpInError::Listen { address: listen, cause })?;
         Ok(Self { listener, host: Host { settings: Arc::new(settings), tls, links, limits, arrivals } })
     }
@@ -144,7 +145,8 @@ async fn admit(host: Host, tcp: TcpStream, client: SocketAddr, stop: Cancellatio
     tcp.set_nodelay(true)?;
     // IPv4 in IPv6 clothes is the same client.
     let client = client.ip().to_canonical();
-    let Some(_place) = host.limits.enter(client) else {
+    let caller = if host.links.from(client) == Channel::None { Caller::Stranger(client) } else { Caller::Relay };
+    let Some(_place) = host.limits.enter(caller) else {
         return session::turn_away(Stream::Clear(tcp), &host.settings.host).await;
     };
     session::converse(host, Stream::Clear(tcp), client, stop).await

@@ -13,6 +13,7 @@ use crate::{
     domain::Class,
     observe::chain,
     source::{Refusal, SourceError, wire::FieldProblem},
+    store::StoreError,
 };
 
 /// What a caller is told. Never contains a value that was sent.
@@ -86,17 +87,21 @@ impl From<Refusal> for Problem {
 impl From<SourceError> for Problem {
     fn from(error: SourceError) -> Self {
         let class = error.class();
-        if let SourceError::Refused(refusal) = error {
-            return refusal.into();
-        }
+        let error = match error {
+            SourceError::Refused(refusal) => return refusal.into(),
+            SourceError::Store(full @ StoreError::TooMany(_)) => {
+                return Self::new(StatusCode::CONFLICT, "too_many", full.to_string());
+            }
+            error => error,
+        };
         let permanent = matches!(&error, SourceError::Store(cause) if cause.class() == Class::Permanent);
         tracing::error!(error = chain(&error), "a request could not be served");
         if class == Class::Retry && !permanent { Self::unavailable() } else { Self::internal() }
     }
 }
 
-impl From<crate::store::StoreError> for Problem {
-    fn from(error: crate::store::StoreError) -> Self {
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
         SourceError::from(error).into()
     }
 }

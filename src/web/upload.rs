@@ -3,7 +3,7 @@
 //! Nobody's body is read before it is known whose it is, and that there is a place for it.
 
 use axum::{
-    body::Bytes,
+    body::{Body, Bytes, to_bytes},
     extract::{FromRequest as _, Multipart, Request, multipart::MultipartError},
     http::{HeaderMap, StatusCode, header},
 };
@@ -123,6 +123,20 @@ async fn form(web: &Web, request: Request) -> Result<(Bytes, Option<Bytes>), Pro
     }
     let json = json.ok_or_else(|| Refusal::field("/result", "missing", "is missing: send it as a part of the form"))?;
     Ok((json, pdf))
+}
+
+/// Reads a form of a page: at most `most` octets, at the pace of an upload.
+pub(super) async fn page_form(web: &Web, headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the form is too large");
+    if length(headers).is_some_and(|octets| octets > most) {
+        return Err(too_large());
+    }
+    let meter = Meter::default();
+    let body = meter.count(Request::new(body)).into_body();
+    tokio::select! {
+        read = to_bytes(body, most) => read.map_err(|_| too_large()),
+        slow = Pace::new(&web.settings).lost(&meter) => Err(slow),
+    }
 }
 
 /// The body could not be read to its end.

@@ -257,3 +257,73 @@ async fn an_upload_that_runs_when_the_gateway_is_told_to_stop_is_finished() {
     assert_eq!(answer(stream).await.status, 201);
     assert!(TcpStream::connect(&door.address).await.is_err(), "nobody new is let in");
 }
+
+/// The head of a form of the page for signing in; `more` is further header lines.
+fn form(more: &str) -> String {
+    format!("POST /sign-in HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{more}\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_visitor_holds_neither_much_memory_nor_a_connection_for_long() {
+    let door = Door::open(settings()).await;
+    let begin = async |more: &str| {
+        let mut stream = door.connect().await;
+        stream.write_all(form(more).as_bytes()).await.unwrap();
+        stream
+    };
+    const LINE: &str = "content-type: application/x-www-form-urlencoded\r\n";
+    let begun = Instant::now();
+    assert_eq!(answer(begin(&format!("{LINE}content-length: 16001\r\n")).await).await.status, 413);
+    assert_eq!(answer(begin("content-type: multipart/form-data; boundary=b\r\ncontent-length: 9000000\r\n").await).await.status, 415);
+    assert!(begun.elapsed() < Duration::from_secs(1), "before any of it is sent");
+    let mut endless = begin(&format!("{LINE}transfer-encoding: chunked\r\n")).await;
+    for _ in 0..20 {
+        if endless.write_all(format!("3e8\r\n{}\r\n", "x".repeat(1_000)).as_bytes()).await.is_err() {
+            break;
+        }
+    }
+    assert_eq!(answer(endless).await.status, 413, "counted as it comes");
+
+    let still = answer(begin(&format!("{LINE}content-length: 9000\r\n")).await).await;
+    assert_eq!(still.status, 408, "{}", still.head);
+    let took = drip(begin(&format!("{LINE}content-length: 9000\r\n")).await, b"x").await;
+    assert!((Duration::from_secs(1)..Duration::from_secs(10)).contains(&took), "it crawls: {took:?}");
+
+    // The mark of a form in the header is no way round it.
+    let mut page = door.connect().await;
+    page.write_all(b"GET /sign-in HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    page.read_to_string(&mut text).await.unwrap();
+    let after = |words: &str| text.split(words).nth(1).unwrap();
+    let cookie = after("postern-visit=").split(';').next().unwrap();
+    let mark = after("name=\"csrf\" value=\"").split('"').next().unwrap();
+    let marked = format!("cookie: postern-visit={cookie}\r\nx-csrf-token: {mark}\r\n{LINE}");
+    assert_eq!(answer(begin(&format!("{marked}content-length: 9000\r\n")).await).await.status, 408);
+    assert_eq!(answer(begin(&format!("{marked}content-length: 16001\r\n")).await).await.status, 413);
+    let mut whole = begin(&format!("{marked}content-length: 18\r\n")).await;
+    whole.write_all(b"login=jo&password=").await.unwrap();
+    assert_eq!(answer(whole).await.status, 422, "what comes in time is read");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rosters_and_probes_come_at_the_same_pace_and_from_the_same_places() {
+    let door = Door::open(settings()).await;
+    let token = door.counter.store.create_token_with(door.counter.org, "steward", false, true).await.unwrap();
+    let begin = async |line: &str, kind: &str| {
+        let mut stream = door.connect().await;
+        stream.write_all(head(line, &token, 100_000).replace("application/json", kind).as_bytes()).await.unwrap();
+        stream
+    };
+    for (line, kind) in [("POST /v1/rosters", "text/csv"), ("POST /v1/probe", "application/json")] {
+        let still = answer(begin(line, kind).await).await;
+        assert_eq!((still.status, &still.body["code"]), (408, &"timeout".into()), "{line}");
+        let _held = [begin(line, kind).await, begin(line, kind).await];
+        sleep(Duration::from_millis(200)).await;
+        let mut all = Vec::new();
+        for _ in 0..6 {
+            all.push(begin(line, kind).await);
+        }
+        let refused = futures_util::future::join_all(all.into_iter().map(answer)).await;
+        assert!(refused.iter().any(|answer| answer.status == 429), "{line}: {:?}", refused.iter().map(|a| a.status).collect::<Vec<_>>());
+    }
+}

@@ -3,33 +3,74 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::cli::{
-    Exit,
-    context::{Global, Output, with_store},
-    say,
-    table::{Rows, print_json, time, word},
+use crate::{
+    cli::{
+        Exit,
+        context::{self, Global, Output, Whose, scope, slugs, with_store},
+        say,
+        table::{Rows, clean, print_json, time, word},
+    },
+    store::peer::Peer,
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Peers {
-    /// List what each has shown; a [[peer]] of an organization file wins over it
+    /// List what each has shown an organization; a [[peer]] of its file wins over it
     List(List),
+    /// Forget what a domain has shown an organization: its system was replaced by one that can do less
+    ///
+    /// It gets RSA PKCS#1 v1.5 and AES-256-CBC again, or what the organization's profile says, until it shows more.
+    Forget(Forget),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]
+    whose: Whose,
+    #[command(flatten)]
     output: Output,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Forget {
+    /// Whose
+    #[arg(long, value_name = "SLUG")]
+    organization: String,
+    /// Which domain
+    domain: String,
+}
+
 pub(super) fn run(command: &Peers, global: &Global) -> anyhow::Result<Exit> {
-    let Peers::List(args) = command;
-    let found = with_store(global, async |_, store| Ok(store.peers().await?))?;
+    match command {
+        Peers::List(args) => list(args, global),
+        Peers::Forget(args) => forget(args, global),
+    }
+}
+
+fn forget(args: &Forget, global: &Global) -> anyhow::Result<Exit> {
+    with_store(global, async |_, store| {
+        let organization = context::organization(store, &args.organization).await?;
+        if store.forget_peer(organization.id, &args.domain).await? {
+            say(&format!("forgotten what {} has shown; a running gateway follows within seconds", clean(&args.domain)));
+            Ok(Exit::Good)
+        } else {
+            say("it has shown nothing; postern trust peers list shows those that have");
+            Ok(Exit::Bad)
+        }
+    })
+}
+
+fn list(args: &List, global: &Global) -> anyhow::Result<Exit> {
+    let (found, slugs) = with_store(global, async |_, store| {
+        let scope = scope(store, args.whose.organization.as_deref()).await?;
+        Ok((store.peers(scope).await?, slugs(store).await?))
+    })?;
+    let slug = |peer: &Peer| slugs.get(&peer.org).cloned().unwrap_or_default();
     if args.output.json {
         let rows: Vec<_> = found
             .iter()
             .map(|peer| {
-                json!({ "domain": peer.domain, "key_transport": peer.shown.key_transport, "cipher": peer.shown.cipher,
+                json!({ "organization": slug(peer), "domain": peer.domain, "key_transport": peer.shown.key_transport, "cipher": peer.shown.cipher,
                     "digest": peer.shown.digest, "first_at": peer.first_at.to_string(), "last_at": peer.last_at.to_string() })
             })
             .collect();
@@ -42,10 +83,11 @@ pub(super) fn run(command: &Peers, global: &Global) -> anyhow::Result<Exit> {
         );
         return Ok(Exit::Good);
     }
-    let mut rows = Rows::new(&["domain", "key transport", "cipher", "its digest", "since"]);
+    let mut rows = Rows::new(&["organization", "domain", "key transport", "cipher", "its digest", "since"]);
     for peer in &found {
         let shown = peer.shown;
-        rows.push([peer.domain.clone(), word(shown.key_transport), word(shown.cipher), word(shown.digest), time(peer.first_at)]);
+        let (transport, cipher, digest) = (word(shown.key_transport), word(shown.cipher), word(shown.digest));
+        rows.push([slug(peer), peer.domain.clone(), transport, cipher, digest, time(peer.first_at)]);
     }
     rows.print()?;
     Ok(Exit::Good)

@@ -40,6 +40,11 @@ impl Links {
         self.0.iter().any(|link| link.login.is_some())
     }
 
+    /// Whether any is known by where it comes from.
+    pub(super) fn know_places(&self) -> bool {
+        self.0.iter().any(|link| !link.from.is_empty())
+    }
+
     /// The relay that delivers from `client`.
     pub(super) fn from(&self, client: IpAddr) -> Channel {
         let link = self.0.iter().find(|link| link.from.iter().any(|network| network.contains(client)));

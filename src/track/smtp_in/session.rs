@@ -3,10 +3,13 @@
 use std::{io, net::IpAddr, time::Duration};
 
 use smtp_proto::Request;
-use tokio::{io::AsyncWriteExt as _, time::timeout};
+use tokio::{
+    io::AsyncWriteExt as _,
+    time::{Instant, sleep_until, timeout, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::Host;
+use super::{Host, limits::May};
 use crate::{
     domain::{
         DirectAddress,
@@ -23,6 +26,8 @@ use crate::{
 
 /// Commands that made no sense, or were refused, before the talk ends.
 const PATIENCE: u32 = 20;
+/// Commands of a stranger without a message, but for recipients that are taken.
+const COMMANDS: u32 = 20;
 /// Recipients of one message. RFC 5321 4.5.3.1.8 asks for a hundred.
 const RECIPIENTS: usize = 100;
 /// How long one message may take from 354 to its dot.
@@ -36,6 +41,10 @@ struct Session {
     channel: Channel,
     greeted: bool,
     mistakes: u32,
+    /// Commands since the last message was taken, or since the beginning,
+    commands: u32,
+    /// and since when that is.
+    since: Instant,
     envelope: Option<Envelope>,
 }
 
@@ -43,6 +52,8 @@ struct Session {
 #[derive(Default)]
 struct Envelope {
     from: Option<DirectAddress>,
+    /// As far as the client has said; 0 when it has not.
+    octets: usize,
     to: Vec<DirectAddress>,
     addressees: Vec<Addressee>,
 }
@@ -67,14 +78,33 @@ pub(super) async fn turn_away(mut stream: Stream, host: &str) -> io::Result<()> 
 pub(super) async fn converse(host: Host, stream: Stream, client: IpAddr, stop: CancellationToken) -> io::Result<()> {
     let channel = host.links.from(client);
     let talk = Talk::new(stream, host.settings.idle.0);
-    let mut session = Session { host, talk, client, channel, greeted: false, mistakes: 0, envelope: None };
+    let mut session = Session {
+        host,
+        talk,
+        client,
+        channel,
+        greeted: false,
+        mistakes: 0,
+        commands: 0,
+        since: Instant::now(),
+        envelope: None,
+    };
     let greeting = format!("220 {} ESMTP Postern", session.host.settings.host);
     session.say(&greeting).await?;
     loop {
+        let patience = session.patience();
+        let out_of_patience = async {
+            match patience {
+                Some(until) => sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
         let heard = tokio::select! {
             () = stop.cancelled() => return session.say("421 4.3.2 Going down; come again soon").await,
+            () = out_of_patience => return session.say("421 4.4.2 No message for too long").await,
             heard = session.talk.heard() => heard?,
         };
+        session.commands += 1;
         let next = match heard {
             Heard::Command(request) => session.obey(request).await?,
             Heard::Nonsense(answer) => {
@@ -85,15 +115,28 @@ pub(super) async fn converse(host: Host, stream: Stream, client: IpAddr, stop: C
             Heard::End => return Ok(()),
         };
         match next {
-            _ if session.mistakes > PATIENCE => return session.say("421 4.7.0 Too many errors").await,
-            Next::Go => {}
             Next::End => return Ok(()),
+            _ if session.mistakes > PATIENCE => return session.say("421 4.7.0 Too many errors").await,
+            _ if session.is_stranger() && session.commands >= COMMANDS => {
+                return session.say("421 4.7.0 Too many commands without a message").await;
+            }
+            Next::Go => {}
             Next::StartTls => session = session.under_tls().await?,
         }
     }
 }
 
 impl Session {
+    /// Whether it is nobody we know.
+    fn is_stranger(&self) -> bool {
+        self.channel == Channel::None
+    }
+
+    /// When a stranger has been here for too long without a message.
+    fn patience(&self) -> Option<Instant> {
+        self.is_stranger().then(|| self.since + self.host.settings.without_message.0)
+    }
+
     async fn obey(&mut self, request: Request<String>) -> io::Result<Next> {
         match request {
             Request::Ehlo { .. } => self.hello().await?,
@@ -163,7 +206,9 @@ impl Session {
             self.refuse("503 5.5.1 No login now").await?;
             return Ok(Next::Go);
         }
-        let channel = match self.talk.login(mechanism, initial).await? {
+        let until = self.patience().unwrap_or_else(|| Instant::now() + self.host.settings.idle.0);
+        let Ok(login) = timeout_at(until, self.talk.login(mechanism, initial)).await else { return Ok(Next::End) };
+        let channel = match login? {
             Login::Given(user, password) => self.host.links.login(&user, &password),
             Login::Unreadable => None,
             Login::OtherMechanism => {
@@ -203,11 +248,11 @@ impl Session {
         } else {
             return self.refuse("553 5.1.7 The sender is not a Direct address").await;
         };
-        if self.channel == Channel::None && !self.host.limits.may_bring(self.client) {
+        if self.is_stranger() && !self.host.limits.may_bring(self.client) {
             MailRefused { reason: Turned::Pace }.emit();
             return self.say("450 4.7.1 Too many messages from there; come again in a minute").await;
         }
-        self.envelope = Some(Envelope { from, ..Envelope::default() });
+        self.envelope = Some(Envelope { from, octets: size, ..Envelope::default() });
         self.say("250 2.1.0 Sender ok").await
     }
 
@@ -231,14 +276,17 @@ impl Session {
             MailRefused { reason: Turned::Stranger }.emit();
             return self.refuse("550 5.1.1 No such address here").await;
         }
-        if let Some(envelope) = &mut self.envelope {
-            for addressee in found {
-                if !envelope.addressees.contains(&addressee) {
-                    envelope.addressees.push(addressee);
-                }
-            }
-            envelope.to.push(to);
+        let stranger = self.is_stranger();
+        let Some(envelope) = &mut self.envelope else { return self.refuse("503 5.5.1 MAIL first").await };
+        let new: Vec<Addressee> = found.into_iter().filter(|one| !envelope.addressees.contains(one)).collect();
+        // RFC 5321 4.5.3.1.10: it brings the message for the others another time.
+        if stranger && !self.host.limits.has_room(envelope.octets, envelope.addressees.len() + new.len()) {
+            return self.say("452 4.5.3 Too many recipients for so large a message").await;
         }
+        // A recipient that is taken is no idle talk; there are only so many of one message.
+        self.commands -= 1;
+        envelope.addressees.extend(new);
+        envelope.to.push(to);
         self.say("250 2.1.5 Recipient ok").await
     }
 
@@ -247,7 +295,8 @@ impl Session {
             self.refuse("503 5.5.1 No recipient").await?;
             return Ok(Next::Go);
         };
-        let Some(read) = self.talk.message(self.host.settings.message_bytes, WHOLE_MESSAGE).await? else {
+        let patience = if self.is_stranger() { self.host.settings.without_message.0 } else { WHOLE_MESSAGE };
+        let Some(read) = self.talk.message(self.host.settings.message_bytes, patience).await? else {
             self.say("421 4.4.2 The message took too long").await?;
             return Ok(Next::End);
         };
@@ -262,6 +311,11 @@ impl Session {
                 self.refuse("554 5.6.0 The message has a bare CR or LF").await?;
             }
             Message::Complete(message) => {
+                if let Some(no) = self.too_much(&envelope, message.len()) {
+                    MailRefused { reason: Turned::Pace }.emit();
+                    self.say(no).await?;
+                    return Ok(Next::Go);
+                }
                 let answer = self.keep(&envelope, &message).await;
                 failpoint::reach("mail_kept");
                 self.say(answer).await?;
@@ -270,12 +324,27 @@ impl Session {
         Ok(Next::Go)
     }
 
+    /// Why a message is not kept, when a stranger has brought too much: it is kept once for each it is for.
+    fn too_much(&self, envelope: &Envelope, octets: usize) -> Option<&'static str> {
+        if !self.is_stranger() {
+            return None;
+        }
+        match self.host.limits.may_keep(self.client, octets, envelope.addressees.len()) {
+            May::Now => None,
+            May::Later => Some("450 4.7.1 Too much mail from there; come again in a minute"),
+            May::ForFewer => Some("552 5.3.4 The message is too large for so many recipients; bring it for fewer at a time"),
+        }
+    }
+
     /// 250 only once it is on disk for everybody it is for.
-    async fn keep(&self, envelope: &Envelope, message: &[u8]) -> &'static str {
+    async fn keep(&mut self, envelope: &Envelope, message: &[u8]) -> &'static str {
         let arrival =
             Arrival { way: Way::Smtp, channel: &self.channel, from: envelope.from.as_ref(), to: &envelope.to, raw: message };
         match self.host.arrivals.keep(&envelope.addressees, arrival).await {
-            Ok(()) => "250 2.0.0 Kept",
+            Ok(()) => {
+                (self.commands, self.since) = (0, Instant::now());
+                "250 2.0.0 Kept"
+            }
             Err(error) => {
                 tracing::error!(error = chain(&error), "a message that came in could not be stored");
                 MailRefused { reason: Turned::Store }.emit();

@@ -1,7 +1,10 @@
 //! Bundles are fetched again and again. What is in force is replaced as a whole, and stays as it is when the new one cannot be
 //! had, is broken, or has lost so much that a person should look.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use tokio::time::sleep;
@@ -9,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{MOST_BYTES, lost, read, shrinks, stored};
 use crate::{
-    domain::Timestamp,
+    domain::{OrgId, Timestamp},
     net::fetch::{FetchError, FetchRules, Fetcher},
     observe::{
         chain,
@@ -175,19 +178,36 @@ pub async fn keep(store: Store, lease: Lease, stop: CancellationToken) {
 /// # Errors
 /// When the store does not answer.
 pub async fn refresh_due(store: &Store, lease: &Lease, stop: &CancellationToken) -> Result<usize, StoreError> {
-    let mut tried = 0;
-    if !store.take_task(TASK, lease).await? {
-        return Ok(tried);
-    }
-    for together in store.bundles_due().await?.chunks(TOGETHER) {
-        // A slow server must not let the lease run out; who has lost it stops.
-        if stop.is_cancelled() || !store.take_task(TASK, lease).await? {
+    let (mut tried, mut had) = (HashSet::new(), HashMap::new());
+    // A slow server must not let the lease run out; who has lost it stops.
+    while !stop.is_cancelled() && store.take_task(TASK, lease).await? {
+        // Looked for anew each time: what has come due meanwhile does not wait behind one organization's slow servers.
+        let due = store.bundles_due().await?.into_iter().filter(|bundle| !tried.contains(&bundle.id)).collect();
+        let mut together = in_turn(due, &had);
+        together.truncate(TOGETHER);
+        if together.is_empty() {
             break;
         }
-        tried += together.len();
+        for bundle in &together {
+            tried.insert(bundle.id);
+            *had.entry(bundle.org).or_default() += 1;
+        }
         join_all(together.iter().map(|bundle| refresh_one(store, bundle))).await;
     }
-    Ok(tried)
+    Ok(tried.len())
+}
+
+/// The same bundles, one of each organization after the other, those first that have had fewest; within that as they were.
+fn in_turn(due: Vec<Bundle>, had: &HashMap<OrgId, usize>) -> Vec<Bundle> {
+    let mut turns = had.clone();
+    let turn = |bundle: Bundle| {
+        let turn = turns.entry(bundle.org).or_default();
+        *turn += 1;
+        (*turn, bundle)
+    };
+    let mut due: Vec<(usize, Bundle)> = due.into_iter().map(turn).collect();
+    due.sort_by_key(|(turn, _)| *turn);
+    due.into_iter().map(|(_, bundle)| bundle).collect()
 }
 
 /// Each by itself: a server that is slow, an answer that cannot be used or that meets a defect is the trouble of one bundle.
@@ -209,5 +229,40 @@ async fn refresh_one(store: &Store, bundle: &Bundle) {
                 tracing::warn!(bundle = %bundle.id, error = chain(&error), "that a bundle met a defect could not be noted");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{domain::id::BundleId, store::trust::AnchorUse};
+
+    fn bundle(org: OrgId, name: &str) -> Bundle {
+        Bundle {
+            id: BundleId::new(),
+            org,
+            name: name.to_owned(),
+            used_for: AnchorUse::Both,
+            url: None,
+            internal: false,
+            signer: None,
+            refresh: AGAIN,
+            most_lost: 0,
+            refreshed_at: None,
+            tried_at: None,
+            next_at: Timestamp(0),
+            error: None,
+            shrunk_to: None,
+            anchors: 0,
+        }
+    }
+
+    #[test]
+    fn one_organizations_many_bundles_stand_behind_the_first_of_every_other() {
+        let (many, few) = (OrgId::new(), OrgId::new());
+        let due = || vec![bundle(many, "a1"), bundle(many, "a2"), bundle(many, "a3"), bundle(few, "b1"), bundle(few, "b2")];
+        let names = |had: &HashMap<OrgId, usize>| in_turn(due(), had).into_iter().map(|bundle| bundle.name).collect::<Vec<_>>();
+        assert_eq!(names(&HashMap::new()), ["a1", "b1", "a2", "b2", "a3"]);
+        assert_eq!(names(&HashMap::from([(many, 8)])), ["b1", "b2", "a1", "a2", "a3"], "it has had its turns");
     }
 }

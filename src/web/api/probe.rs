@@ -5,8 +5,7 @@
 
 use axum::{
     Json,
-    body::Bytes,
-    extract::{Path, Query, State},
+    extract::{Path, Query, Request, State},
     http::StatusCode,
 };
 use serde::Deserialize;
@@ -16,7 +15,7 @@ use crate::{
     observe::chain,
     pipeline::probing::{ProbeError, Probed},
     trust::discovery::Freshness,
-    web::{Problem, Web, auth::Caller},
+    web::{Problem, Web, auth::Caller, upload},
 };
 
 /// What may be asked for.
@@ -60,10 +59,13 @@ pub async fn show(
 /// The same, for an address that must not stand in a URL.
 ///
 /// # Errors
-/// 400, 401, 404, 413, 429, 500, 503.
-pub async fn ask(State(web): State<Web>, caller: Caller, question: Bytes) -> Result<Json<Probed>, Problem> {
+/// 400, 401, 404, 408, 413, 415, 429, 500, 503.
+pub async fn ask(State(web): State<Web>, caller: Caller, request: Request) -> Result<Json<Probed>, Problem> {
+    let upload = upload::read(&web, caller.sender()?.org, request, false).await?;
     let unreadable = |_| malformed("the body must be an object with address, and fresh if everybody is to be asked anew");
-    let question: Question = serde_json::from_slice(&question).map_err(unreadable)?;
+    let question: Question = serde_json::from_slice(&upload.json).map_err(unreadable)?;
+    // A probe takes its time, and the question none of it.
+    drop(upload);
     let address = question.address.parse().map_err(|_| malformed("address must be a Direct address"))?;
     probed(&web, &caller, &address, question.fresh).await.map(Json)
 }

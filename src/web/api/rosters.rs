@@ -4,9 +4,8 @@ use std::collections::HashMap;
 
 use axum::{
     Json,
-    body::Bytes,
-    extract::{FromRequest as _, Query, Request, State, rejection::QueryRejection},
-    http::{StatusCode, header},
+    extract::{Query, Request, State, rejection::QueryRejection},
+    http::StatusCode,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,7 +14,7 @@ use super::{bad_query, on_record};
 use crate::{
     observe::chain,
     resolve::roster::{self, Column, CsvRoster, Guard, RosterError},
-    web::{Problem, Web, auth::Caller},
+    web::{Problem, Web, auth::Caller, upload},
 };
 
 /// Most octets of the list of rows that were left out which an answer carries.
@@ -51,7 +50,7 @@ pub struct How {
 /// Loads a roster in the place of the one before. The body is the file, `text/csv`.
 ///
 /// # Errors
-/// 400, 401, 403, 409 (it is too different: nothing has changed), 413, 415, 422 (it cannot be read), 503.
+/// 400, 401, 403, 408, 409 (it is too different: nothing has changed), 413, 415, 422 (it cannot be read), 429, 503.
 pub async fn load(
     State(web): State<Web>,
     caller: Caller,
@@ -70,20 +69,12 @@ pub async fn load(
         let (what, name) = pair.split_once('=').ok_or_else(bad)?;
         columns.insert(Column::named(what.trim()).ok_or_else(bad)?, name.to_owned());
     }
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if !kind.to_ascii_lowercase().starts_with("text/csv") {
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "send text/csv"));
-    }
-    let limit = web.settings.body_bytes;
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let _place = web.places.take(org, length.unwrap_or(limit).min(limit)).await?;
-    let file = Bytes::from_request(request, &web).await.map_err(|rejected| {
-        let detail = "the body is too large or ended early; postern roster import reads files of any size";
-        Problem::new(rejected.status(), "unreadable", detail)
-    })?;
+    // The place is kept until the roster is loaded: its rows are in memory as long.
+    let upload = upload::csv(&web, org, request).await?;
+    let file = &upload.json;
     on_record(&web, &caller, Some(org), "roster", &format!("{} octets", file.len())).await?;
     let mut rejects = Vec::new();
-    let rows = CsvRoster::new(&*file, &columns).map_err(problem)?;
+    let rows = CsvRoster::new(&**file, &columns).map_err(problem)?;
     let guard = Guard { force: how.force, ..Guard::default() };
     let loaded = roster::load(web.intake.store(), org, "API", rows, &mut rejects, guard, &mut |_| {}).await.map_err(problem)?;
     let (taken, rejected) = (loaded.progress.taken, loaded.progress.rejected);

@@ -1,7 +1,7 @@
 //! People: a cookie names a session, the session a person, the person's role the rights.
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::Body,
     extract::{FromRequest as _, FromRequestParts, Request, State},
     http::{Method, StatusCode, header, request::Parts},
     middleware::Next,
@@ -25,11 +25,14 @@ use crate::{
     },
     observe::events::{ForeignRequest, RightMissing},
     store::session::{Session, Stage},
-    web::{Problem, Web, console::Page},
+    web::{Problem, Web, console::Page, upload},
 };
 
 /// Most octets of a form.
 const FORM_OCTETS: usize = 1_000_000;
+/// The same of somebody who is not signed in: a name, a password, and where to go. All connections there are hold no more than 16 MB
+/// of them.
+const VISITOR_OCTETS: usize = 16_000;
 
 /// Most requests a minute in one session, a tenth of them at once.
 const REQUESTS: u32 = 1_200;
@@ -103,15 +106,16 @@ fn duty(web: &Web, session: &Session) -> Option<Duty> {
 pub(super) async fn gate(State((web, right, awake)): State<(Web, Right, bool)>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let mut response = match admit(&web, right, awake, &parts).await {
-        Ok(person) => match ours(&web, parts, body, &person.csrf).await {
+        Ok(person) => match ours(&web, Sender::Person, parts, body, &person.csrf).await {
             Ok(mut request) => {
                 request.extensions_mut().insert(person);
                 next.run(request).await
             }
-            Err(response) => {
+            Err(NotOurs::Foreign) => {
                 let _ = web.intake.store().witness(&person.actor, &ForeignRequest { session: person.session }).await;
-                response
+                NotOurs::Foreign.into_response()
             }
+            Err(refused) => refused.into_response(),
         },
         Err(response) => response,
     };
@@ -191,7 +195,7 @@ async fn visit(web: &Web, request: Request) -> Result<(Request, Visitor, Option<
         None => (fresh().map_err(failed)?, true),
     };
     let visitor = Visitor { csrf: csrf(&cookie).map_err(failed)? };
-    let request = ours(web, parts, body, &visitor.csrf).await?;
+    let request = ours(web, Sender::Visitor, parts, body, &visitor.csrf).await.map_err(NotOurs::into_response)?;
     Ok((request, visitor, new.then_some(cookie)))
 }
 
@@ -220,33 +224,69 @@ fn sign_in(request: &Parts) -> Response {
     Redirect::to(&format!("/sign-in?next={wanted}")).into_response()
 }
 
+/// Who sends a form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    /// Somebody who is not signed in: anybody.
+    Visitor,
+    /// Somebody who is.
+    Person,
+}
+
+/// Why a request is not let through to its page.
+enum NotOurs {
+    /// It did not come from a page of ours.
+    Foreign,
+    /// It is too large, or too slow.
+    Refused(Problem),
+}
+
+impl NotOurs {
+    fn into_response(self) -> Response {
+        let problem = match self {
+            Self::Foreign => {
+                let detail = "the form did not come from this page, or the page is too old: go back, load it again and repeat";
+                Problem::new(StatusCode::FORBIDDEN, "foreign_request", detail)
+            }
+            Self::Refused(problem) => problem,
+        };
+        Page::from(problem).into_response()
+    }
+}
+
 /// A request that changes something must come from a page of ours, with the mark of its form: in the field `csrf`, or in the
-/// header `x-csrf-token`.
-async fn ours(web: &Web, parts: Parts, body: Body, mark: &str) -> Result<Request, Response> {
+/// header `x-csrf-token`. Its body is read here, at the pace of an upload, whoever sends it: nobody after this waits for it.
+async fn ours(web: &Web, sender: Sender, parts: Parts, body: Body, mark: &str) -> Result<Request, NotOurs> {
     if matches!(parts.method, Method::GET | Method::HEAD) {
         return Ok(Request::from_parts(parts, body));
     }
-    let foreign = || {
-        let detail = "the form did not come from this page, or the page is too old: go back, load it again and repeat";
-        Page::from(Problem::new(StatusCode::FORBIDDEN, "foreign_request", detail)).into_response()
-    };
     let same = |shown: &str| crate::crypto::same(&sha256(shown.as_bytes()), &sha256(mark.as_bytes()));
     if !same_origin(&web.reached, &parts) {
-        return Err(foreign());
+        return Err(NotOurs::Foreign);
     }
-    if let Some(shown) = parts.headers.get("x-csrf-token") {
-        return if shown.to_str().is_ok_and(same) { Ok(Request::from_parts(parts, body)) } else { Err(foreign()) };
+    let marked = parts.headers.get("x-csrf-token").map(|shown| shown.to_str().is_ok_and(same));
+    if marked == Some(false) {
+        return Err(NotOurs::Foreign);
     }
-    // A file comes in parts, and may be as long as what a program uploads.
-    let most = if fields::in_parts(&parts.headers) { web.settings.body_bytes } else { FORM_OCTETS };
-    let body: Bytes = to_bytes(body, most).await.map_err(|_| {
-        Page::from(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the form is too large")).into_response()
-    })?;
-    let again = Request::from_parts(parts.clone(), Body::from(body.clone()));
-    let shown = Fields::from_request(again, web).await;
-    if shown.is_ok_and(|fields| same(fields.text("csrf"))) {
-        Ok(Request::from_parts(parts, Body::from(body)))
-    } else {
-        Err(foreign())
+    let most = match (sender, fields::in_parts(&parts.headers)) {
+        (Sender::Visitor, true) => {
+            // Visitors have no file to send.
+            let detail = "this form is sent in one line (application/x-www-form-urlencoded), not in parts";
+            let unsupported = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail);
+            return Err(NotOurs::Refused(unsupported));
+        }
+        (Sender::Visitor, false) => VISITOR_OCTETS,
+        (Sender::Person, false) => FORM_OCTETS,
+        // A file comes in parts, and may be as long as what a program uploads.
+        (Sender::Person, true) => web.settings.body_bytes,
+    };
+    let body = upload::page_form(web, &parts.headers, body, most).await.map_err(NotOurs::Refused)?;
+    if marked.is_none() {
+        let again = Request::from_parts(parts.clone(), Body::from(body.clone()));
+        let shown = Fields::from_request(again, web).await;
+        if !shown.is_ok_and(|fields| same(fields.text("csrf"))) {
+            return Err(NotOurs::Foreign);
+        }
     }
+    Ok(Request::from_parts(parts, Body::from(body)))
 }

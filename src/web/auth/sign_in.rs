@@ -1,4 +1,4 @@
-//! Letting people in. Whatever is wrong - the name, the password, too many tries - the answer is the same and takes the same time.
+//! Letting people in. Whatever is wrong - the name, the password, too many tries - the answer is the same and comes no sooner.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -18,6 +18,7 @@ use crate::{
         audit::{Actor, Witness},
         id::{PersonId, SessionId},
         password::FORGIVEN,
+        person::Known,
     },
     observe::{
         events::{SignInFailed, SignInLocked, SignedIn},
@@ -27,7 +28,7 @@ use crate::{
         Result, Store, StoreError,
         person::Person,
         session::{NewSession, Session, Stage},
-        sign_in::TryKey,
+        sign_in::{Counted, TryKey},
     },
 };
 
@@ -70,6 +71,28 @@ pub enum Answer {
     Busy,
 }
 
+/// By what somebody who is signed in shows that it is they.
+#[derive(Debug, Clone, Copy)]
+pub enum Proof<'a> {
+    /// Their password.
+    Password(&'a str),
+    /// A code of the telephone they have, or one for recovery.
+    Code(&'a str),
+}
+
+/// What came of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proven {
+    /// It is they.
+    Right,
+    /// It is wrong, and counts as a wrong try.
+    Wrong,
+    /// After too many wrong tries nothing is looked at for a while.
+    Locked,
+    /// Too many passwords are being checked.
+    Busy,
+}
+
 /// Checks passwords, a few at a time.
 #[derive(Debug, Clone)]
 pub struct SignIn {
@@ -86,11 +109,9 @@ impl SignIn {
         Self { store, places: Arc::new(Semaphore::new(CHECKS)), lasts: settings.lasts.0, idle: settings.idle.0 }
     }
 
-    /// Whether a password is right, computed where it holds nobody up; nothing when too many are waiting for that.
-    ///
-    /// # Errors
-    /// When it cannot be computed.
-    pub async fn is_right(&self, given: &str, hash: String) -> Result<Option<bool>> {
+    /// Whether a password is right, computed where it holds nobody up; nothing when too many are waiting for that. The try must have
+    /// been counted.
+    async fn is_right(&self, given: &str, hash: String) -> Result<Option<bool>> {
         let Ok(Ok(place)) = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned()).await else { return Ok(None) };
         let given = zeroize::Zeroizing::new(given.to_owned());
         let checked = tokio::task::spawn_blocking(move || {
@@ -101,10 +122,10 @@ impl SignIn {
         Ok(Some(right.unwrap_or(false)))
     }
 
-    /// The hash of a new password, computed the same way.
+    /// The hash of a new password, computed where it holds nobody up; nothing when too many are waiting for that.
     ///
     /// # Errors
-    /// As [`Self::is_right`].
+    /// When it cannot be computed.
     pub async fn hash(&self, given: &str) -> Result<Option<String>> {
         let Ok(Ok(place)) = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned()).await else { return Ok(None) };
         let given = zeroize::Zeroizing::new(given.to_owned());
@@ -118,7 +139,7 @@ impl SignIn {
     /// A first password that nobody has seen, with its hash; `None` when too many are being made.
     ///
     /// # Errors
-    /// As [`Self::is_right`].
+    /// As [`Self::hash`].
     pub async fn first_password(&self) -> Result<Option<(zeroize::Zeroizing<String>, String)>> {
         let first = crypto::first_password()?;
         Ok(self.hash(&first).await?.map(|hashed| (first, hashed)))
@@ -138,26 +159,25 @@ impl SignIn {
     }
 
     async fn try_password(&self, login: &str, given: &str, whence: &Whence<'_>) -> Result<Answer> {
-        let network = whence.network();
-        let locked = self.store.locked_until(&[TryKey::Name(login), TryKey::Address(&network)]).await?;
+        // Who must wait takes nobody's place, and leaves nothing on record: that the wait began is there already.
+        let Some(counted) = self.begin_try(login, whence).await? else { return Ok(Answer::Refused) };
         let person = self.store.person_called(login).await?;
         let hash = match &person {
             Some(person) => self.store.password_of(person.known.id).await?,
             None => None,
         };
         // Somebody nobody knows takes as long as somebody who has mistyped.
-        let Some(right) = self.is_right(given, hash.unwrap_or_else(|| NOBODY.to_owned())).await? else { return Ok(Answer::Busy) };
+        let Some(right) = self.is_right(given, hash.unwrap_or_else(|| NOBODY.to_owned())).await? else {
+            self.store.take_back_try(&counted).await?;
+            return Ok(Answer::Busy);
+        };
         let now = self.store.clock().now();
         let id = person.as_ref().map(|person| person.known.id);
-        if let Some(until) = locked {
-            let locked = SignInLocked { person: id, wrong: 0, wait: until.since(now) };
-            self.store.witness(&whence.stranger(), &locked).await?;
-            return Ok(Answer::Refused);
-        }
         let Some(person) = person.filter(|person| right && may_enter(person, now)) else {
-            self.wrong(login, id, Factor::Password, whence).await?;
+            self.wrong(&counted, id, Factor::Password, &whence.stranger()).await?;
             return Ok(Answer::Refused);
         };
+        self.store.take_back_try(&counted).await?;
         if person.codes {
             // The tries are forgotten once the code was right, too.
             let token = self.begin(person.known.id, (Stage::Code, false), None, whence, None).await?;
@@ -180,38 +200,58 @@ impl SignIn {
     /// As [`Self::password`].
     pub async fn code(&self, session: &Session, code: &str, whence: &Whence<'_>) -> Result<Answer> {
         let begun = Instant::now();
-        let (person, network) = (&session.person, whence.network());
-        let login = &person.known.login;
-        let locked = self.store.locked_until(&[TryKey::Name(login), TryKey::Address(&network)]).await?;
+        let person = &session.person;
         // While nobody gets in a code is not looked at: otherwise one could go on guessing.
-        let right = locked.is_none() && self.store.use_code(person.known.id, code).await?;
-        if right {
-            let factor = (Factor::Code, session.by_provider);
-            return Ok(Answer::In(self.enter(person, factor, Some(session.id), whence).await?));
-        }
-        match locked {
-            Some(until) => {
-                let wait = until.since(self.store.clock().now());
-                let locked = SignInLocked { person: Some(person.known.id), wrong: 0, wait };
-                self.store.witness(&whence.stranger(), &locked).await?;
+        if let Some(counted) = self.begin_try(&person.known.login, whence).await? {
+            if self.store.use_code(person.known.id, code).await? {
+                self.store.take_back_try(&counted).await?;
+                let factor = (Factor::Code, session.by_provider);
+                return Ok(Answer::In(self.enter(person, factor, Some(session.id), whence).await?));
             }
-            None => self.wrong(login, Some(person.known.id), Factor::Code, whence).await?,
+            self.wrong(&counted, Some(person.known.id), Factor::Code, &whence.stranger()).await?;
         }
         sleep_until(begun + REFUSAL).await;
         Ok(Answer::Refused)
     }
 
-    /// Counts a wrong try and puts it on record.
-    async fn wrong(&self, login: &str, person: Option<PersonId>, factor: Factor, whence: &Whence<'_>) -> Result<()> {
-        let (wrong, until) = self.store.note_wrong_try(TryKey::Name(login), FORGIVEN).await?;
-        let (_, elsewhere) = self.store.note_wrong_try(TryKey::Address(&whence.network()), FORGIVEN_ADDRESS).await?;
-        let wait = until.max(elsewhere).since(self.store.clock().now());
-        let stranger = whence.stranger();
-        self.store.witness(&stranger, &SignInFailed { person, wrong, factor }).await?;
+    /// Counts a try before it is judged; nothing when nobody gets in now.
+    async fn begin_try(&self, login: &str, whence: &Whence<'_>) -> Result<Option<Counted>> {
+        let network = whence.network();
+        self.store.begin_try(&[(TryKey::Name(login), FORGIVEN), (TryKey::Address(&network), FORGIVEN_ADDRESS)]).await
+    }
+
+    /// Puts on record that a try was wrong, and that with it a wait began.
+    async fn wrong(&self, counted: &Counted, person: Option<PersonId>, factor: Factor, actor: &Actor) -> Result<()> {
+        let (wrong, wait) = (counted.wrong, counted.until.since(self.store.clock().now()));
+        self.store.witness(actor, &SignInFailed { person, wrong, factor }).await?;
         if !wait.is_zero() {
-            self.store.witness(&stranger, &SignInLocked { person, wrong, wait }).await?;
+            self.store.witness(actor, &SignInLocked { person, wrong, wait }).await?;
         }
         Ok(())
+    }
+
+    /// Whether somebody who has a session shows that it is they, too: a stolen session must not be a way to guess a password or a
+    /// code, nor to set others.
+    ///
+    /// # Errors
+    /// As [`Self::password`].
+    pub async fn proves(&self, known: &Known, actor: &Actor, proof: Proof<'_>) -> Result<Proven> {
+        let Some(counted) = self.store.begin_try(&[(TryKey::Name(&known.login), FORGIVEN)]).await? else {
+            return Ok(Proven::Locked);
+        };
+        let (right, factor) = match proof {
+            Proof::Password(given) => {
+                let hash = self.store.password_of(known.id).await?.unwrap_or_else(|| NOBODY.to_owned());
+                (self.is_right(given, hash).await?, Factor::Password)
+            }
+            Proof::Code(code) => (Some(self.store.use_code(known.id, code).await?), Factor::Code),
+        };
+        if right == Some(false) {
+            self.wrong(&counted, Some(known.id), factor, actor).await?;
+            return Ok(Proven::Wrong);
+        }
+        self.store.take_back_try(&counted).await?;
+        Ok(right.map_or(Proven::Busy, |_| Proven::Right))
     }
 
     /// Lets somebody in whom an OpenID provider vouches for: after a code of ours, when `codes` are asked for and they have them.
@@ -232,13 +272,9 @@ impl SignIn {
     /// When it cannot be written.
     #[cfg(feature = "oidc")]
     pub async fn not_vouched(&self, whence: &Whence<'_>) -> Result<()> {
-        let (wrong, until) = self.store.note_wrong_try(TryKey::Address(&whence.network()), FORGIVEN_ADDRESS).await?;
-        let (stranger, wait) = (whence.stranger(), until.since(self.store.clock().now()));
-        self.store.witness(&stranger, &SignInFailed { person: None, wrong, factor: Factor::Provider }).await?;
-        if !wait.is_zero() {
-            self.store.witness(&stranger, &SignInLocked { person: None, wrong, wait }).await?;
-        }
-        Ok(())
+        let network = whence.network();
+        let Some(counted) = self.store.begin_try(&[(TryKey::Address(&network), FORGIVEN_ADDRESS)]).await? else { return Ok(()) };
+        self.wrong(&counted, None, Factor::Provider, &whence.stranger()).await
     }
 
     async fn enter(

@@ -19,8 +19,14 @@ use crate::{
     },
     observe::events::{PasswordChanged, SessionEnded, SessionsEnded},
     source::Refusal,
-    store::{StoreError, person::NewPassword, session::SessionView, sign_in::TryKey},
-    web::{Problem, Web, auth::Person},
+    store::{StoreError, person::NewPassword, session::SessionView},
+    web::{
+        Problem, Web,
+        auth::{
+            Person,
+            sign_in::{Proof, Proven},
+        },
+    },
 };
 
 #[derive(Template)]
@@ -87,18 +93,11 @@ pub(super) async fn change_password(
     if change.new == change.old {
         return refused(&format!("The new password {}.", Refused::Same));
     }
-    // A stolen session must not be a way to guess the password.
-    if store.locked_until(&[TryKey::Name(login)]).await.map_err(Page::store)?.is_some() {
-        return refused("Too many wrong tries: wait a while.");
-    }
-    let hash = store.password_of(person.known.id).await.map_err(Page::store)?.unwrap_or_default();
-    match web.sign_in.is_right(&change.old, hash).await.map_err(Page::store)? {
-        Some(true) => {}
-        Some(false) => {
-            store.note_wrong_try(TryKey::Name(login), crate::domain::password::FORGIVEN).await.map_err(Page::store)?;
-            return refused("The old password is not right.");
-        }
-        None => return refused("Too many passwords are being checked: try again in a few seconds."),
+    match web.sign_in.proves(&person.known, &person.actor, Proof::Password(&change.old)).await.map_err(Page::store)? {
+        Proven::Right => {}
+        Proven::Wrong => return refused("The old password is not right."),
+        Proven::Locked => return refused("Too many wrong tries: wait a while."),
+        Proven::Busy => return refused("Too many passwords are being checked: try again in a few seconds."),
     }
     let Some(hash) = web.sign_in.hash(&change.new).await.map_err(Page::store)? else {
         return refused("Too many passwords are being checked: try again in a few seconds.");

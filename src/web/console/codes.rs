@@ -16,7 +16,13 @@ use crate::{
     domain::{audit::Witness, person::Duty},
     observe::events::CodesSetUp,
     store::{StoreError, totp::NewCodes},
-    web::{Problem, Web, auth::Person},
+    web::{
+        Problem, Web,
+        auth::{
+            Person,
+            sign_in::{Proof, Proven},
+        },
+    },
 };
 
 /// So many codes for the day the telephone is lost.
@@ -28,6 +34,8 @@ struct Codes<'a> {
     person: Option<&'a Person>,
     here: &'a Person,
     duty: bool,
+    /// There are codes already: who sets others shows first that it is they.
+    again: bool,
     offer: &'a str,
     secret: &'a str,
     side: usize,
@@ -49,6 +57,12 @@ pub(super) struct Given {
     offer: String,
     #[serde(default)]
     code: String,
+    /// Where there are codes already: the password,
+    #[serde(default)]
+    password: String,
+    /// or a code of the telephone they have, or one for recovery.
+    #[serde(default)]
+    present: String,
 }
 
 pub(super) async fn show(State(web): State<Web>, person: Person) -> Result<Page, Page> {
@@ -62,10 +76,26 @@ pub(super) async fn set_up(State(web): State<Web>, person: Person, Form(given): 
     let Some(secret) = store.offered_codes(person.known.id, &given.offer).await.map_err(Page::store)? else {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", "The page is too old: load it again.").into());
     };
-    let Some(step) = secret.step_of(&given.code, store.clock().now()).map_err(failed)? else {
-        let problem = "That is not the code that belongs to this picture at this time. Is the clock of the telephone right?";
-        return Ok(page(&person, &secret, &given.offer, Some(problem))?.into_response());
+    let refused = |problem: &str| -> Result<Response, Page> {
+        Ok(page(&person, &secret, &given.offer, Some(problem))?.into_response())
     };
+    let Some(step) = secret.step_of(&given.code, store.clock().now()).map_err(failed)? else {
+        return refused("That is not the code that belongs to this picture at this time. Is the clock of the telephone right?");
+    };
+    // A stolen session must not become the second factor.
+    if person.codes {
+        let proof = match (given.password.as_str(), given.present.trim()) {
+            ("", "") => return refused("Codes are set up already: enter your password, or a code from the telephone you have."),
+            ("", present) => Proof::Code(present),
+            (password, _) => Proof::Password(password),
+        };
+        match web.sign_in.proves(&person.known, &person.actor, proof).await.map_err(Page::store)? {
+            Proven::Right => {}
+            Proven::Wrong => return refused("The password, or the code from the telephone you have, is not right."),
+            Proven::Locked => return refused("Too many wrong tries: wait a while."),
+            Proven::Busy => return refused("Too many passwords are being checked: try again in a few seconds."),
+        }
+    }
     let recovery = (0..RECOVERY).map(|_| recovery_code()).collect::<Result<Vec<_>, _>>().map_err(failed)?;
     let new = NewCodes { person: person.known.id, offer: &given.offer, step, recovery: &recovery, keep: person.session };
     let event = CodesSetUp { person: person.known.id };
@@ -84,6 +114,7 @@ fn page(person: &Person, secret: &Secret, offer: &str, problem: Option<&str>) ->
         person: Some(person),
         here: person,
         duty: person.duty == Some(Duty::Codes),
+        again: person.codes,
         offer,
         secret: &groups.join(" "),
         side: code.width(),

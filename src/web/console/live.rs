@@ -112,6 +112,11 @@ impl Following {
             if self.begun.elapsed() > LASTS || self.web.health.report().stopping {
                 return None;
             }
+            // Whoever was signed out, disabled or given another role learns nothing more (decision 0013).
+            let store = self.web.intake.store();
+            if !store.session_is_open(self.person.session, self.web.console.idle.0).await.ok()? {
+                return None;
+            }
             let now = self.parts().await?;
             let changed = now.into_iter().find(|part| !self.shown.contains(part));
             if let Some((name, html)) = changed {

@@ -293,6 +293,102 @@ async fn no_client_takes_every_place_or_brings_without_end_or_sits_there_for_eve
 }
 
 #[tokio::test]
+async fn a_stranger_who_brings_nothing_is_sent_away_and_who_brings_mail_may_stay() {
+    let door = Door::open(|settings| settings.without_message = "5s".parse().unwrap(), "").await;
+    let mut talker = door.call().await;
+    talker.say("EHLO client.example", "250").await;
+    for _ in 0..18 {
+        talker.say("NOOP", "250").await;
+    }
+    talker.say("NOOP", "250").await;
+    assert!(talker.hear().await.starts_with("421 4.7.0"), "twenty commands and no message");
+    let mut bringer = door.call().await;
+    bringer.say("EHLO client.example", "250").await;
+    for n in 0..5 {
+        for _ in 0..10 {
+            bringer.say("NOOP", "250").await;
+        }
+        bringer.bring("a@b.example", &[RESULTS, "south@other.example"], &format!("{n}"), "250").await;
+    }
+    // Each command comes in time, and there is no end to them.
+    let (mut slow, began) = (door.call().await, Instant::now());
+    let mut last = String::new();
+    while !last.starts_with("421 4.4.2") {
+        assert!(began.elapsed() < Duration::from_secs(20), "it is still there");
+        tokio::select! {
+            heard = slow.hear() => last = heard,
+            () = tokio::time::sleep(Duration::from_secs(1)) => slow.0.write_all(b"NOOP\r\n").await.unwrap(),
+        }
+    }
+    assert!(began.elapsed() > Duration::from_secs(4));
+    // Nor to a message, or a login, that never ends.
+    let mut slow = door.call().await;
+    slow.say("EHLO client.example", "250").await;
+    slow.say("MAIL FROM:<a@b.example>", "250").await;
+    slow.say(&format!("RCPT TO:<{RESULTS}>"), "250").await;
+    slow.say("DATA", "354").await;
+    assert!(slow.hear().await.starts_with("421 4.4.2"));
+}
+
+#[tokio::test]
+async fn a_relay_finds_a_place_and_all_the_time_it_wants_while_strangers_crowd_the_door() {
+    let relay = "[[relay]]\nname = \"hisp\"\nhost = \"h.example\"\ninbound_from = [\"127.0.0.9\"]\n";
+    let small = |settings: &mut SmtpInSection| {
+        settings.connections = 8;
+        settings.per_client = 8;
+        settings.without_message = "5s".parse().unwrap();
+    };
+    let door = Door::open(small, relay).await;
+    let from = async |local: &str| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{local}:0").parse().unwrap()).unwrap();
+        Call(Stream::Clear(socket.connect(door.address).await.unwrap()))
+    };
+    let mut crowd = Vec::new();
+    for _ in 0..6 {
+        crowd.push(door.call().await);
+    }
+    let mut seventh = from("127.0.0.1").await;
+    assert!(seventh.hear().await.starts_with("421 4.7.0"), "the others are kept");
+    let mut relay = from("127.0.0.9").await;
+    assert!(relay.hear().await.starts_with("220"));
+    relay.say("EHLO hisp.example", "250").await;
+    for _ in 0..30 {
+        relay.say("NOOP", "250").await;
+    }
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    relay.bring("", &[RESULTS], "a notice", "250").await;
+}
+
+#[tokio::test]
+async fn a_strangers_octets_count_as_often_as_they_are_kept_and_a_relays_do_not() {
+    let small = |settings: &mut SmtpInSection| settings.bytes_per_minute = 200_000;
+    let both = [RESULTS, "south@other.example"];
+    let message = "0123456789\r\n".repeat(7_000);
+    let door = Door::open(small, "").await;
+    let mut call = door.call().await;
+    call.say("EHLO client.example", "250").await;
+    call.bring("a@b.example", &both, &format!("1{message}"), "250").await;
+    assert_eq!(kept(&door.world).await.len(), 2);
+    call.bring("a@b.example", &[RESULTS], &format!("2{message}"), "450 4.7.1").await;
+    call.bring("a@b.example", &both, &format!("3{message}{message}"), "552 5.3.4").await;
+    // Who says how large it is hears sooner, and can bring it for one at a time.
+    call.say("MAIL FROM:<a@b.example> SIZE=150000", "250").await;
+    call.say(&format!("RCPT TO:<{RESULTS}>"), "250").await;
+    call.say("RCPT TO:<south@other.example>", "452 4.5.3").await;
+    assert_eq!(kept(&door.world).await.len(), 2);
+
+    let relay = "[[relay]]\nname = \"hisp\"\nhost = \"h.example\"\ninbound_from = [\"127.0.0.0/8\"]\n";
+    let door = Door::open(small, relay).await;
+    let mut call = door.call().await;
+    call.say("EHLO client.example", "250").await;
+    for n in 0..3 {
+        call.bring("a@b.example", &both, &format!("{n}{message}"), "250").await;
+    }
+    assert_eq!(kept(&door.world).await.len(), 6);
+}
+
+#[tokio::test]
 async fn what_cannot_be_stored_is_not_taken() {
     let door = Door::usual().await;
     door.world.run("ALTER TABLE inbound RENAME TO gone").await;

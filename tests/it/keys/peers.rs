@@ -1,7 +1,10 @@
 //! What peers show, what is learnt from it, and what is set by hand.
 
 use postern::{
-    domain::profile::{Cipher, Digest, KeyTransport, Profile, Shown},
+    domain::{
+        OrgScope,
+        profile::{Cipher, Digest, KeyTransport, Profile, Shown},
+    },
     seal::{Inner, KeySigner, Opening, Own, Seal, Sealer, Verified, open, shown},
     trust::{
         Anchors, Policy, RecipientCertificate,
@@ -13,6 +16,8 @@ use super::bench::{ADDRESS, authority, now, openssl, order};
 use crate::support::installation::Installation;
 
 const PEER: &str = "pcp@direct.clinic.example";
+/// The organization of an installation.
+const SLUG: &str = "north";
 
 struct Mail {
     dir: tempfile::TempDir,
@@ -115,6 +120,16 @@ fn envelope(installation: &Installation, local_part: &str) -> String {
 async fn a_peer_is_met_as_it_is_set_or_as_it_has_shown_and_openssl_opens_it() {
     let installation = Installation::open("", None).await;
     let serving = installation.serve(None, None);
+    let config = postern::config::load(Some(&installation.dir.path().join("postern.toml")), &[]).unwrap().config;
+    let master = postern::crypto::MasterKey::from_file(&installation.dir.path().join("keys/master.key")).unwrap();
+    let options = postern::store::StoreOptions { url: config.store.url.expose().to_owned(), connections: 2, master };
+    let store = postern::store::Store::open(options, std::sync::Arc::new(postern::observe::SystemClock)).await.unwrap();
+    let org = async |slug: &str| store.organization_by_slug(OrgScope::All, slug).await.unwrap().unwrap().id;
+    let learnt = Shown { key_transport: Some(KeyTransport::OaepSha256), cipher: None, digest: None };
+    // Whatever another organization has made of it: it believes whom it likes.
+    std::fs::write(installation.dir.path().join("south.toml"), "slug = \"south\"\nname = \"South\"\n").unwrap();
+    installation.postern(&["org", "apply", "south.toml"]);
+    assert!(store.learn(org("south").await, "direct.lakeside.example", learnt).await.unwrap());
     let with = |delivery: &serde_json::Value| {
         installation.json(&["delivery", "show", delivery["id"].as_str().unwrap()])["sealed_with"].clone()
     };
@@ -125,18 +140,19 @@ async fn a_peer_is_met_as_it_is_set_or_as_it_has_shown_and_openssl_opens_it() {
     assert_eq!(with(&installation.deliveries()[0]), "aes-256-cbc pkcs1 sha-256");
 
     // It has shown more.
-    let config = postern::config::load(Some(&installation.dir.path().join("postern.toml")), &[]).unwrap().config;
-    let master = postern::crypto::MasterKey::from_file(&installation.dir.path().join("keys/master.key")).unwrap();
-    let options = postern::store::StoreOptions { url: config.store.url.expose().to_owned(), connections: 2, master };
-    let store = postern::store::Store::open(options, std::sync::Arc::new(postern::observe::SystemClock)).await.unwrap();
-    let learnt = Shown { key_transport: Some(KeyTransport::OaepSha256), cipher: None, digest: None };
-    assert!(store.learn("direct.lakeside.example", learnt).await.unwrap());
-    assert_eq!(installation.json(&["trust", "peers", "list"])[0]["key_transport"], "oaep-sha256");
+    assert!(store.learn(org(SLUG).await, "direct.lakeside.example", learnt).await.unwrap());
+    let listed = installation.json(&["trust", "peers", "list", "--organization", SLUG]);
+    assert_eq!((&listed[0]["organization"], &listed[0]["key_transport"]), (&SLUG.into(), &"oaep-sha256".into()), "{listed}");
+    assert_eq!(installation.json(&["trust", "peers", "list"]).as_array().unwrap().len(), 2);
     tokio::time::sleep(std::time::Duration::from_millis(5500)).await;
     installation.submit(&serving, 2, "pcp2").await.unwrap();
     installation.settled(2);
     let words = envelope(&installation, "pcp2");
     assert!(words.contains("aes-256-cbc") && words.contains("rsaesOaep") && words.contains("sha256"), "{words}");
+
+    // Forgotten, it is a stranger again.
+    installation.postern(&["trust", "peers", "forget", "--organization", SLUG, "direct.lakeside.example"]);
+    assert_eq!(installation.json(&["trust", "peers", "list", "--organization", SLUG]), serde_json::json!([]));
 
     // What is set wins.
     let file = installation.dir.path().join("north.toml");

@@ -1,13 +1,18 @@
 //! What is opened when somebody asks, what follows by itself, and what people keep for themselves.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use postern::{
     domain::{
         OrgScope,
+        audit::{Actor, Witness},
         delivery::Event,
         person::{Reach, Role},
     },
+    observe::events::{PersonDisabled, PersonEnabled},
     store::inbound::Kept,
 };
 
@@ -60,6 +65,27 @@ shown! {
         assert_eq!(browser.get(&format!("/deliveries/{other}/live")).await.status, 404);
         assert_eq!(browser.get("/live").await.status, 406, "what reads no events would wait for an end");
         assert_eq!(world.browser().get("/live").await.status, 303, "nobody follows without a session");
+    }
+
+    async fn who_is_signed_out_or_disabled_follows_nothing_more(world: &World) {
+        let org = world.organization("north").await;
+        let id = world.database.queued(org, "A1").await;
+        let who = world.person("jo@lab.example", Role::Auditor, Reach::Installation).await;
+        for case in ["signed out", "disabled", "idle"] {
+            let mut browser = world.signed_in(who).await;
+            let mut following = browser.following(&format!("/deliveries/{id}/live")).await;
+            assert!(following.chunk().await.unwrap().is_some(), "{case}: it follows");
+            let (store, actor) = (&world.database.store, Actor::gateway());
+            match case {
+                "signed out" => assert_eq!(browser.fill("/account", "/sign-out", &[]).await.status, 303),
+                "disabled" => store.disable_person(who, true, Witness::new(&actor, &PersonDisabled { person: who })).await.unwrap(),
+                _ => world.database.pass(Duration::from_hours(1)).await,
+            }
+            let begun = Instant::now();
+            while following.chunk().await.unwrap_or_default().is_some() {}
+            assert!(begun.elapsed() < Duration::from_secs(20), "{case}: {:?}", begun.elapsed());
+            store.disable_person(who, false, Witness::new(&actor, &PersonEnabled { person: who })).await.unwrap();
+        }
     }
 
     async fn a_filter_is_kept_under_a_name_and_for_oneself(world: &World) {

@@ -205,12 +205,16 @@ impl Browser {
         Seen { status, location, set_cookies: Vec::new(), headers, body: answer.text().await.unwrap() }
     }
 
-    /// What a page that follows what happens is sent first.
-    pub(crate) async fn follow(&mut self, path: &str) -> (u16, String) {
+    /// A page that follows what happens, before anything of it is read.
+    pub(crate) async fn following(&self, path: &str) -> reqwest::Response {
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = self.client.get(format!("{}{path}", self.url)).header("cookie", cookies.join("; "));
-        let request = request.header("accept", "text/event-stream");
-        let mut answer = request.send().await.unwrap();
+        request.header("accept", "text/event-stream").send().await.unwrap()
+    }
+
+    /// What a page that follows what happens is sent first.
+    pub(crate) async fn follow(&mut self, path: &str) -> (u16, String) {
+        let mut answer = self.following(path).await;
         let status = answer.status().as_u16();
         let first = answer.chunk().await.unwrap().unwrap_or_default();
         (status, String::from_utf8_lossy(&first).into_owned())

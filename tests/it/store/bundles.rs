@@ -131,4 +131,19 @@ on_both_engines! {
         let well = only(world, org).await;
         assert_eq!((well.error, well.shrunk_to), (None, None));
     }
+
+    async fn no_organization_has_bundles_without_end(world: &World) {
+        let (org, other) = (world.organization("north").await, world.organization("south").await);
+        let keep = async |org: OrgId, name: &str| {
+            world.store.import_bundle(org, &new(name, AnchorUse::Both), &anchors(&["a"])).await
+        };
+        for n in 0..50 {
+            keep(org, &format!("b{n}")).await.unwrap();
+        }
+        let full = keep(org, "one more").await.unwrap_err();
+        assert!(matches!(full, StoreError::TooMany("bundles")), "{full}");
+        keep(org, "b7").await.expect("one that is there is replaced");
+        keep(other, "one more").await.expect("another organization's");
+        assert_eq!(world.store.bundles(OrgScope::One(org)).await.unwrap().len(), 50);
+    }
 }

@@ -11,7 +11,7 @@ use postern::{
     },
     store::{
         StoreError,
-        inbound::{Kept, Settlement},
+        inbound::{Kept, NOBODY_VOUCHES, Settlement},
     },
 };
 
@@ -96,5 +96,29 @@ on_both_engines! {
         assert_eq!(world.store.forget_inbound(START.plus(Duration::from_hours(1))).await.unwrap(), 1);
         assert_eq!(world.number("SELECT COUNT(*) FROM inbound WHERE sealed IS NULL").await, 1);
         assert_eq!(world.store.keep_inbound(&mail(Some(org), "x")).await.unwrap(), Kept::Known(kept.id));
+    }
+
+    async fn what_strangers_brought_in_vain_is_forgotten_sooner_than_what_somebody_vouches_for(world: &World) {
+        let org = world.organization("north").await;
+        let (lease, relay) = (make::lease(), Channel::Relay("hisp".to_owned()));
+        for (text, channel, verdict, detail) in [
+            ("a", &Channel::None, Verdict::Rejected, None),
+            ("b", &Channel::None, Verdict::Notice, Some(NOBODY_VOUCHES)),
+            ("c", &Channel::None, Verdict::Notice, None),
+            ("d", &Channel::None, Verdict::Letter, None),
+            ("e", &relay, Verdict::Rejected, None),
+        ] {
+            let kept = Inbound { channel: channel.clone(), ..mail(Some(org), text) };
+            world.store.keep_inbound(&kept).await.unwrap();
+            drop(world.store.claim_inbound(&lease, 10).await.unwrap());
+            let settlement = Settlement { id: kept.id, owner: lease.owner, verdict, detail: detail.map(str::to_owned) };
+            world.store.settle_inbound(&settlement).await.unwrap();
+        }
+        world.store.keep_inbound(&Inbound { channel: Channel::None, ..mail(Some(org), "not looked at") }).await.unwrap();
+        assert_eq!(world.store.forget_strangers_mail(START).await.unwrap(), 0, "not yet");
+        assert_eq!(world.store.forget_strangers_mail(START.plus(Duration::from_hours(1))).await.unwrap(), 2);
+        let gone = world.texts("SELECT verdict FROM inbound WHERE sealed IS NULL ORDER BY verdict").await;
+        assert_eq!(gone, ["notice", "rejected"], "of strangers, and for nothing");
+        assert_eq!(world.number("SELECT COUNT(*) FROM inbound WHERE sealed IS NOT NULL").await, 4);
     }
 }

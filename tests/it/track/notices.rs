@@ -245,6 +245,8 @@ on_both_engines! {
             mail.channel = channel.clone();
             t.take(mail).await;
             assert_eq!(t.stands(id).await, format!("accepted {ends} charged"), "{channel:?}");
+            let vouched_for = world.number("SELECT COUNT(*) FROM inbound WHERE verdict = 'notice' AND detail IS NULL").await;
+            assert_eq!(vouched_for, i64::try_from(number).unwrap(), "the first is a stranger's, and kept for no longer than theirs is");
             // Two recipients, two statements: the stranger is none of ours.
             let said = t.recorded(id).await;
             assert_eq!(said.len(), 2, "{said:?}");

@@ -88,6 +88,8 @@ on_both_engines! {
         let newer = Peer { from: &from, signer: &signer, encrypt: NEWER, signed: true };
         t.take(t.mail(t.letter(&newer).await)).await;
         assert_eq!(world.texts("SELECT verdict FROM inbound").await, ["letter"]);
+        let taught: Vec<_> = world.store.peers(OrgScope::All).await.unwrap().into_iter().map(|peer| (peer.org, peer.domain)).collect();
+        assert_eq!(taught, [(t.org, DOMAIN.to_owned())], "the organization it came to, and no other");
         assert_eq!(t.next("A2", &to).await, "aes-256-gcm oaep-sha256 sha-256");
         assert_eq!(t.next("A3", "nomdn@direct.elsewhere.example").await, "aes-256-cbc pkcs1 sha-256", "another domain has shown nothing");
 
@@ -117,7 +119,7 @@ on_both_engines! {
         ] {
             t.take(t.mail(raw)).await;
             for domain in [DOMAIN, "direct.elsewhere.example"] {
-                assert!(world.store.peer(domain).await.unwrap().is_none(), "{case}: {domain}");
+                assert!(world.store.peer(t.org, domain).await.unwrap().is_none(), "{case}: {domain}");
             }
         }
         assert_eq!(world.number("SELECT COUNT(*) FROM inbound WHERE verdict = 'rejected'").await, 5);

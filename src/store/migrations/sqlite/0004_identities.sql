@@ -52,12 +52,15 @@ CREATE TABLE bundle_anchor (
     FOREIGN KEY (org_id, bundle_id) REFERENCES trust_bundle (org_id, id)
 );
 
--- Shared: what a recipient domain has shown it can do, learnt only from mail whose signature verified and is bound to it.
+-- What a recipient domain has shown an organization it can do, learnt only from mail whose signature verified and is bound to it.
+-- An organization believes what its own anchors vouch for, so what it learns is its own.
 CREATE TABLE peer_domain (
-    domain        TEXT PRIMARY KEY,
+    org_id        TEXT NOT NULL REFERENCES organization (id),
+    domain        TEXT NOT NULL,
     key_transport TEXT CHECK (key_transport IN ('pkcs1', 'oaep-sha1', 'oaep-sha256')),
     cipher        TEXT CHECK (cipher IN ('aes-128-cbc', 'aes-256-cbc', 'aes-256-gcm')),
     digest        TEXT CHECK (digest IN ('sha-256', 'sha-384', 'sha-512')),
     first_at      BIGINT NOT NULL,          -- when it first showed anything
-    last_at       BIGINT NOT NULL           -- when it last showed more
+    last_at       BIGINT NOT NULL,          -- when it last showed more
+    PRIMARY KEY (org_id, domain)
 );
