@@ -79,7 +79,7 @@ impl Store {
     }
 
     /// People type passwords where their name belongs, so it is kept only as a keyed hash.
-    async fn try_key(&self, key: &TryKey<'_>) -> Result<String> {
+    pub(super) async fn try_key(&self, key: &TryKey<'_>) -> Result<String> {
         let (field, value) = key.field_and_value();
         Ok(self.installation_key().await?.search_hash(field, value)?)
     }

@@ -39,6 +39,7 @@ const TABLES: &[&str] = &[
     "roster",
     "billing_period",
     "letter",
+    "parked",
 ];
 
 /// What nobody but its owner may ever read.
@@ -48,6 +49,7 @@ struct Theirs {
     org: OrgId,
     result: String,
     delivery: String,
+    parked: String,
 }
 
 impl Theirs {
@@ -56,13 +58,17 @@ impl Theirs {
         let delivery = world.database.queued(org, SECRET).await;
         world.database.lead(org, delivery, &[Event::Claimed, Event::WireStarted, Event::Accepted]).await;
         let view = world.database.store.delivery_view(OrgScope::All, delivery).await.unwrap().unwrap().0;
-        Self { org, result: view.result.to_string(), delivery: delivery.to_string() }
+        let item = format!(r#"{{"order_id":"{SECRET}"}}"#);
+        world.database.store.park(org, "lab", SECRET, &serde_json::json!({}), item.as_bytes()).await.unwrap();
+        let parked = world.database.store.parked(OrgScope::One(org)).await.unwrap()[0].id.to_string();
+        Self { org, result: view.result.to_string(), delivery: delivery.to_string(), parked }
     }
 
     /// What stands in the place of `{...}`: an id of theirs that fits, or a word of theirs.
     fn at(&self, path: &str) -> String {
         let place = |part: &str| match part {
             "{id}" if path.contains("deliveries") => self.delivery.clone(),
+            "{id}" if path.contains("parked") => self.parked.clone(),
             "{id}" => self.result.clone(),
             "{slug}" => "south".to_owned(),
             "{month}" => "2026-03".to_owned(),
@@ -83,6 +89,7 @@ impl Theirs {
             "/v1/deliveries/retry" => format!(r#"{{"ids":["{delivery}"]}}"#),
             "/v1/fees/adjust" => format!(r#"{{"delivery":"{delivery}","amount":"0.10","reason":"because"}}"#),
             "/v1/fees/periods/{month}/close" => r#"{"force":true}"#.to_owned(),
+            "/v1/parked/{id}/discard" => r#"{"sure":true}"#.to_owned(),
             "/v1/worklist/{id}" => r#"{"action":"dismiss","reason":"because"}"#.to_owned(),
             "/v1/tokens/revoke" | "/v1/tokens/rotate" => r#"{"name":"theirs"}"#.to_owned(),
             "/v1/orders" => format!(r#"{{"order_id":"{SECRET}","action":"cancel"}}"#),
