@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use postern::{
     domain::{
-        OrgId, OrgScope,
+        DeliveryId, OrgId, OrgScope,
         audit::{Actor, Witness},
         delivery::Event,
         id::{InboundId, ParkedId, PersonId},
@@ -51,12 +51,13 @@ async fn post(program: &mut Browser, path: &str, body: &Value) -> Seen {
     program.json(Method::POST, path, &body.to_string()).await
 }
 
-/// What is on record, the oldest first: action, and what was changed where it says so.
+/// What is on record, the oldest first: action, and what was changed where it says so; but for who was let in to do it.
 async fn record(world: &World) -> Vec<String> {
     let filter = AuditFilter { limit: 1000, ..AuditFilter::default() };
     let all = world.database.store.audit_events(OrgScope::All, &filter).await.unwrap();
     let word = |event: AuditEvent| event.facts["what"].as_str().map_or(event.action, str::to_owned);
-    all.into_iter().rev().map(word).collect()
+    let let_in = |word: &String| word != "token_made" && word != "person_added";
+    all.into_iter().rev().map(word).filter(let_in).collect()
 }
 
 async fn park(world: &World, org: OrgId, cursor: &str, item: &Value) -> ParkedId {
@@ -70,6 +71,14 @@ async fn park(world: &World, org: OrgId, cursor: &str, item: &Value) -> ParkedId
 fn item(order_id: &str) -> Value {
     let whole = counter::with(counter::result(order_id, "final"), "order", counter::order(order_id));
     counter::with(whole, "pdf", counter::base64(&counter::pdf(order_id)).into())
+}
+
+/// The delivery is for a primary care provider.
+async fn for_provider(world: &World, id: DeliveryId) {
+    let text = world.database.texts(&format!("SELECT target FROM delivery WHERE id = '{id}'")).await.remove(0);
+    let mut target: Value = serde_json::from_str(&text).unwrap();
+    target["recipient"] = json!({ "role": "pcp", "npi": "1234567893", "name": null, "organization": null });
+    world.database.run(&format!("UPDATE delivery SET target = '{target}' WHERE id = '{id}'")).await;
 }
 
 on_both_engines! {
@@ -274,6 +283,7 @@ on_both_engines! {
         for order in ["A1", "A2", "A3"] {
             let id = world.database.queued(org, order).await;
             world.database.lead(org, id, &[Event::Claimed, Event::WireStarted, Event::Accepted]).await;
+            for_provider(world, id).await;
         }
         let mut program = program(world, Some(org), &[Right::DeliveriesRead, Right::FeesRead]).await;
         let report = told(&program.get("/v1/reports/delivered?month=2026-03").await);
@@ -304,6 +314,7 @@ shown! {
         let (id, other) = (world.database.queued(mine, "MINE1").await, world.database.queued(theirs, "THEIRS1").await);
         for (org, id) in [(mine, id), (theirs, other)] {
             world.database.lead(org, id, &[Event::Claimed, Event::Held(postern::domain::Reason::NoCert)]).await;
+            for_provider(world, id).await;
         }
         let viewer = world.person("payer@plan.example", Role::Viewer, Reach::of(BTreeSet::from([mine]))).await;
         let mut browser = world.signed_in(viewer).await;
