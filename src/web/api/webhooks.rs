@@ -134,13 +134,11 @@ fn again(since: Option<OffsetTime>, from: Option<Cursor>) -> Result<Again, Probl
 }
 
 fn nowhere(error: FeedError) -> Problem {
-    match error {
-        FeedError::Store(error) => error.into(),
-        _ => {
-            let detail = "the feed has no such place any more: say since, or from=0 for all that is kept";
-            Problem::new(StatusCode::CONFLICT, "cursor_unknown", detail)
-        }
+    if let FeedError::Store(error) = error {
+        return error.into();
     }
+    let detail = "the feed has no such place any more: say since, or from=0 for all that is kept";
+    Problem::new(StatusCode::CONFLICT, "cursor_unknown", detail)
 }
 
 /// Others are asked: so many at a time, on record before, and again with what came of it.
