@@ -90,7 +90,7 @@ pub(crate) fn run(alerts: &Alerts, global: &Global) -> anyhow::Result<Exit> {
 fn list(asked: &List, global: &Global) -> anyhow::Result<Exit> {
     let (alerts, slugs) = with_store(global, async |_, store| {
         let scope = scope(store, asked.whose.organization.as_deref()).await?;
-        Ok((store.alerts(scope, asked.all, asked.limit).await?, slugs(store).await?))
+        Ok((store.alerts(scope, asked.all, asked.limit, None).await?, slugs(store).await?))
     })?;
     let slug = |alert: &Alert| alert.condition.org.and_then(|org| slugs.get(&org).cloned()).unwrap_or_default();
     if asked.output.json {
@@ -167,7 +167,7 @@ fn show(asked: &Show, global: &Global) -> anyhow::Result<Exit> {
 fn ack(asked: &Ack, global: &Global) -> anyhow::Result<Exit> {
     let by = clean(asked.by.trim());
     let by: String = by.chars().take(100).collect();
-    let acked = with_store(global, async |_, store| Ok(store.ack_alert(asked.id, &by).await?))?;
+    let acked = with_store(global, async |_, store| Ok(store.ack_alert(asked.id, &by, None).await?))?;
     if acked {
         events::AlertAcknowledged { alert: asked.id }.emit();
         say(&format!("{by} cares for it; nobody else is told until it is over"));

@@ -41,7 +41,8 @@ pub(crate) async fn open_store(config: &Config, master: MasterKey, clock: Arc<dy
 /// Opens everything. Connects to no relay yet.
 pub(crate) async fn assemble(config: &Config, master: MasterKey, clock: Arc<dyn Clock>) -> anyhow::Result<Installation> {
     let store = open_store(config, master, Arc::clone(&clock)).await?;
-    let blobs = Blobs::in_folder(&config.blobs.folder).context("opening the file store")?;
+    let intake = intake(config, &store)?;
+    let blobs = intake.blobs().clone();
     let relays = config.relay.iter().cloned().map(Relay::new).collect::<Result<Vec<_>, _>>().context("setting up a relay")?;
     // Only sta_mx needs a name server; a machine without one can still relay.
     let mx = match Dns::from_system().map(|resolver| Mx::new(config.mx.clone(), Arc::new(resolver))) {
@@ -53,14 +54,19 @@ pub(crate) async fn assemble(config: &Config, master: MasterKey, clock: Arc<dyn 
     };
     let own = own_identities(config, &*clock)?;
     let settings = Settings::from(config);
-    let limit = config.limits.pdf_bytes;
-    let check =
-        Arc::new(move |bytes: &[u8]| pdf::check(bytes, limit).map(drop).map_err(|problem| (problem.code(), problem.to_string())));
-    let intake = Intake::new(store.clone(), blobs.clone(), check, limit);
     Ok(Installation {
         gateway: Gateway::new(store, blobs, PostOffice::new(relays, mx).with_identities(own), settings, Health::default()),
         intake,
     })
+}
+
+/// The way in, for commands that hand something in beside a running gateway.
+pub(crate) fn intake(config: &Config, store: &Store) -> anyhow::Result<Intake> {
+    let blobs = Blobs::in_folder(&config.blobs.folder).context("opening the file store")?;
+    let limit = config.limits.pdf_bytes;
+    let check =
+        Arc::new(move |bytes: &[u8]| pdf::check(bytes, limit).map(drop).map_err(|problem| (problem.code(), problem.to_string())));
+    Ok(Intake::new(store.clone(), blobs, check, limit))
 }
 
 /// The addresses the installation itself sends from, with their keys and passwords.

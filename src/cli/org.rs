@@ -4,6 +4,8 @@
 mod apply;
 /// Certificates, keys and passwords an organization file names.
 pub(super) mod credentials;
+/// `postern org test-message`.
+mod test_message;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -40,6 +42,7 @@ enum Command {
     /// Show what is in force for one organization, as an organization file
     Show(Show),
     Apply(apply::Apply),
+    TestMessage(test_message::TestMessage),
 }
 
 #[derive(Debug, Args)]
@@ -61,6 +64,7 @@ pub(crate) fn run(org: &Org, global: &Global) -> anyhow::Result<Exit> {
         Command::List(list) => self::list(list, global),
         Command::Show(show) => self::show(show, global),
         Command::Apply(apply) => apply::run(apply, global),
+        Command::TestMessage(message) => test_message::run(message, global),
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    domain::{OrgScope, id::ParkedId},
+    domain::{OrgScope, audit::Witness, id::ParkedId},
     observe::events::{ParkedItemDiscarded, ParkedItemRead},
     source::{Accepted, Intake, Kind, parked, wire::Unknown},
     store::{Store, feed::Parked},
@@ -266,8 +266,8 @@ fn discard(args: &Discard, global: &Global) -> anyhow::Result<Exit> {
             return Ok(Exit::Bad);
         }
         for item in &items {
-            if store.remove_parked(item).await? {
-                ParkedItemDiscarded { org: item.org, item: item.id }.emit();
+            let event = ParkedItemDiscarded { org: item.org, item: item.id };
+            if store.discard_parked(item, Witness::new(&shell::actor(), &event)).await? {
                 say(&format!("{}: thrown away", item.id));
             }
         }

@@ -1,7 +1,5 @@
 //! `postern report`: what a payer asks back, without a patient's data.
 
-use std::str::FromStr;
-
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
@@ -12,10 +10,11 @@ use super::{
     table::{Rows, print_json, time, word},
 };
 use crate::{
-    domain::{text::counted, time::Date},
+    domain::{Month, text::counted},
     resolve::report::{
         self, Report,
         csv::{Part, write},
+        of_month,
     },
 };
 
@@ -66,28 +65,6 @@ struct Period {
     json: bool,
 }
 
-/// A month, by its first day.
-#[derive(Debug, Clone, Copy)]
-struct Month(Date);
-
-impl FromStr for Month {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        format!("{text}-01").parse().map(Self).map_err(|_| "is not a month like 2026-11".to_owned())
-    }
-}
-
-impl Month {
-    /// The first day of the month after.
-    fn end(self) -> Date {
-        let mut day = self.0;
-        while day.first_of_month() == self.0 {
-            day = day.next();
-        }
-        day
-    }
-}
-
 pub(crate) fn run(report: &ReportOf, global: &Global) -> anyhow::Result<Exit> {
     let (part, period) = match &report.command {
         Command::Delivered(period) => (Part::Delivered, period),
@@ -96,26 +73,11 @@ pub(crate) fn run(report: &ReportOf, global: &Global) -> anyhow::Result<Exit> {
     };
     let found = with_store(global, async |_, store| {
         let organization = context::organization(store, &period.organization).await?;
-        let zone = &organization.file.time_zone;
-        let (from, to) = (zone.start_of(period.month.0), zone.start_of(period.month.end()));
-        let (mut report, mut after) = (Report::default(), None);
-        loop {
-            let page = store.outcomes(organization.id, from, to, after).await?;
-            let Some(last) = page.last() else { return Ok(report.finished()) };
-            after = Some(last.result);
-            for outcome in &page {
-                report.add(outcome);
-            }
-        }
+        Ok(of_month(store, &organization, period.month).await?)
     })?;
     match if period.json { Format::Json } else { period.format } {
         Format::Json => {
-            let rows = match part {
-                Part::Delivered => serde_json::to_value(&found.by_pcp)?,
-                Part::Undeliverable => undeliverable_json(&found),
-                Part::NoAddress => no_address_json(&found),
-            };
-            let (from, to) = (period.month.0, period.month.end());
+            let (rows, from, to) = (found.rows(part, 0, usize::MAX), period.month.first(), period.month.next().first());
             print_json(
                 &json!({ "organization": period.organization, "from": from, "to": to, "rows": rows, "totals": found.totals }),
             )?;
@@ -128,22 +90,6 @@ pub(crate) fn run(report: &ReportOf, global: &Global) -> anyhow::Result<Exit> {
         Format::Table => show(&found, part)?,
     }
     Ok(Exit::Good)
-}
-
-fn undeliverable_json(report: &Report) -> serde_json::Value {
-    let rows = report.undeliverable.iter().map(|row| {
-        json!({ "order_id": row.order_id, "result": row.result, "version": row.version, "delivery": row.delivery, "pcp_npi": row.pcp_npi,
-                "address": row.address, "reason": row.reason, "since": row.since.to_string(), "attempts": row.attempts,
-                "next_action": row.next_action })
-    });
-    rows.collect()
-}
-
-fn no_address_json(report: &Report) -> serde_json::Value {
-    let rows = report.no_address.iter().map(
-        |row| json!({ "pcp_npi": row.pcp_npi, "reason": row.reason, "results": row.results, "oldest": row.oldest.to_string() }),
-    );
-    rows.collect()
 }
 
 fn show(found: &Report, part: Part) -> anyhow::Result<()> {

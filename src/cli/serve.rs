@@ -107,6 +107,7 @@ pub(crate) async fn serve_until(
             .explaining(&config.directory, &config.test, gateway.live.clone())
             .costing(&config.fees)
             .feeding(&config.feed)
+            .telling(&config.events)
             .with_console(&config.console)
             .vouching(&config.oidc)
             .context("setting up [oidc]")?;

@@ -1,6 +1,6 @@
 //! `postern user`: who may sign in to the console.
 
-use std::{collections::BTreeSet, io::BufRead as _};
+use std::io::BufRead as _;
 
 use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
@@ -19,23 +19,22 @@ use crate::{
         password::{Cost, hash},
     },
     domain::{
-        OrgId,
         audit::{Audited, Witness},
         id::PersonId,
         password,
-        person::{Confinement, Reach, Role},
+        person::{Reach, Role},
         text::{FIELD_LIMIT, line},
         time::Span,
     },
     observe::{
-        events::{CodesRemoved, PersonAdded, PersonDisabled, PersonEnabled, PersonReset, ProviderForgotten, RoleGiven},
+        events::{PersonAdded, PersonDisabled, PersonEnabled, RoleGiven},
         facts::Named,
     },
     store::{
         Store,
-        person::{NewPassword, NewPerson, Person},
-        sign_in::TryKey,
+        person::{NewPerson, Person},
     },
+    web::auth::access::{self, Anew, ReachError},
 };
 
 /// People who may sign in to the console
@@ -208,16 +207,8 @@ fn reset(args: &Reset, global: &Global) -> anyhow::Result<Exit> {
     let hashed = hash(&first, Cost::OWASP)?;
     let good_for = with_store(global, async |context, store| {
         let person = found(store, &args.login).await?;
-        let (id, actor) = (person.known.id, shell::actor());
-        if args.codes {
-            store.remove_codes(id, Witness::new(&actor, &CodesRemoved { person: id })).await?;
-        }
-        if args.provider {
-            store.unlink_person(id, Witness::new(&actor, &ProviderForgotten { person: id })).await?;
-        }
-        let new = NewPassword { person: id, hash: &hashed, first_until: Some(until(context)), keep: None };
-        store.set_password(&new, Witness::new(&actor, &PersonReset { person: id })).await?;
-        store.forget_tries(TryKey::Name(&person.known.login)).await?;
+        let anew = Anew { hash: &hashed, until: until(context), codes: args.codes, provider: args.provider };
+        access::reset(store, &shell::actor(), &person, &anew).await?;
         Ok(context.config().console.first_password)
     })?;
     show_first(&first, good_for, args.password_stdin, &args.login, args.output.json)
@@ -241,18 +232,12 @@ async fn found(store: &Store, login: &str) -> anyhow::Result<Person> {
 
 /// Whose rows somebody in this role sees.
 async fn reach(store: &Store, role: Role, slugs: &[String]) -> anyhow::Result<Reach> {
-    match role.confinement() {
-        Confinement::Always => {
-            ensure!(!slugs.is_empty(), "a {role} sees some organizations alone: name them with --organization");
-        }
-        Confinement::Never => ensure!(slugs.is_empty(), "an {role} sees everything: leave --organization out"),
-        Confinement::Possible => {}
+    match access::reach(store, role, slugs.iter().map(String::as_str)).await {
+        Ok(reach) => Ok(reach),
+        Err(error @ ReachError::Misfit(_)) => Err(error).context("--organization"),
+        Err(error @ ReachError::Unknown(_)) => Err(anyhow::anyhow!("{error}; postern org list shows those there are")),
+        Err(ReachError::Store(error)) => Err(error.into()),
     }
-    let mut orgs: BTreeSet<OrgId> = BTreeSet::new();
-    for slug in slugs {
-        orgs.insert(context::organization(store, slug).await?.id);
-    }
-    Ok(Reach::of(orgs))
 }
 
 fn until(context: &Context) -> crate::domain::Timestamp {

@@ -3,7 +3,6 @@
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use super::{
     Exit,
@@ -12,17 +11,13 @@ use super::{
     table::{Rows, clean, print_json, time, word},
 };
 use crate::{
-    domain::{
-        OffsetTime, OrgId,
-        event::{Cursor, EventKind},
-        time::Span,
-    },
-    pipeline::telling::fetcher,
+    domain::{OffsetTime, OrgId, event::Cursor, time::Span},
+    pipeline::trying::{Tried, try_out},
     store::{
         Store,
         webhook::{Again, OVERLAP, Replayed, WebhookView},
     },
-    track::webhook::{Answer, Post, SigningSecret, post},
+    track::webhook::SigningSecret,
 };
 
 /// Webhooks: see how far each has been told, try one out, tell one again
@@ -179,31 +174,16 @@ async fn find(store: &Store, organization: &str, name: &str) -> anyhow::Result<(
     ))
 }
 
-fn signing(secrets: &[Zeroizing<Vec<u8>>]) -> anyhow::Result<Vec<SigningSecret>> {
-    Ok(secrets.iter().map(|secret| SigningSecret::from_octets(secret.clone())).collect::<Result<_, _>>()?)
-}
-
 fn test(args: &One, global: &Global) -> anyhow::Result<Exit> {
-    let (view, answer) = with_store(global, async |context, store| {
-        let (org, view) = find(store, &args.organization, &args.name).await?;
-        let secrets = signing(&store.webhook_secrets(org, &args.name).await?.unwrap_or_default())?;
-        let fetcher = fetcher(&context.config().events).context("setting up [events]")?;
-        let (id, at) = (uuid::Uuid::now_v7(), context.clock.now());
-        let body = json!({ "id": id, "type": EventKind::WebhookTest, "timestamp": at.to_string(),
-            "data": { "organization": args.organization, "webhook": args.name } });
-        let (id, body) = (id.to_string(), serde_json::to_vec(&body)?);
-        let answer = post(&fetcher, Post { url: &view.rules.url, id: &id, at, body: &body, secrets: &secrets }).await;
-        Ok((view, answer))
+    let Tried { url, taken, answer } = with_store(global, async |context, store| {
+        let (org, _) = find(store, &args.organization, &args.name).await?;
+        let tried = try_out(&context.config().events, store, org, &args.organization, &args.name).await?;
+        tried.context("the webhook is gone")
     })?;
-    let (taken, words) = match answer {
-        Answer::Taken => (true, "taken".to_owned()),
-        Answer::Gone => (false, "answered 410: it wants nothing more, and would be switched off".to_owned()),
-        Answer::NotNow { why, .. } => (false, why),
-    };
     if args.output.json {
-        print_json(&json!({ "webhook": args.name, "url": view.rules.url, "taken": taken, "answer": words }))?;
+        print_json(&json!({ "webhook": args.name, "url": url, "taken": taken, "answer": answer }))?;
     } else {
-        print(&format!("{}: {}\n", clean(&args.name), clean(&words)))?;
+        print(&format!("{}: {}\n", clean(&args.name), clean(&answer)))?;
     }
     Ok(if taken { Exit::Good } else { Exit::Bad })
 }
@@ -219,7 +199,7 @@ fn replay(args: &Replay, global: &Global) -> anyhow::Result<Exit> {
         let replayed = if args.dry_run {
             store.look_at_replay(org, again).await.map(Some)
         } else {
-            store.replay_webhook(org, &args.name, again).await
+            store.replay_webhook(org, &args.name, again, None).await
         };
         let replayed = replayed.with_context(|| format!("telling {} again", args.name))?;
         Ok((replayed.context("the webhook is gone")?, view.off))
@@ -240,7 +220,7 @@ fn replay(args: &Replay, global: &Global) -> anyhow::Result<Exit> {
 fn switch(args: &One, on: bool, global: &Global) -> anyhow::Result<Exit> {
     let view = with_store(global, async |_, store| {
         let (org, _) = find(store, &args.organization, &args.name).await?;
-        store.switch_webhook(org, &args.name, on).await?;
+        store.switch_webhook(org, &args.name, on, None).await?;
         Ok(find(store, &args.organization, &args.name).await?.1)
     })?;
     if args.output.json {
@@ -255,7 +235,7 @@ fn switch(args: &One, on: bool, global: &Global) -> anyhow::Result<Exit> {
 fn rotate(args: &Rotate, global: &Global) -> anyhow::Result<Exit> {
     let secret = with_store(global, async |_, store| {
         let (org, _) = find(store, &args.organization, &args.name).await?;
-        let secret = store.rotate_webhook_secret(org, &args.name, args.keep.0).await?;
+        let secret = store.rotate_webhook_secret(org, &args.name, args.keep.0, None).await?;
         Ok(SigningSecret::from_octets(secret.context("the webhook is gone")?)?)
     })?;
     if args.output.json {

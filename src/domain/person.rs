@@ -150,6 +150,31 @@ impl Role {
     }
 }
 
+impl Role {
+    /// Whose rows somebody in the role sees who is confined to `organizations`.
+    ///
+    /// # Errors
+    /// [`Misfit`] when the role must be confined and is not, or the other way round.
+    pub fn reach(self, organizations: BTreeSet<OrgId>) -> Result<Reach, Misfit> {
+        match self.confinement() {
+            Confinement::Always if organizations.is_empty() => Err(Misfit::NamesNone(self)),
+            Confinement::Never if !organizations.is_empty() => Err(Misfit::NamesSome(self)),
+            _ => Ok(Reach::of(organizations)),
+        }
+    }
+}
+
+/// A role and a confinement that do not go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// The role is confined, and no organization is named.
+    #[error("a {0} sees some organizations alone: name at least one")]
+    NamesNone(Role),
+    /// The role sees everything, and some are named.
+    #[error("an {0} sees everything: name no organization")]
+    NamesSome(Role),
+}
+
 /// Whether somebody in a role is confined to organizations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confinement {
@@ -264,6 +289,16 @@ pub struct Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_must_be_confined_names_organizations_and_who_must_not_names_none() {
+        let some = BTreeSet::from([OrgId::new()]);
+        assert_eq!(Role::Viewer.reach(BTreeSet::new()), Err(Misfit::NamesNone(Role::Viewer)));
+        assert_eq!(Role::Viewer.reach(some.clone()), Ok(Reach::Organizations(some.clone())));
+        assert_eq!(Role::Admin.reach(some.clone()), Err(Misfit::NamesSome(Role::Admin)));
+        assert_eq!(Role::Billing.reach(BTreeSet::new()), Ok(Reach::Installation));
+        assert_eq!(Role::Billing.reach(some.clone()), Ok(Reach::Organizations(some)));
+    }
 
     #[test]
     fn only_admins_and_operators_ever_see_a_patient_and_billing_sees_nothing_near_one() {

@@ -219,7 +219,7 @@ events! {
     /// A person had an item taken that could not be taken before.
     INFO ParkedItemReplayed = "parked_item_replayed" { org: OrgId, item: ParkedId, result: ResultId }
     /// A person has thrown away an item that could not be taken.
-    WARN ParkedItemDiscarded = "parked_item_discarded" { org: OrgId, item: ParkedId }
+    WARN ParkedItemDiscarded = "parked_item_discarded" { org: OrgId, item: ParkedId } audited as Done { of org about "parked_item" item }
     /// Documents that belong to nothing were removed.
     INFO LeftoversRemoved = "leftovers_removed" { org: OrgId, documents: usize }
     /// The end of a ledger was signed. In the log it is out of reach of whoever can change the database.

@@ -65,6 +65,8 @@ pub mod tidying;
 pub(crate) mod tokens;
 /// The loop that follows what comes back.
 pub mod tracking;
+/// A webhook is tried out.
+pub mod trying;
 /// The loop.
 pub mod worker;
 

@@ -7,13 +7,23 @@ use crate::{
     store::{delivery::Work, organization::Organization},
 };
 
-/// What the document says, part by part. Its PDF is left out: it is shown by itself.
+/// A document that was made anew. Its PDF is left out: it is shown by itself.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The C-CDA.
+    pub xml: String,
+    /// What it says, part by part.
+    pub parts: Vec<Part>,
+}
+
+/// The document as it is made for the recipient of this delivery.
 ///
 /// # Errors
 /// When no document can be written.
-pub fn document(organization: &Organization, work: &Work, at: Timestamp) -> Result<Vec<Part>, DocumentError> {
+pub fn document(organization: &Organization, work: &Work, at: Timestamp) -> Result<Written, DocumentError> {
     let sender = Sender::of(&organization.file, &work.order.site);
     let mut xml = Vec::new();
     unstructured::write(&letter::facts(&organization.file, &sender, work, at), b"", &mut xml)?;
-    Ok(shown::parts(&xml))
+    let parts = shown::parts(&xml);
+    Ok(Written { xml: String::from_utf8_lossy(&xml).into_owned(), parts })
 }

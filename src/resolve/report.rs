@@ -17,6 +17,10 @@ use crate::{
 
 /// As CSV.
 pub mod csv;
+/// Of a month.
+mod month;
+
+pub use month::of_month;
 
 /// What became of one result for one provider. The better one counts, where there are several deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

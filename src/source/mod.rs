@@ -16,6 +16,8 @@ mod held;
 pub mod parked;
 /// What a sender is told when something is not taken.
 pub mod refusal;
+/// A made-up patient's report.
+pub mod test_message;
 /// The JSON wire shapes and their way into the domain.
 pub mod wire;
 

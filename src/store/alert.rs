@@ -5,10 +5,11 @@ mod sign;
 mod telling;
 
 pub use self::telling::{ListenerState, Telling};
-use super::{Doing as _, Result, Store, StoreError, Tx, read, rows};
+use super::{Doing as _, Result, Store, StoreError, Tx, audit, read, rows};
 use crate::domain::{
     OrgId, OrgScope, Timestamp,
     alert::{Alert, Condition, Listener, Said, Severity},
+    audit::Witness,
     id::AlertId,
 };
 
@@ -98,14 +99,16 @@ impl Store {
         rows.into_iter().map(Row::alert).collect()
     }
 
-    /// Alerts people know of, newest first: what is open, and with `over` what is over too.
+    /// Alerts people know of, newest first: what is open, and with `over` what is over too; after one of them, when it is named.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn alerts(&self, scope: OrgScope, over: bool, most: u32) -> Result<Vec<Alert>> {
+    pub async fn alerts(&self, scope: OrgScope, over: bool, most: u32, after: Option<&Alert>) -> Result<Vec<Alert>> {
         let rows: Vec<Row> = on!(&self.db, pool => sqlx::query_as(alerts!(
-            "WHERE opened_at IS NOT NULL AND (resolved_at IS NULL OR $1) AND ($2 IS NULL OR org_id = $2) ORDER BY opened_at DESC, id DESC LIMIT $3"))
-            .bind(over).bind(scope.org().map(|org| org.to_string())).bind(i64::from(most)).fetch_all(pool).await)
+            "WHERE opened_at IS NOT NULL AND (resolved_at IS NULL OR $1) AND ($2 IS NULL OR org_id = $2)
+                AND ($3 IS NULL OR opened_at < $3 OR (opened_at = $3 AND id < $4)) ORDER BY opened_at DESC, id DESC LIMIT $5"))
+            .bind(over).bind(scope.org().map(|org| org.to_string())).bind(after.and_then(|alert| alert.opened_at).map(Timestamp::micros))
+            .bind(after.map(|alert| alert.id.to_string())).bind(i64::from(most)).fetch_all(pool).await)
         .doing("list alerts")?;
         rows.into_iter().map(Row::alert).collect()
     }
@@ -121,18 +124,23 @@ impl Store {
         row.map(Row::alert).transpose()
     }
 
-    /// Somebody cares: nobody else is told. `false` when it is over or somebody said so before.
+    /// Somebody cares: nobody else is told. `false` when it is over or somebody said so before: then nothing is put on record.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn ack_alert(&self, id: AlertId, by: &str) -> Result<bool> {
-        let now = self.now().await?;
-        let acked = on!(&self.writing, pool => sqlx::query(
+    pub async fn ack_alert(&self, id: AlertId, by: &str, witness: Option<Witness<'_>>) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let now = self.now_within(&mut tx).await?;
+        let acked = within!(&mut tx, c => sqlx::query(
             "UPDATE alert SET acked_at = $1, acked_by = $2, revision = revision + 1
              WHERE id = $3 AND acked_at IS NULL AND resolved_at IS NULL AND opened_at IS NOT NULL")
-            .bind(now.micros()).bind(by).bind(id.to_string()).execute(pool).await.map(|done| done.rows_affected()))
+            .bind(now.micros()).bind(by).bind(id.to_string()).execute(c).await.map(|done| done.rows_affected()))
         .doing("note that somebody cares for an alert")?;
-        Ok(acked == 1)
+        if acked == 0 {
+            return Ok(false);
+        }
+        audit::commit_all(tx, witness.as_slice(), now).await?;
+        Ok(true)
     }
 
     /// Writes one round down: the changed alerts with what is to be said, and those nobody needs to remember.

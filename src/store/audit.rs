@@ -273,6 +273,18 @@ pub(super) async fn commit(mut tx: Tx, witness: Witness<'_>, now: Timestamp) -> 
     Ok(())
 }
 
+/// The same for what several lines are to be written about, or none: what is done at the shell is on record as the command.
+pub(super) async fn commit_all(mut tx: Tx, witnesses: &[Witness<'_>], now: Timestamp) -> Result<()> {
+    for witness in witnesses {
+        append(&mut tx, witness.actor, &witness.event.entry(), now).await?;
+    }
+    tx.commit().await?;
+    for witness in witnesses {
+        witness.event.announce();
+    }
+    Ok(())
+}
+
 /// Appends one line to its chain, inside the transaction of what it is about. Whoever appends holds the chain's end until
 /// the transaction does, so call it last.
 pub(super) async fn append(tx: &mut Tx, actor: &Actor, entry: &Entry, now: Timestamp) -> Result<()> {

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use super::{Doing as _, Result, Store, StoreError, Tx, read, trust::AnchorUse};
+use super::{Doing as _, Result, Store, StoreError, Tx, audit, read, trust::AnchorUse};
 use crate::domain::{
     OrgId, OrgScope, Timestamp,
+    audit::Witness,
     id::{BundleId, CertificateId},
 };
 
@@ -139,7 +140,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::TooMany`] when it would be the organization's fifty-first; else when it cannot be stored.
-    pub async fn import_bundle(&self, org: OrgId, new: &NewBundle, anchors: &[BundleAnchor]) -> Result<BundleId> {
+    pub async fn import_bundle(
+        &self,
+        org: OrgId,
+        new: &NewBundle,
+        anchors: &[BundleAnchor],
+        witness: Option<Witness<'_>>,
+    ) -> Result<BundleId> {
         let now = self.clock.now();
         let mut tx = self.begin().await?;
         let known: Option<String> = within!(&mut tx, c => sqlx::query_scalar(
@@ -164,7 +171,7 @@ impl Store {
             .bind(now.plus(new.refresh).micros()).execute(c).await.map(drop))
         .doing("store a bundle")?;
         put(&mut tx, org, id, anchors, now).await?;
-        tx.commit().await?;
+        audit::commit_all(tx, witness.as_slice(), now).await?;
         Ok(id)
     }
 
@@ -252,12 +259,13 @@ impl Store {
         .doing("note that a bundle could not be refreshed")
     }
 
-    /// Removes a bundle and its anchors; `false` when there is none of that name.
+    /// Removes a bundle and its anchors; `false` when there is none of that name: then nothing is put on record.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn remove_bundle(&self, org: OrgId, name: &str) -> Result<bool> {
+    pub async fn remove_bundle(&self, org: OrgId, name: &str, witness: Option<Witness<'_>>) -> Result<bool> {
         let mut tx = self.begin().await?;
+        let now = self.now_within(&mut tx).await?;
         let known: Option<String> = locked!(
             &mut tx,
             query_scalar("SELECT id FROM trust_bundle WHERE org_id = $1 AND name = $2")
@@ -274,7 +282,7 @@ impl Store {
             within!(&mut tx, c => sqlx::query(sql).bind(org.to_string()).bind(&id).execute(c).await.map(drop))
                 .doing("remove a bundle")?;
         }
-        tx.commit().await?;
+        audit::commit_all(tx, witness.as_slice(), now).await?;
         Ok(true)
     }
 }

@@ -2,8 +2,8 @@
 
 use zeroize::Zeroizing;
 
-use super::{Doing as _, Result, Store, StoreError, at_rest, lease::Lease, read, read_json};
-use crate::domain::{OrgId, OrgScope, Timestamp, id::ParkedId};
+use super::{Doing as _, Result, Store, StoreError, at_rest, audit, lease::Lease, read, read_json};
+use crate::domain::{OrgId, OrgScope, Timestamp, audit::Witness, id::ParkedId};
 
 /// An item that could not be taken: kept, encrypted, for a person to look at.
 #[derive(Debug, Clone)]
@@ -93,6 +93,18 @@ impl Store {
         rows.into_iter().map(parked).collect()
     }
 
+    /// The same in pages, in the order in which their ids were given: so many behind this one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn parked_after(&self, scope: OrgScope, after: Option<ParkedId>, most: u32) -> Result<Vec<Parked>> {
+        let rows: Vec<ParkedRow> =
+            on!(&self.db, pool => sqlx::query_as(parked!("WHERE ($1 IS NULL OR org_id = $1) AND ($2 IS NULL OR id > $2) ORDER BY id LIMIT $3"))
+            .bind(scope.org().map(|org| org.to_string())).bind(after.map(|id| id.to_string())).bind(i64::from(most)).fetch_all(pool).await)
+            .doing("list parked items")?;
+        rows.into_iter().map(parked).collect()
+    }
+
     /// One parked item. Another organization's is not there.
     ///
     /// # Errors
@@ -117,7 +129,24 @@ impl Store {
         at_rest::open(&*self.key(item.org).await?, item.org, "parked", item.id.0, &sealed.ok_or(StoreError::Lost)?)
     }
 
-    /// Ends the parking of an item: it was taken, or nobody wants it. `false` when it was not there any more.
+    /// Throws an item away, and puts that on record with it. `false` when it was not there any more: then nothing is.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn discard_parked(&self, item: &Parked, witness: Witness<'_>) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let now = self.now_within(&mut tx).await?;
+        let removed = within!(&mut tx, c => sqlx::query("DELETE FROM parked WHERE org_id = $1 AND id = $2")
+            .bind(item.org.to_string()).bind(item.id.to_string()).execute(c).await.map(|done| done.rows_affected()))
+        .doing("throw a parked item away")?;
+        if removed == 0 {
+            return Ok(false);
+        }
+        audit::commit(tx, witness, now).await?;
+        Ok(true)
+    }
+
+    /// Ends the parking of an item: it was taken. `false` when it was not there any more.
     ///
     /// # Errors
     /// When the database does not answer.

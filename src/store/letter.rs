@@ -129,10 +129,20 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn letters(&self, scope: OrgScope, limit: u32) -> Result<Vec<LetterView>> {
+        self.letters_after(scope, None, limit).await
+    }
+
+    /// The same, older than this one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn letters_after(&self, scope: OrgScope, after: Option<&LetterView>, limit: u32) -> Result<Vec<LetterView>> {
         let rows: Vec<LetterRow> = on!(&self.db, pool => sqlx::query_as(
             "SELECT id, org_id, received_at, identity, sender, message_id, delivery_id, source, bytes FROM letter
-             WHERE ($1 IS NULL OR org_id = $1) ORDER BY received_at DESC, id DESC LIMIT $2")
-            .bind(scope.org().map(|org| org.to_string())).bind(i64::from(limit)).fetch_all(pool).await)
+             WHERE ($1 IS NULL OR org_id = $1) AND ($2 IS NULL OR received_at < $2 OR (received_at = $2 AND id < $3))
+             ORDER BY received_at DESC, id DESC LIMIT $4")
+            .bind(scope.org().map(|org| org.to_string())).bind(after.map(|letter| letter.received_at.micros()))
+            .bind(after.map(|letter| letter.id.to_string())).bind(i64::from(limit)).fetch_all(pool).await)
         .doing("list letters")?;
         rows.into_iter().map(view).collect()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Doing as _, Result, Store, StoreError, Tx, audit, read};
+use super::{Doing as _, Result, Store, StoreError, Tx, audit, provider::drop_link, read, sign_in::TryKey, totp::drop_codes};
 use crate::domain::{
     OrgId, Timestamp,
     audit::Witness,
@@ -55,6 +55,22 @@ pub struct NewPassword<'a> {
     pub first_until: Option<Timestamp>,
     /// The session that goes on; all others of theirs end.
     pub keep: Option<SessionId>,
+}
+
+/// A person who is given a new first password.
+pub struct Reset<'a> {
+    /// Who.
+    pub person: PersonId,
+    /// What they sign in as.
+    pub login: &'a str,
+    /// The password's hash.
+    pub hash: &'a str,
+    /// How long it is good.
+    pub first_until: Timestamp,
+    /// Their codes are taken away, too: what is put on record about that.
+    pub codes: Option<Witness<'a>>,
+    /// Whom a provider took for them is forgotten, too.
+    pub provider: Option<Witness<'a>>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -198,6 +214,35 @@ impl Store {
         found(set)?;
         end_sessions(&mut tx, new.person, new.keep).await?;
         audit::commit(tx, witness, now).await
+    }
+
+    /// Gives somebody a new first password and forgets their wrong tries; takes their codes away and forgets whom a provider took
+    /// for them, where that is witnessed. All of it or nothing, and everything they were signed in to ends.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`] when there is no such person.
+    pub async fn reset_person(&self, reset: &Reset<'_>, witness: Witness<'_>) -> Result<()> {
+        let tries = self.try_key(&TryKey::Name(reset.login)).await?;
+        let id = reset.person.to_string();
+        let mut tx = self.begin().await?;
+        let now = self.now_within(&mut tx).await?;
+        let set = within!(&mut tx, c => sqlx::query("UPDATE user_ SET password = $1, first_until = $2 WHERE id = $3")
+            .bind(reset.hash).bind(reset.first_until.micros()).bind(&id).execute(c).await.map(|done| done.rows_affected()))
+        .doing("reset a password")?;
+        found(set)?;
+        within!(&mut tx, c => sqlx::query("DELETE FROM sign_in_try WHERE key = $1").bind(tries).execute(c).await.map(drop))
+            .doing("forget wrong tries")?;
+        if reset.codes.is_some() {
+            drop_codes(&mut tx, reset.person).await?;
+        }
+        // Of whom no provider ever spoke nothing is forgotten, and nothing is said.
+        let forgotten = match reset.provider {
+            Some(_) if drop_link(&mut tx, reset.person).await? => reset.provider,
+            _ => None,
+        };
+        end_sessions(&mut tx, reset.person, None).await?;
+        let witnesses: Vec<Witness<'_>> = [reset.codes, forgotten, Some(witness)].into_iter().flatten().collect();
+        audit::commit_all(tx, &witnesses, now).await
     }
 
     /// Gives somebody another role and reach. They sign in anew.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Doing as _, Result, Store, StoreError, audit, person::Person, read};
+use super::{Doing as _, Result, Store, StoreError, Tx, audit, person::Person, read};
 use crate::{
     crypto::{Hex, sha256},
     domain::{audit::Witness, id::PersonId},
@@ -52,13 +52,11 @@ impl Store {
     pub async fn unlink_person(&self, person: PersonId, witness: Witness<'_>) -> Result<bool> {
         let mut tx = self.begin().await?;
         let now = self.now_within(&mut tx).await?;
-        let forgotten = within!(&mut tx, c => sqlx::query("DELETE FROM user_provider WHERE user_id = $1")
-            .bind(person.to_string()).execute(c).await.map(|done| done.rows_affected()))
-        .doing("forget whom a provider means")?;
-        if forgotten > 0 {
+        let forgotten = drop_link(&mut tx, person).await?;
+        if forgotten {
             audit::commit(tx, witness, now).await?;
         }
-        Ok(forgotten > 0)
+        Ok(forgotten)
     }
 
     /// Spends a way through the provider, named by its `nonce`; gives whether it was good still: each is good once.
@@ -78,4 +76,12 @@ impl Store {
         tx.commit().await?;
         Ok(spent > 0)
     }
+}
+
+/// Forgets whom a provider means by `person`, inside a transaction; gives whether there was somebody.
+pub(super) async fn drop_link(tx: &mut Tx, person: PersonId) -> Result<bool> {
+    let forgotten = within!(tx, c => sqlx::query("DELETE FROM user_provider WHERE user_id = $1")
+        .bind(person.to_string()).execute(c).await.map(|done| done.rows_affected()))
+    .doing("forget whom a provider means")?;
+    Ok(forgotten > 0)
 }

@@ -3,7 +3,7 @@
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use super::{Doing as _, Result, Store, StoreError, at_rest, audit, person::end_sessions};
+use super::{Doing as _, Result, Store, StoreError, Tx, at_rest, audit, person::end_sessions};
 use crate::{
     crypto::{DataKey, totp::Secret},
     domain::{OrgId, audit::Witness, id::PersonId, id::SessionId},
@@ -69,22 +69,6 @@ impl Store {
         audit::commit(tx, witness, now).await
     }
 
-    /// Takes codes away: they are set up anew at the next sign-in, where they are asked for.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn remove_codes(&self, person: PersonId, witness: Witness<'_>) -> Result<()> {
-        let id = person.to_string();
-        let mut tx = self.begin().await?;
-        let now = self.now_within(&mut tx).await?;
-        within!(&mut tx, c => sqlx::query("UPDATE user_ SET totp = NULL, totp_step = NULL WHERE id = $1").bind(&id).execute(c).await.map(drop))
-            .doing("take codes away")?;
-        within!(&mut tx, c => sqlx::query("DELETE FROM recovery_code WHERE user_id = $1").bind(&id).execute(c).await.map(drop))
-            .doing("take codes away")?;
-        end_sessions(&mut tx, person, None).await?;
-        audit::commit(tx, witness, now).await
-    }
-
     /// Whether this is a good code of somebody's: from the telephone or for recovery. Either is used up by asking.
     ///
     /// # Errors
@@ -121,6 +105,15 @@ impl Store {
             .bind(person.to_string()).fetch_one(pool).await)
         .doing("count recovery codes")
     }
+}
+
+/// Takes codes away, inside a transaction: they are set up anew at the next sign-in, where they are asked for.
+pub(super) async fn drop_codes(tx: &mut Tx, person: PersonId) -> Result<()> {
+    let id = person.to_string();
+    within!(tx, c => sqlx::query("UPDATE user_ SET totp = NULL, totp_step = NULL WHERE id = $1").bind(&id).execute(c).await.map(drop))
+        .doing("take codes away")?;
+    within!(tx, c => sqlx::query("DELETE FROM recovery_code WHERE user_id = $1").bind(&id).execute(c).await.map(drop))
+        .doing("take codes away")
 }
 
 /// Stands where an organization's id would: no organization has it.

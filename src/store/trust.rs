@@ -1,7 +1,7 @@
 //! Imported certificates and trust anchors, per organization.
 
-use super::{Doing as _, Result, Store, read};
-use crate::domain::{DirectAddress, OrgId, OrgScope, Timestamp, id::CertificateId, words};
+use super::{Doing as _, Result, Store, Tx, audit, read};
+use crate::domain::{DirectAddress, OrgId, OrgScope, Timestamp, audit::Witness, id::CertificateId, words};
 
 words! {
     /// What a trusted CA certificate is good for.
@@ -24,6 +24,34 @@ words! {
         /// Both.
         Both = "both",
     }
+}
+
+/// A recipient's certificate to be kept, under the address or domain it is bound to.
+#[derive(Debug, Clone, Copy)]
+pub struct NewCertificate<'a> {
+    /// The address or domain.
+    pub name: &'a str,
+    /// DER.
+    pub der: &'a [u8],
+    /// SHA-256, hexadecimal.
+    pub fingerprint: &'a str,
+    /// Its last instant.
+    pub not_after: Timestamp,
+}
+
+/// A CA certificate to be believed.
+#[derive(Debug, Clone, Copy)]
+pub struct NewAnchor<'a> {
+    /// What it is good for.
+    pub kind: AnchorKind,
+    /// In which direction it is believed.
+    pub used_for: AnchorUse,
+    /// DER.
+    pub der: &'a [u8],
+    /// SHA-256, hexadecimal.
+    pub fingerprint: &'a str,
+    /// Its last instant.
+    pub not_after: Timestamp,
 }
 
 /// An imported certificate.
@@ -90,12 +118,25 @@ impl Store {
         fingerprint: &str,
         not_after: Timestamp,
     ) -> Result<()> {
-        on!(&self.db, pool => sqlx::query(
-            "INSERT INTO certificate (org_id, id, name, der, fingerprint, not_after, imported_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-             ON CONFLICT (org_id, name, fingerprint) DO NOTHING")
-            .bind(org.to_string()).bind(CertificateId::new().to_string()).bind(name.to_ascii_lowercase()).bind(der).bind(fingerprint)
-            .bind(not_after.micros()).bind(self.clock.now().micros()).execute(pool).await.map(drop))
-        .doing("store a certificate")
+        self.import_certificates(org, &[NewCertificate { name, der, fingerprint, not_after }], &[]).await
+    }
+
+    /// Keeps several, all of them or none, and puts that on record with them.
+    ///
+    /// # Errors
+    /// When they cannot be stored.
+    pub async fn import_certificates(&self, org: OrgId, all: &[NewCertificate<'_>], witnesses: &[Witness<'_>]) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let now = self.clock.now();
+        for new in all {
+            within!(&mut tx, c => sqlx::query(
+                "INSERT INTO certificate (org_id, id, name, der, fingerprint, not_after, imported_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+                 ON CONFLICT (org_id, name, fingerprint) DO NOTHING")
+                .bind(org.to_string()).bind(CertificateId::new().to_string()).bind(new.name.to_ascii_lowercase()).bind(new.der)
+                .bind(new.fingerprint).bind(new.not_after.micros()).bind(now.micros()).execute(c).await.map(drop))
+            .doing("store a certificate")?;
+        }
+        audit::commit_all(tx, witnesses, now).await
     }
 
     /// The imported certificates for an address: first those bound to it, then those bound to its domain.
@@ -151,13 +192,26 @@ impl Store {
         fingerprint: &str,
         not_after: Timestamp,
     ) -> Result<()> {
-        on!(&self.db, pool => sqlx::query(
-            "INSERT INTO trust_anchor (org_id, id, kind, used_for, der, fingerprint, not_after, imported_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-             ON CONFLICT (org_id, fingerprint) DO UPDATE SET kind = excluded.kind, used_for = excluded.used_for")
-            .bind(org.to_string()).bind(CertificateId::new().to_string()).bind(kind.as_str()).bind(used_for.as_str()).bind(der)
-            .bind(fingerprint).bind(not_after.micros()).bind(self.clock.now().micros()).execute(pool).await.map(drop))
-        .doing("store a trust anchor")
+        self.import_anchors(org, &[NewAnchor { kind, used_for, der, fingerprint, not_after }], &[]).await
+    }
+
+    /// Keeps several, all of them or none, and puts that on record with them.
+    ///
+    /// # Errors
+    /// When they cannot be stored.
+    pub async fn import_anchors(&self, org: OrgId, all: &[NewAnchor<'_>], witnesses: &[Witness<'_>]) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let now = self.clock.now();
+        for new in all {
+            within!(&mut tx, c => sqlx::query(
+                "INSERT INTO trust_anchor (org_id, id, kind, used_for, der, fingerprint, not_after, imported_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                 ON CONFLICT (org_id, fingerprint) DO UPDATE SET kind = excluded.kind, used_for = excluded.used_for")
+                .bind(org.to_string()).bind(CertificateId::new().to_string()).bind(new.kind.as_str()).bind(new.used_for.as_str())
+                .bind(new.der).bind(new.fingerprint).bind(new.not_after.micros()).bind(now.micros()).execute(c).await.map(drop))
+            .doing("store a trust anchor")?;
+        }
+        audit::commit_all(tx, witnesses, now).await
     }
 
     /// The anchors and intermediates of the organizations the scope may see, imported ones and those of bundles; `name`
@@ -185,15 +239,36 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn remove_certificate(&self, org: OrgId, fingerprint: &str) -> Result<u64> {
-        let mut removed = 0;
-        for sql in [
-            "DELETE FROM certificate WHERE org_id = $1 AND fingerprint = $2",
-            "DELETE FROM trust_anchor WHERE org_id = $1 AND fingerprint = $2",
-        ] {
-            removed += on!(&self.db, pool => sqlx::query(sql).bind(org.to_string()).bind(fingerprint).execute(pool).await
-                .map(|done| done.rows_affected()))
-            .doing("remove a certificate")?;
+        let mut tx = self.begin().await?;
+        let removed = remove(&mut tx, org, fingerprint).await?;
+        tx.commit().await?;
+        Ok(removed)
+    }
+
+    /// The same, put on record with it. Where there is none nothing is.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn remove_certificate_as(&self, org: OrgId, fingerprint: &str, witness: Witness<'_>) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let now = self.now_within(&mut tx).await?;
+        let removed = remove(&mut tx, org, fingerprint).await?;
+        if removed > 0 {
+            audit::commit(tx, witness, now).await?;
         }
         Ok(removed)
     }
+}
+
+async fn remove(tx: &mut Tx, org: OrgId, fingerprint: &str) -> Result<u64> {
+    let mut removed = 0;
+    for sql in [
+        "DELETE FROM certificate WHERE org_id = $1 AND fingerprint = $2",
+        "DELETE FROM trust_anchor WHERE org_id = $1 AND fingerprint = $2",
+    ] {
+        removed += within!(tx, c => sqlx::query(sql).bind(org.to_string()).bind(fingerprint).execute(c).await
+            .map(|done| done.rows_affected()))
+        .doing("remove a certificate")?;
+    }
+    Ok(removed)
 }

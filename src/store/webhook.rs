@@ -8,7 +8,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::{
-    Doing as _, Result, Store, StoreError, Tx, at_rest,
+    Doing as _, Result, Store, StoreError, Tx, at_rest, audit,
     event::{NewEvent, NewEvents},
     lease::{Hold, Lease},
     read, read_json, write_json,
@@ -17,6 +17,7 @@ use crate::{
     crypto::{self, DataKey, Hex, hash::from_hex},
     domain::{
         OrgId, OrgScope, Timestamp,
+        audit::Witness,
         event::EventKind,
         id::{ProcessId, WebhookId},
         webhook::{OffBecause, WebhookFile},
@@ -209,35 +210,45 @@ impl Store {
         tx.commit().await
     }
 
-    /// Switches a webhook on, from where it stood, or off. `false` when there is none of that name.
+    /// Switches a webhook on, from where it stood, or off. `false` when there is none of that name: then nothing is put on record.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn switch_webhook(&self, org: OrgId, name: &str, on: bool) -> Result<bool> {
-        let now = self.now().await?.micros();
+    pub async fn switch_webhook(&self, org: OrgId, name: &str, on: bool, witness: Option<Witness<'_>>) -> Result<bool> {
         let off = (!on).then_some(OffBecause::Asked.as_str());
-        let switched = on!(&self.writing, pool => sqlx::query(
+        let mut tx = self.begin().await?;
+        let now = self.now_within(&mut tx).await?;
+        let switched = within!(&mut tx, c => sqlx::query(
             "UPDATE webhook SET state = CASE WHEN $1 IS NULL THEN 'on' ELSE 'off' END, off_because = $1, attempts = 0, failing_since = NULL,
                 next_attempt_at = $2, lease_owner = NULL, lease_until = NULL WHERE org_id = $3 AND name = $4")
-            .bind(off).bind(now).bind(org.to_string()).bind(name).execute(pool).await.map(|done| done.rows_affected()))
+            .bind(off).bind(now.micros()).bind(org.to_string()).bind(name).execute(c).await.map(|done| done.rows_affected()))
         .doing("switch a webhook")?;
-        Ok(switched == 1)
+        if switched == 0 {
+            return Ok(false);
+        }
+        audit::commit_all(tx, witness.as_slice(), now).await?;
+        Ok(true)
     }
 
     /// Sends a webhook to a place in the feed: it is told everything behind it, again or for the first time. Whoever is telling
-    /// it at this moment loses the claim. `false` when there is none of that name.
+    /// it at this moment loses the claim. `false` when there is none of that name: then nothing is put on record.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn place_webhook(&self, org: OrgId, name: &str, told: u64) -> Result<bool> {
-        let now = self.now().await?.micros();
-        let placed = on!(&self.writing, pool => sqlx::query(
+    pub async fn place_webhook(&self, org: OrgId, name: &str, told: u64, witness: Option<Witness<'_>>) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let now = self.now_within(&mut tx).await?;
+        let placed = within!(&mut tx, c => sqlx::query(
             "UPDATE webhook SET told = $1, attempts = 0, failing_since = NULL, next_attempt_at = $2, lease_owner = NULL, lease_until = NULL
              WHERE org_id = $3 AND name = $4")
-            .bind(i64::try_from(told).unwrap_or(i64::MAX)).bind(now).bind(org.to_string()).bind(name)
-            .execute(pool).await.map(|done| done.rows_affected()))
+            .bind(i64::try_from(told).unwrap_or(i64::MAX)).bind(now.micros()).bind(org.to_string()).bind(name)
+            .execute(c).await.map(|done| done.rows_affected()))
         .doing("send a webhook to a place in the feed")?;
-        Ok(placed == 1)
+        if placed == 0 {
+            return Ok(false);
+        }
+        audit::commit_all(tx, witness.as_slice(), now).await?;
+        Ok(true)
     }
 
     /// The secrets in force of a webhook, the newest first; `None` when there is none of that name.
@@ -259,7 +270,13 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be stored.
-    pub async fn rotate_webhook_secret(&self, org: OrgId, name: &str, overlap: Duration) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    pub async fn rotate_webhook_secret(
+        &self,
+        org: OrgId,
+        name: &str,
+        overlap: Duration,
+        witness: Option<Witness<'_>>,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let key = self.key(org).await?;
         let mut tx = self.begin().await?;
         let now = self.now_within(&mut tx).await?;
@@ -275,7 +292,7 @@ impl Store {
         let (id, secret) = (read("webhook id", &id)?, fresh()?);
         let secrets = replaced(open(&key, org, id, &sealed)?, secret.clone(), now, overlap);
         write_secrets(&mut tx, &key, org, id, &secrets).await?;
-        tx.commit().await?;
+        audit::commit_all(tx, witness.as_slice(), now).await?;
         Ok(Some(secret))
     }
 }

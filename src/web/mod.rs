@@ -12,10 +12,16 @@ pub mod console;
 pub mod error;
 /// What every request and answer passes through.
 mod frame;
+/// What is told of a delivery when somebody asks.
+mod opened;
 /// How fast an upload comes.
 mod pace;
 /// Places for uploads.
 mod places;
+/// What goes on record about changes.
+mod record;
+/// Reports of a month, a few at a time.
+mod reports;
 /// The connections.
 mod serve;
 /// Health and metrics.
@@ -39,6 +45,7 @@ use crate::{
     config::{
         console::{ConsoleSection, Reached},
         directory::DirectorySection,
+        events::EventsSection,
         fees::FeesSection,
         oidc::OidcSection,
         source::Feed,
@@ -81,6 +88,10 @@ pub struct Web {
     costs: Option<Arc<Costs>>,
     /// How accounts are called, and by how much prices may differ.
     fees: Arc<FeesSection>,
+    /// By which rules webhooks are asked.
+    events: Arc<EventsSection>,
+    /// Places for reports.
+    reports: Arc<tokio::sync::Semaphore>,
     prober: Option<Prober>,
     turns: Arc<turns::Turns>,
     figures: Arc<console::Figures>,
@@ -117,6 +128,8 @@ impl Web {
             gauge: Arc::default(),
             costs: None,
             fees: Arc::default(),
+            events: Arc::default(),
+            reports: Arc::new(tokio::sync::Semaphore::new(reports::TOGETHER)),
             figures: Arc::default(),
             comparisons: Arc::default(),
             followers: Arc::new(tokio::sync::Semaphore::new(console::FOLLOWERS)),
@@ -141,6 +154,12 @@ impl Web {
     pub fn feeding(self, feeds: &[Feed]) -> Self {
         let lenient = feeds.iter().filter(|feed| feed.ignore_unknown).map(|feed| feed.name.clone()).collect();
         Self { lenient: Arc::new(lenient), ..self }
+    }
+
+    /// The same, trying webhooks out by these rules.
+    #[must_use]
+    pub fn telling(self, events: &EventsSection) -> Self {
+        Self { events: Arc::new(events.clone()), ..self }
     }
 
     /// What HISPs ask for a message, for whoever may know it: what the installation pays is told to nobody who is confined.
@@ -252,6 +271,8 @@ pub fn routes(web: &Web) -> (Router<Web>, Vec<Named>) {
         .program(get.clone(), "/v1/deliveries/{id}/receipt", Right::DeliveriesRead, api::deliveries::receipt)
         .program(post.clone(), "/v1/deliveries/{id}/retry", Right::DeliveriesAct, api::deliveries::retry)
         .program(post.clone(), "/v1/deliveries/{id}/cancel", Right::DeliveriesAct, api::deliveries::cancel)
+        .program(post.clone(), "/v1/deliveries/{id}/document", Right::PatientsReveal, api::deliveries::document)
+        .program(post.clone(), "/v1/deliveries/{id}/path", Right::TrustRead, api::deliveries::path)
         .program(post.clone(), "/v1/deliveries/{id}/resend", Right::DeliveriesAct, api::deliveries::once_more)
         .program(get.clone(), "/v1/events", Right::DeliveriesRead, api::events::read)
         .program(get.clone(), "/v1/probe/{address}", Right::DeliveriesRead, api::probe::show)
@@ -260,12 +281,21 @@ pub fn routes(web: &Web) -> (Router<Web>, Vec<Named>) {
         .program(get.clone(), "/v1/directory/decisions", Right::DirectoryRead, api::directory::decided)
         .program(post.clone(), "/v1/directory/decisions", Right::AddressesAct, api::directory::decide)
         .program(get.clone(), "/v1/directory/snapshots", Right::DirectoryRead, api::snapshots::list)
+        .program(post.clone(), "/v1/directory/snapshots", Right::DirectoryAct, api::snapshots::load)
         .program(get.clone(), "/v1/directory/{npi}", Right::DirectoryRead, api::directory::look_up)
         .program(get.clone(), "/v1/rosters", Right::DirectoryRead, api::rosters::list)
         .program(post.clone(), "/v1/rosters", Right::AddressesAct, api::rosters::load)
         .program(get.clone(), "/v1/worklist", Right::DeliveriesRead, api::worklist::list)
         .program(post.clone(), "/v1/worklist/reroute", Right::DeliveriesAct, api::worklist::reroute)
         .program(post.clone(), "/v1/worklist/{id}", Right::DeliveriesAct, api::worklist::resolve)
+        .program(get.clone(), "/v1/parked", Right::DeliveriesRead, api::parked::list)
+        .program(get.clone(), "/v1/parked/{id}", Right::DeliveriesRead, api::parked::show)
+        .program(post.clone(), "/v1/parked/{id}/read", Right::PatientsReveal, api::parked::read)
+        .program(post.clone(), "/v1/parked/{id}/replay", Right::ResultsWrite, api::parked::replay)
+        .program(post.clone(), "/v1/parked/{id}/discard", Right::ResultsWrite, api::parked::discard)
+        .program(get.clone(), "/v1/reports/{report}", Right::DeliveriesRead, api::reports::show)
+        .program(get.clone(), "/v1/inbox/unmatched", Right::UnmatchedRead, api::unmatched::list)
+        .program(post.clone(), "/v1/inbox/unmatched/{id}/read", Right::UnmatchedRead, api::unmatched::read)
         .program(get.clone(), "/v1/inbox", Right::InboxRead, api::inbox::list)
         .program(get.clone(), "/v1/inbox/{id}", Right::InboxRead, api::inbox::show)
         .program(post.clone(), "/v1/inbox/{id}/read", Right::PatientsReveal, api::inbox::read)
@@ -274,11 +304,13 @@ pub fn routes(web: &Web) -> (Router<Web>, Vec<Named>) {
         .program(post.clone(), "/v1/fees/periods/{month}/close", Right::FeesAct, api::fees::close)
         .program(post.clone(), "/v1/fees/adjust", Right::FeesAct, api::fees::adjust)
         .program(get.clone(), "/v1/fees/statement/{month}", Right::FeesRead, api::fees::statement)
+        .program(get.clone(), "/v1/fees/lines", Right::FeesRead, api::fees::lines)
         .program(get.clone(), "/v1/fees/export", Right::FeesAct, api::fees::export)
         .program(get.clone(), "/v1/fees/reconcile", Right::FeesRead, api::fees::reconciliations)
         .program(post.clone(), "/v1/fees/reconcile", Right::FeesAct, api::fees::reconcile)
         .program(get.clone(), "/v1/organization", Right::OrganizationsRead, api::organization::show)
         .program(put, "/v1/organization", Right::OrganizationsAct, api::organization::change)
+        .program(post.clone(), "/v1/organization/test-message", Right::ResultsWrite, api::test_message::send)
         .program(get.clone(), "/v1/organization/prices", Right::FeesRead, api::organizations::prices)
         .program(get.clone(), "/v1/organizations", Right::OrganizationsRead, api::organizations::list)
         .program(post.clone(), "/v1/organizations", Right::OrganizationsAct, api::organizations::create)
@@ -296,7 +328,7 @@ pub fn routes(web: &Web) -> (Router<Web>, Vec<Named>) {
         .program(post.clone(), "/v1/trust/bundles/{name}/refresh", Right::TrustAct, api::trust::refresh_bundle)
         .program(delete, "/v1/trust/bundles/{name}", Right::TrustAct, api::trust::remove_bundle)
         .program(get.clone(), "/v1/health", Right::HealthRead, api::operators::health)
-        .program(get.clone(), "/v1/overview", Right::DeliveriesRead, api::operators::overview)
+        .program(get.clone(), "/v1/overview", Right::DeliveriesRead, api::overview::show)
         .program(get.clone(), "/v1/alerts", Right::HealthRead, api::operators::alerts)
         .program(post.clone(), "/v1/alerts/{id}/care", Right::DeliveriesAct, api::operators::care)
         .program(get.clone(), "/v1/audit", Right::AuditRead, api::audit::list)

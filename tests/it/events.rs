@@ -5,5 +5,5 @@ mod feed;
 mod judges;
 mod metering;
 mod pull;
-mod receiver;
+pub(crate) mod receiver;
 mod telling;

@@ -157,7 +157,7 @@ fn import(args: &Import, global: &Global) -> anyhow::Result<Exit> {
             refresh: args.refresh.0,
             most_lost: args.most_lost,
         };
-        store.import_bundle(organization.id, &new, &offered).await?;
+        store.import_bundle(organization.id, &new, &offered, None).await?;
         for why in &content.left_out {
             say(&format!("left out: {}", clean(why)));
         }
@@ -269,7 +269,7 @@ fn refresh_now(args: &Refresh, global: &Global) -> anyhow::Result<Exit> {
 fn remove(args: &Remove, global: &Global) -> anyhow::Result<Exit> {
     with_store(global, async |_, store| {
         let organization = context::organization(store, &args.organization).await?;
-        if store.remove_bundle(organization.id, &args.name).await? {
+        if store.remove_bundle(organization.id, &args.name, None).await? {
             say(&format!("removed {}", clean(&args.name)));
             Ok(Exit::Good)
         } else {

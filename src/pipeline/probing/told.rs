@@ -36,6 +36,17 @@ pub struct Probed {
     pub outcome: Outcome,
 }
 
+impl Probed {
+    /// Digest of the certificate that would be sealed to, in lower case; `None` when there is none.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<String> {
+        match &self.outcome {
+            Outcome::Found { certificate, .. } => Some(certificate.fingerprint.to_ascii_lowercase()),
+            Outcome::Refused { .. } => None,
+        }
+    }
+}
+
 /// What a search ended with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]

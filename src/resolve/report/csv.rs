@@ -3,17 +3,18 @@
 use std::io::Write;
 
 use super::Report;
-use crate::domain::text::spreadsheet;
+use crate::domain::{text::spreadsheet, words};
 
-/// Which rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// What reached which provider.
-    Delivered,
-    /// What could not be delivered, and why.
-    Undeliverable,
-    /// Providers without an address.
-    NoAddress,
+words! {
+    /// Which rows.
+    pub enum Part {
+        /// What reached which provider.
+        Delivered = "delivered",
+        /// What could not be delivered, and why.
+        Undeliverable = "undeliverable",
+        /// Providers without an address.
+        NoAddress = "no-address",
+    }
 }
 
 /// Writes one part of `report` with a header.

@@ -1,7 +1,7 @@
 //! A webhook is told again: everything since a time, or behind a place in the feed. The same events under the same ids.
 
 use crate::{
-    domain::{OrgId, Timestamp, event::Cursor},
+    domain::{OrgId, Timestamp, audit::Witness, event::Cursor},
     store::{Store, event::FeedError},
 };
 
@@ -46,8 +46,14 @@ impl Store {
     ///
     /// # Errors
     /// [`FeedError`] when the feed has no such place (any more): then it stands where it stood.
-    pub async fn replay_webhook(&self, org: OrgId, name: &str, again: Again) -> Result<Option<Replayed>, FeedError> {
+    pub async fn replay_webhook(
+        &self,
+        org: OrgId,
+        name: &str,
+        again: Again,
+        witness: Option<Witness<'_>>,
+    ) -> Result<Option<Replayed>, FeedError> {
         let replayed = self.look_at_replay(org, again).await?;
-        Ok(self.place_webhook(org, name, replayed.told).await?.then_some(replayed))
+        Ok(self.place_webhook(org, name, replayed.told, witness).await?.then_some(replayed))
     }
 }

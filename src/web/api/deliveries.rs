@@ -2,6 +2,8 @@
 
 /// Trying again, cancelling, sending once more.
 mod acts;
+/// All there is to tell of one.
+mod open;
 /// By what people remember.
 mod search;
 
@@ -14,11 +16,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use acts::{cancel, once_more, retry, retry_several};
+pub use open::{document, path};
 pub use search::find as search;
 
 use super::{bad_query, parameter};
 use crate::{
-    domain::{DeliveryId, OffsetTime, OrgScope},
+    domain::{DeliveryId, OffsetTime},
     source::{Refusal, Sender, SourceError},
     store::delivery_list::{DeliveryEntry, Wanted},
     track::receipt::Receipted,
@@ -98,22 +101,14 @@ fn as_json(entry: &DeliveryEntry) -> Value {
     })
 }
 
-/// One with its history.
+/// One with everything that is kept about it: history, evidence, notices, and the route that led there.
 ///
 /// # Errors
 /// 401; 404 also for another organization's delivery; 503.
 pub async fn show(State(web): State<Web>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
     let sender = caller.sender()?;
     let entry = look(&web, &sender, &id).await?;
-    let view = web.intake.store().delivery_view(OrgScope::One(sender.org), entry.id).await.map_err(SourceError::from)?;
-    let (view, history) = view.ok_or_else(|| Refusal::not_found("delivery"))?;
-    let mut shown = as_json(&entry);
-    shown["reply"] = view.reply.into();
-    let lines = history
-        .iter()
-        .map(|line| json!({ "at": line.at.to_string(), "event": line.event, "state": line.state, "detail": line.detail }));
-    shown["history"] = lines.collect();
-    Ok(Json(shown).into_response())
+    Ok(Json(open::whole(&web, &entry).await?).into_response())
 }
 
 /// The receipt that consumers of an existing interface read.

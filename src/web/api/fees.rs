@@ -3,6 +3,8 @@
 
 /// Closing and correcting.
 mod acts;
+/// Line by line.
+mod lines;
 /// What the HISP has counted.
 mod reconcile;
 
@@ -18,6 +20,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 pub use acts::{adjust, close};
+pub use lines::list as lines;
 pub use reconcile::{list as reconciliations, run as reconcile};
 
 use super::{bad_query, parameter};

@@ -7,7 +7,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::bad_query;
+use super::{bad_cursor, bad_query, page};
 use crate::{
     domain::id::LetterId,
     observe::events::LetterRead,
@@ -25,6 +25,7 @@ fn as_json(letter: &LetterView) -> Value {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Which {
+    after: Option<LetterId>,
     limit: Option<u32>,
     /// Who is meant, for a token that speaks for all: the gate has read it.
     #[serde(rename = "organization")]
@@ -41,8 +42,14 @@ pub async fn list(
     which: Result<Query<Which>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Query(which) = which.map_err(bad_query)?;
-    let all = web.intake.store().letters(caller.scope, which.limit.unwrap_or(100).clamp(1, 1_000)).await?;
-    Ok(Json(json!({ "letters": all.iter().map(as_json).collect::<Vec<_>>() })))
+    let (store, limit) = (web.intake.store(), which.limit.unwrap_or(100).clamp(1, 1_000));
+    let after = match which.after {
+        Some(id) => Some(store.letter(caller.scope, id).await?.ok_or_else(bad_cursor)?),
+        None => None,
+    };
+    let found = store.letters_after(caller.scope, after.as_ref(), limit + 1).await?;
+    let (all, next) = page(found, limit, |last| last.id);
+    Ok(Json(json!({ "letters": all.iter().map(as_json).collect::<Vec<_>>(), "next": next })))
 }
 
 async fn find(web: &Web, caller: &Caller, id: &str) -> Result<LetterView, Problem> {

@@ -16,7 +16,7 @@ pub mod fees;
 pub mod inbox;
 /// `/v1/openapi.json`.
 pub mod openapi;
-/// `/v1/health`, `/v1/overview` and `/v1/alerts`.
+/// `/v1/health` and `/v1/alerts`.
 pub mod operators;
 /// `/v1/orders`.
 pub mod orders;
@@ -24,20 +24,30 @@ pub mod orders;
 pub mod organization;
 /// `/v1/organizations`.
 pub mod organizations;
+/// `/v1/overview`.
+pub mod overview;
+/// `/v1/parked`.
+pub mod parked;
 /// `/v1/people`.
 pub mod people;
 /// `/v1/probe`.
 pub mod probe;
+/// `/v1/reports`.
+pub mod reports;
 /// `/v1/results`.
 pub mod results;
 /// `/v1/rosters`.
 pub mod rosters;
 /// `/v1/directory/snapshots`.
 pub mod snapshots;
+/// `/v1/organization/test-message`.
+pub mod test_message;
 /// `/v1/tokens`.
 pub mod tokens;
 /// `/v1/trust`.
 pub mod trust;
+/// `/v1/inbox/unmatched`.
+pub mod unmatched;
 /// `/v1/webhooks`.
 pub mod webhooks;
 /// `/v1/worklist`.
@@ -52,13 +62,9 @@ use axum::{
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{Problem, Web, auth::Caller, upload};
+use super::{Problem, Web, auth::Caller, record::changed, upload};
 use crate::{
     domain::{OrgId, OrgScope},
-    observe::{
-        events::SettingChanged,
-        facts::{Configured, Named},
-    },
     source::{Accepted, Kind, Refusal},
 };
 
@@ -83,6 +89,15 @@ fn parameter<T: std::str::FromStr>(name: &str, text: Option<&str>, what: &str) -
     text.map(|text| text.parse().map_err(bad)).transpose()
 }
 
+/// What stood there is gone, or never was a place of this list.
+fn bad_cursor() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "bad_cursor",
+        "after is not a cursor of this list, or what it named is gone: begin anew",
+    )
+}
+
 /// What a request says in its body, read under the places and the pace of whoever it is about.
 async fn wish<T: DeserializeOwned>(web: &Web, scope: OrgScope, request: Request) -> Result<T, Problem> {
     // What is about no organization has the places of nobody.
@@ -92,10 +107,18 @@ async fn wish<T: DeserializeOwned>(web: &Web, scope: OrgScope, request: Request)
     Ok(serde_json::from_slice(&upload.json).map_err(unreadable)?)
 }
 
-/// Puts on record that something is about to be changed: where that cannot be, it is not.
+/// Puts on record that something is asked for, or what came of it: where that cannot be, nothing is done or said.
 async fn on_record(web: &Web, caller: &Caller, org: Option<OrgId>, what: &'static str, which: &str) -> Result<(), Problem> {
-    let event = SettingChanged { org, what: Configured(what), which: Named(which) };
-    Ok(web.intake.store().witness(&caller.actor, &event).await?)
+    Ok(web.intake.store().witness(&caller.actor, &changed(org, what, which)).await?)
+}
+
+/// One page of what was read with one more than its `limit`, and where the next one begins.
+fn page<T, C>(mut found: Vec<T>, limit: u32, cursor: impl FnOnce(&T) -> C) -> (Vec<T>, Option<C>) {
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = found.len() > most;
+    found.truncate(most);
+    let next = found.last().filter(|_| more).map(cursor);
+    (found, next)
 }
 
 /// What names one request among its repeats.

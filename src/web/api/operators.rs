@@ -8,11 +8,11 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{bad_query, on_record};
+use super::{bad_cursor, bad_query, page};
 use crate::{
-    domain::{Timestamp, alert::Alert, id::AlertId, person::Right},
+    domain::{Timestamp, alert::Alert, audit::Witness, id::AlertId, person::Right},
     source::Refusal,
-    web::{Problem, Web, auth::Caller},
+    web::{Problem, Web, auth::Caller, record::changed},
 };
 
 /// How this process and its parts are, and what fails it from outside.
@@ -37,16 +37,6 @@ pub async fn health(State(web): State<Web>, _: Caller) -> Result<Json<Value>, Pr
         "troubles": troubles })))
 }
 
-/// How many results and deliveries stand where, and whether the totals tie.
-///
-/// # Errors
-/// 401, 403, 503.
-pub async fn overview(State(web): State<Web>, caller: Caller) -> Result<Json<Value>, Problem> {
-    let counts = web.intake.store().counts(caller.scope).await?;
-    Ok(Json(json!({ "results": counts.results, "held": counts.held, "deliveries": counts.deliveries,
-        "dispositions": counts.dispositions, "charged": counts.charged, "ties": counts.untied == 0 })))
-}
-
 fn as_json(alert: &Alert) -> Value {
     let at = |at: Option<Timestamp>| at.map(|at| at.to_string());
     let condition = &alert.condition;
@@ -64,6 +54,7 @@ pub struct Which {
     /// Those that are over, too.
     #[serde(default)]
     all: bool,
+    after: Option<AlertId>,
     limit: Option<u32>,
     /// Who is meant, for a token that speaks for all: the gate has read it.
     #[serde(rename = "organization")]
@@ -80,9 +71,20 @@ pub async fn alerts(
     which: Result<Query<Which>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Query(which) = which.map_err(bad_query)?;
-    let limit = which.limit.unwrap_or(200).clamp(1, 1_000);
-    let all = web.intake.store().alerts(caller.scope, which.all, limit).await?;
-    Ok(Json(json!({ "alerts": all.iter().map(as_json).collect::<Vec<_>>() })))
+    let (store, limit) = (web.intake.store(), which.limit.unwrap_or(200).clamp(1, 1_000));
+    let after = match which.after {
+        Some(id) => Some(seen(&web, &caller, id).await?.ok_or_else(bad_cursor)?),
+        None => None,
+    };
+    let found = store.alerts(caller.scope, which.all, limit + 1, after.as_ref()).await?;
+    let (all, next) = page(found, limit, |last| last.id);
+    Ok(Json(json!({ "alerts": all.iter().map(as_json).collect::<Vec<_>>(), "next": next })))
+}
+
+/// Alerts are of the whole installation: whoever is confined to some organizations sees none.
+async fn seen(web: &Web, caller: &Caller, id: AlertId) -> Result<Option<Alert>, Problem> {
+    let found = web.intake.store().alert(id).await?;
+    Ok(found.filter(|alert| caller.may(Right::HealthRead) && alert.condition.org.is_none_or(|org| caller.reach.covers(org))))
 }
 
 /// Says that somebody cares: nobody else is told until it is over.
@@ -93,14 +95,9 @@ pub async fn care(State(web): State<Web>, caller: Caller, Path(id): Path<String>
     let missing = || Problem::from(Refusal::not_found("alert"));
     let store = web.intake.store();
     let id: AlertId = id.parse().map_err(|_| missing())?;
-    // Alerts are of the whole installation: whoever is confined to some organizations sees none.
-    let seen = store
-        .alert(id)
-        .await?
-        .filter(|alert| caller.may(Right::HealthRead) && alert.condition.org.is_none_or(|org| caller.reach.covers(org)));
-    seen.ok_or_else(missing)?;
-    on_record(&web, &caller, None, "alert", &id.to_string()).await?;
-    if !store.ack_alert(id, &caller.actor.name).await? {
+    seen(&web, &caller, id).await?.ok_or_else(missing)?;
+    let (text, actor) = (id.to_string(), &caller.actor);
+    if !store.ack_alert(id, &actor.name, Some(Witness::new(actor, &changed(None, "alert_cared_for", &text)))).await? {
         let detail = "it is over already, or somebody else cares for it";
         return Err(Problem::new(StatusCode::CONFLICT, "not_open", detail));
     }

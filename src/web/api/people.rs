@@ -1,6 +1,6 @@
 //! `/v1/people`: who may sign in to the console. Nobody lets somebody in who may do more than they.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use axum::{
     Json,
@@ -17,20 +17,25 @@ use crate::{
         OrgId, OrgScope, Timestamp,
         audit::{Audited, Witness},
         id::PersonId,
-        person::{Confinement, Reach, Right, Role},
+        person::{Misfit, Reach, Right, Role},
         text::{FIELD_LIMIT, line},
     },
     observe::{
-        events::{CodesRemoved, PersonAdded, PersonDisabled, PersonEnabled, PersonReset, RoleGiven},
+        events::{PersonAdded, PersonDisabled, PersonEnabled, RoleGiven},
         facts::Named,
     },
     source::Refusal,
     store::{
         Store, StoreError,
-        person::{NewPassword, NewPerson, Person},
-        sign_in::TryKey,
+        person::{NewPerson, Person},
     },
-    web::{Problem, Web, auth::Caller},
+    web::{
+        Problem, Web,
+        auth::{
+            Caller,
+            access::{self, Anew, ReachError},
+        },
+    },
 };
 
 fn as_json(slugs: &BTreeMap<OrgId, String>, person: &Person) -> Value {
@@ -80,18 +85,14 @@ fn within(caller: &Caller, role: Role) -> Result<(), Problem> {
 }
 
 async fn reach(store: &Store, role: Role, slugs: &[String]) -> Result<Reach, Problem> {
-    let bad = |why: &str| Refusal::field("/organizations", "invalid", why);
-    match role.confinement() {
-        Confinement::Always if slugs.is_empty() => return Err(bad("must name at least one: this role sees some alone").into()),
-        Confinement::Never if !slugs.is_empty() => return Err(bad("must be left out: this role sees everything").into()),
-        _ => {}
-    }
-    let mut orgs: BTreeSet<OrgId> = BTreeSet::new();
-    for slug in slugs {
-        let found = store.organization_by_slug(OrgScope::All, slug).await?;
-        orgs.insert(found.ok_or_else(|| bad("names one that there is not"))?.id);
-    }
-    Ok(Reach::of(orgs))
+    let why = match access::reach(store, role, slugs.iter().map(String::as_str)).await {
+        Ok(reach) => return Ok(reach),
+        Err(ReachError::Store(error)) => return Err(error.into()),
+        Err(ReachError::Unknown(_)) => "names one that there is not",
+        Err(ReachError::Misfit(Misfit::NamesNone(_))) => "must name at least one: this role sees some alone",
+        Err(ReachError::Misfit(Misfit::NamesSome(_))) => "must be left out: this role sees everything",
+    };
+    Err(Refusal::field("/organizations", "invalid", why).into())
 }
 
 /// A first password with its hash.
@@ -184,14 +185,9 @@ pub async fn act(
             store.disable_person(id, disabled, Witness::new(actor, event)).await?;
         }
         Wish::Reset { codes } => {
-            if codes {
-                store.remove_codes(id, Witness::new(actor, &CodesRemoved { person: id })).await?;
-            }
-            let (first, hashed) = first(&web).await?;
-            let new = NewPassword { person: id, hash: &hashed, first_until: Some(until(&web)), keep: None };
-            store.set_password(&new, Witness::new(actor, &PersonReset { person: id })).await?;
-            store.forget_tries(TryKey::Name(&person.known.login)).await?;
-            given = Some(first);
+            let ((first, hashed), until) = (first(&web).await?, until(&web));
+            access::reset(store, actor, &person, &Anew { hash: &hashed, until, codes, provider: false }).await?;
+            given = Some((first, until));
         }
         Wish::Role { role, organizations } => {
             within(&caller, role)?;
@@ -201,9 +197,9 @@ pub async fn act(
         }
     }
     let mut told = shown(store, id).await?;
-    if let Some(first) = given {
+    if let Some((first, until)) = given {
         told["password"] = first.as_str().into();
-        told["password_until"] = until(&web).to_string().into();
+        told["password_until"] = until.to_string().into();
     }
     Ok(Json(told))
 }

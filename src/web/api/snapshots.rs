@@ -1,7 +1,12 @@
-//! `GET /v1/directory/snapshots`: the loads of the directory, and how old they are.
+//! `/v1/directory/snapshots`: the loads of the directory, and how old they are; another one.
+
+/// Another one.
+mod load;
 
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
+
+pub use load::run as load;
 
 use crate::{
     store::directory::SnapshotState,

@@ -13,21 +13,22 @@ use serde_json::{Value, json};
 
 pub use bundles::{import as import_bundle, list as bundles, refresh as refresh_bundle, remove as remove_bundle};
 
-use super::{on_record, wish};
+use super::wish;
 use crate::{
     crypto::Hex,
-    domain::{DirectAddress, OrgId, OrgScope, Timestamp},
+    domain::{DirectAddress, OrgId, OrgScope, Timestamp, audit::Witness},
     source::Refusal,
-    store::{
-        Store, StoreError,
-        trust::{AnchorKind, AnchorUse, StoredCertificate},
-    },
+    store::trust::{AnchorKind, AnchorUse, StoredCertificate},
     trust::{
         Certificate,
         identity::signing,
         taking::{authority_problem, names},
     },
-    web::{Problem, Web, auth::Caller},
+    web::{
+        Problem, Web,
+        auth::Caller,
+        record::{believe, changed, know},
+    },
 };
 
 fn as_json(row: &StoredCertificate, now: Timestamp) -> Value {
@@ -149,12 +150,7 @@ pub async fn import_anchors(State(web): State<Web>, caller: Caller, request: Req
     }
     let told: Vec<Value> = all.iter().map(|certificate| taken(new.kind.as_str(), certificate)).collect();
     if !new.dry_run {
-        for certificate in &all {
-            let digits = fingerprint(certificate);
-            on_record(&web, &caller, Some(org), "trust_anchor_added", &digits).await?;
-            let until = certificate.valid_until();
-            store.import_anchor_for(org, new.kind, new.used_for, certificate.der(), &digits, until).await?;
-        }
+        believe(store, &caller.actor, org, new.kind, new.used_for, &all).await?;
     }
     Ok(Json(json!({ "imported": told, "dry_run": new.dry_run })))
 }
@@ -179,11 +175,7 @@ pub async fn import_certificates(State(web): State<Web>, caller: Caller, request
     }
     let told: Vec<Value> = known.iter().map(|(name, certificate)| taken(name, certificate)).collect();
     if !new.dry_run {
-        for (name, certificate) in known {
-            let digits = fingerprint(certificate);
-            on_record(&web, &caller, Some(org), "certificate_added", &digits).await?;
-            store.import_certificate(org, &name, certificate.der(), &digits, certificate.valid_until()).await?;
-        }
+        know(store, &caller.actor, org, &known).await?;
     }
     Ok(Json(json!({ "imported": told, "dry_run": new.dry_run })))
 }
@@ -227,8 +219,8 @@ async fn remove(
     let wanted = fingerprint.replace(':', "").to_ascii_lowercase();
     let missing = || Problem::from(Refusal::not_found("certificate"));
     let known = all.iter().find(|row| row.bundle.is_none() && row.fingerprint == wanted).ok_or_else(missing)?;
-    on_record(web, caller, Some(org), what, &known.fingerprint).await?;
-    let store: &Store = web.intake.store();
-    let removed: Result<u64, StoreError> = store.remove_certificate(org, &known.fingerprint).await;
-    if removed? == 0 { Err(missing()) } else { Ok(StatusCode::NO_CONTENT) }
+    let event = changed(Some(org), what, &known.fingerprint);
+    let witness = Witness::new(&caller.actor, &event);
+    let removed = web.intake.store().remove_certificate_as(org, &known.fingerprint, witness).await?;
+    if removed == 0 { Err(missing()) } else { Ok(StatusCode::NO_CONTENT) }
 }

@@ -10,15 +10,17 @@ use serde_json::{Value, json};
 
 use super::{on_record, wish};
 use crate::{
-    domain::{OffsetTime, OrgId, OrgScope, event::Cursor, time::Span},
+    domain::{OffsetTime, OrgId, OrgScope, audit::Witness, event::Cursor, time::Span},
+    observe::chain,
+    pipeline::trying::{Tried, TryError, try_out},
     source::Refusal,
     store::{
-        Store, StoreError,
+        Store,
         event::FeedError,
-        webhook::{OVERLAP, WebhookView},
+        webhook::{Again, OVERLAP, WebhookView},
     },
     track::webhook::SigningSecret,
-    web::{Problem, Web, auth::Caller},
+    web::{Problem, Web, auth::Caller, record::changed},
 };
 
 fn as_json(view: &WebhookView) -> Value {
@@ -57,28 +59,24 @@ enum Wish {
     },
     /// Another secret; the one before signs beside it for a while.
     RotateSecret { keep: Option<Span> },
-}
-
-impl Wish {
-    const fn word(&self) -> &'static str {
-        match self {
-            Self::Enable => "webhook_enabled",
-            Self::Disable => "webhook_disabled",
-            Self::Replay { .. } => "webhook_replayed",
-            Self::RotateSecret { .. } => "webhook_secret_rotated",
-        }
-    }
+    /// A test event, now; whether it is on does not matter.
+    Test,
 }
 
 async fn find(store: &Store, org: OrgId, name: &str) -> Result<WebhookView, Problem> {
     let found = store.webhooks(OrgScope::One(org)).await?.into_iter().find(|view| view.rules.name == name);
-    Ok(found.ok_or_else(|| Refusal::not_found("webhook"))?)
+    found.ok_or_else(missing)
 }
 
-/// Switches one on or off, has it told again, or gives it another secret, which is shown this once.
+fn missing() -> Problem {
+    Refusal::not_found("webhook").into()
+}
+
+/// Switches one on or off, has it told again, gives it another secret, which is shown this once, or tries it out. That it does
+/// not take the test event is an answer.
 ///
 /// # Errors
-/// 400, 401, 403, 404, 409 (the feed has no such place), 413, 415, 422, 503.
+/// 400, 401, 403, 404, 409 (the feed has no such place), 413, 415, 422, 429, 503.
 pub async fn act(
     State(web): State<Web>,
     caller: Caller,
@@ -88,29 +86,35 @@ pub async fn act(
     let org = caller.sender()?.org;
     let wanted: Wish = wish(&web, caller.scope, request).await?;
     let store = web.intake.store();
-    let view = find(store, org, &name).await?;
-    if !matches!(wanted, Wish::Replay { dry_run: true, .. }) {
-        on_record(&web, &caller, Some(org), wanted.word(), &view.rules.name).await?;
-    }
-    let lost = || Problem::from(Refusal::not_found("webhook"));
+    find(store, org, &name).await?;
     let mut told = json!({});
     match wanted {
         Wish::Enable | Wish::Disable => {
-            store.switch_webhook(org, &name, matches!(wanted, Wish::Enable)).await?;
+            let on = matches!(wanted, Wish::Enable);
+            let event = changed(Some(org), if on { "webhook_enabled" } else { "webhook_disabled" }, &name);
+            store.switch_webhook(org, &name, on, Some(Witness::new(&caller.actor, &event))).await?;
         }
         Wish::Replay { since, from, dry_run } => {
-            let place = place(store, org, since, from).await?;
-            let waiting = store.event_head(org).await?.seq.saturating_sub(place);
-            if !dry_run {
-                store.place_webhook(org, &name, place).await?;
-            }
-            told = json!({ "told": place, "waiting": waiting, "dry_run": dry_run });
+            let again = again(since, from)?;
+            let replayed = if dry_run {
+                store.look_at_replay(org, again).await.map_err(nowhere)?
+            } else {
+                let event = changed(Some(org), "webhook_replayed", &name);
+                let witness = Some(Witness::new(&caller.actor, &event));
+                store.replay_webhook(org, &name, again, witness).await.map_err(nowhere)?.ok_or_else(missing)?
+            };
+            told = json!({ "told": replayed.told, "waiting": replayed.waiting, "dry_run": dry_run });
         }
         Wish::RotateSecret { keep } => {
-            let overlap = keep.map_or(OVERLAP, |keep| keep.0);
-            let secret = store.rotate_webhook_secret(org, &name, overlap).await?.ok_or_else(lost)?;
+            let (overlap, event) = (keep.map_or(OVERLAP, |keep| keep.0), changed(Some(org), "webhook_secret_rotated", &name));
+            let witness = Some(Witness::new(&caller.actor, &event));
+            let secret = store.rotate_webhook_secret(org, &name, overlap, witness).await?.ok_or_else(missing)?;
             let secret = SigningSecret::from_octets(secret).map_err(|_| Problem::internal())?;
             told = json!({ "secret": &*secret.reveal(), "old_signs_for": Span(overlap) });
+        }
+        Wish::Test => {
+            let tried = test(&web, &caller, org, &name).await?;
+            told = json!({ "taken": tried.taken, "answer": tried.answer });
         }
     }
     let mut shown = as_json(&find(store, org, &name).await?);
@@ -120,21 +124,38 @@ pub async fn act(
     Ok(Json(shown))
 }
 
-/// The place in the feed behind which it is told.
-async fn place(store: &Store, org: OrgId, since: Option<OffsetTime>, from: Option<Cursor>) -> Result<u64, Problem> {
-    let head = store.event_head(org).await?;
+/// From where it is told again.
+fn again(since: Option<OffsetTime>, from: Option<Cursor>) -> Result<Again, Problem> {
     match (from, since) {
-        (Some(from), None) => match store.events_after(org, from, 1).await {
-            Ok(_) => Ok(from.seq.max(head.forgotten)),
-            Err(FeedError::Store(error)) => Err(StoreError::into(error)),
-            Err(_) => {
-                let detail = "the feed has no such place any more: say since, or from=0 for all that is kept";
-                Err(Problem::new(StatusCode::CONFLICT, "cursor_unknown", detail))
-            }
-        },
-        (None, Some(since)) => {
-            Ok(store.first_event_since(org, since.at).await?.map_or(head.seq, |first| first.saturating_sub(1)))
-        }
+        (Some(from), None) => Ok(Again::Behind(from)),
+        (None, Some(since)) => Ok(Again::Since(since.at)),
         _ => Err(Refusal::field("/since", "missing", "or from: say one of them").into()),
     }
+}
+
+fn nowhere(error: FeedError) -> Problem {
+    if let FeedError::Store(error) = error {
+        return error.into();
+    }
+    let detail = "the feed has no such place any more: say since, or from=0 for all that is kept";
+    Problem::new(StatusCode::CONFLICT, "cursor_unknown", detail)
+}
+
+/// Others are asked: so many at a time, on record before, and again with what came of it.
+async fn test(web: &Web, caller: &Caller, org: OrgId, name: &str) -> Result<Tried, Problem> {
+    let store = web.intake.store();
+    let slug = store.slugs(OrgScope::One(org)).await?.remove(&org).ok_or_else(missing)?;
+    on_record(web, caller, Some(org), "webhook_test_asked", name).await?;
+    let _turn = web.turns.take(org).await?;
+    let tried = try_out(&web.events, store, org, &slug, name).await.map_err(|error| match error {
+        TryError::Store(error) => error.into(),
+        error => {
+            tracing::error!(error = chain(&error), "a webhook could not be tried out");
+            Problem::internal()
+        }
+    })?;
+    let tried = tried.ok_or_else(missing)?;
+    let came = if tried.taken { "webhook_test_taken" } else { "webhook_test_not_taken" };
+    on_record(web, caller, Some(org), came, name).await?;
+    Ok(tried)
 }

@@ -1,6 +1,8 @@
 //! Who is asking, what they may do and whose rows they may see: a [`Person`] with a session, or a [`Caller`] with an API
 //! token. A route that needs either is made by [`Routes`], which wants to know the right it takes.
 
+/// Giving and taking access.
+pub(crate) mod access;
 /// Programs: a bearer token (RFC 6750).
 mod caller;
 /// The cookie of a session, and forms that are ours.

@@ -16,12 +16,8 @@ use crate::{
         id::AlertId,
         person::Right,
     },
-    observe::{
-        events::SettingChanged,
-        facts::{Configured, Named},
-    },
     source::Refusal,
-    web::{Problem, Web, auth::Person},
+    web::{Problem, Web, auth::Person, record::changed},
 };
 
 pub(super) const fn tone(severity: Severity) -> &'static str {
@@ -63,7 +59,7 @@ pub(super) struct Done {
 }
 
 pub(super) async fn show(State(web): State<Web>, person: Person, Query(Done { done }): Query<Done>) -> Result<Page, Page> {
-    let all = web.intake.store().alerts(person.scope, true, 200).await.map_err(Page::store)?;
+    let all = web.intake.store().alerts(person.scope, true, 200, None).await.map_err(Page::store)?;
     let (open, over): (Vec<Alert>, Vec<Alert>) = all.into_iter().partition(Alert::is_open);
     let lines = |alerts: Vec<Alert>| alerts.into_iter().map(line).collect();
     Ok(Page::of(&Alerts { person: Some(&person), here: &person, told: Told::of(&done), open: lines(open), over: lines(over) }))
@@ -99,9 +95,9 @@ pub(super) async fn care(
     // Alerts are of the whole installation: whoever is confined to some organizations sees none.
     let seen = store.alert(alert).await.map_err(Page::store)?.filter(|_| person.may(Right::HealthRead));
     seen.ok_or_else(missing)?;
-    let event = SettingChanged { org: None, what: Configured("alert"), which: Named(&id) };
-    let witness = Witness::new(&person.actor, &event);
-    store.witness(witness.actor, witness.event).await.map_err(Page::store)?;
-    let done = if store.ack_alert(alert, &person.known.login).await.map_err(Page::store)? { "cared" } else { "not-cared" };
+    let (text, login) = (alert.to_string(), &person.known.login);
+    let event = changed(None, "alert_cared_for", &text);
+    let cared = store.ack_alert(alert, login, Some(Witness::new(&person.actor, &event))).await.map_err(Page::store)?;
+    let done = if cared { "cared" } else { "not-cared" };
     Ok(Redirect::to(&format!("/alerts?done={done}")).into_response())
 }

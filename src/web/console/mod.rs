@@ -41,6 +41,8 @@ mod people;
 /// The way to the OpenID provider and back.
 #[cfg(feature = "oidc")]
 mod provider;
+/// What payers ask back.
+mod reports;
 /// One version of a result.
 mod result;
 /// One field that finds what people remember.
@@ -66,6 +68,7 @@ pub(crate) use assets::{script_path, style_path};
 pub use fees::Comparisons;
 pub(super) use live::FOLLOWERS;
 pub use overview::Figures;
+pub(super) use overview::{COUNTED, Counted, SOON};
 pub(super) use told::Told;
 
 use askama::Template;
@@ -139,6 +142,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .page(post.clone(), "/organizations/{slug}/test", Right::ResultsWrite, organizations::test_message::send)
         .page(get.clone(), "/new-organization", Right::OrganizationsAct, organizations::edit::begin)
         .page(post.clone(), "/new-organization", Right::OrganizationsAct, organizations::edit::create)
+        .page(get.clone(), "/reports", Right::DeliveriesRead, reports::show)
+        .page(get.clone(), "/reports/export", Right::DeliveriesRead, reports::export)
         .page(get.clone(), "/fees", Right::FeesRead, fees::list)
         .page(get.clone(), "/fees/{slug}", Right::FeesRead, fees::organization)
         .page(get.clone(), "/fees/{slug}/{month}", Right::FeesRead, fees::month)
@@ -154,6 +159,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .page(post.clone(), "/webhooks/enable", Right::OrganizationsAct, webhooks::enable)
         .page(post.clone(), "/webhooks/disable", Right::OrganizationsAct, webhooks::disable)
         .page(post.clone(), "/webhooks/replay", Right::OrganizationsAct, webhooks::replay)
+        .page(post.clone(), "/webhooks/test", Right::OrganizationsAct, webhooks::test)
         .page(post.clone(), "/webhooks/rotate", Right::OrganizationsAct, webhooks::rotate)
         .page(get.clone(), "/directory", Right::DirectoryRead, directory::show)
         .page(post.clone(), "/directory/probe", Right::TrustRead, directory::probe::probe)

@@ -39,6 +39,7 @@ const GROUPS: [(&str, &[Listed]); 3] = [
             ("/deliveries", "Deliveries", Right::DeliveriesRead),
             ("/worklist", "Worklist", Right::DeliveriesRead),
             ("/inbox", "Inbox", Right::InboxRead),
+            ("/reports", "Reports", Right::DeliveriesRead),
         ],
     ),
     (

@@ -30,9 +30,9 @@ use crate::{
 /// How long figures are shown before they are counted again.
 const FRESH: Duration = Duration::from_secs(15);
 /// More items than this are "more than".
-const COUNTED: u32 = 1_000;
+pub(in crate::web) const COUNTED: u32 = 1_000;
 /// Ends of certificates that are worth a line.
-const SOON: Duration = Duration::from_hours(24 * 60);
+pub(in crate::web) const SOON: Duration = Duration::from_hours(24 * 60);
 
 /// The figures of each scope as they were counted last: people who look at the same time look at the same ones.
 #[derive(Debug, Default)]
@@ -41,18 +41,26 @@ pub struct Figures(Mutex<HashMap<Option<OrgId>, Kept>>);
 /// Figures, and when they were counted.
 type Kept = (Instant, Arc<Counted>);
 
+/// What there is of everything, as it was counted.
 #[derive(Debug)]
-struct Counted {
-    at: Timestamp,
-    standing: Vec<Standing>,
-    hours: Vec<crate::store::figures::Hour>,
-    from: Timestamp,
-    work: usize,
-    oldest_work: Option<Timestamp>,
+pub(in crate::web) struct Counted {
+    /// When.
+    pub(in crate::web) at: Timestamp,
+    /// What is on its way.
+    pub(in crate::web) standing: Vec<Standing>,
+    /// What was made in the last day, by hour.
+    pub(in crate::web) hours: Vec<crate::store::figures::Hour>,
+    /// When that day began.
+    pub(in crate::web) from: Timestamp,
+    /// How much waits for a person, up to [`COUNTED`].
+    pub(in crate::web) work: usize,
+    /// Since when the oldest of it does.
+    pub(in crate::web) oldest_work: Option<Timestamp>,
 }
 
 impl Figures {
-    async fn of(&self, store: &Store, scope: OrgScope) -> Result<Arc<Counted>, StoreError> {
+    /// Those of `scope`, counted anew when they are old.
+    pub(in crate::web) async fn of(&self, store: &Store, scope: OrgScope) -> Result<Arc<Counted>, StoreError> {
         let mut kept = self.0.lock().await;
         if let Some((at, counted)) = kept.get(&scope.org())
             && at.elapsed() < FRESH
@@ -134,8 +142,11 @@ pub(super) async fn show(State(web): State<Web>, person: Person) -> Result<Respo
     let store = web.intake.store();
     let counted = web.figures.of(store, person.scope).await.map_err(Page::store)?;
     let now = store.clock().now();
-    let alerts =
-        if person.may(Right::HealthRead) { Some(store.alerts(person.scope, false, 8).await.map_err(Page::store)?) } else { None };
+    let alerts = if person.may(Right::HealthRead) {
+        Some(store.alerts(person.scope, false, 8, None).await.map_err(Page::store)?)
+    } else {
+        None
+    };
     let expiries =
         if person.may(Right::TrustRead) { Some(expiries(store, person.scope, now).await.map_err(Page::store)?) } else { None };
     let made = counted.hours.iter().map(|hour| hour.count).sum();

@@ -15,7 +15,7 @@ use super::{
     whose, words,
 };
 use crate::{
-    domain::{id::ParkedId, person::Right},
+    domain::{audit::Witness, id::ParkedId, person::Right},
     observe::events::{ParkedItemDiscarded, ParkedItemRead},
     source::{Refusal, parked, wire::Unknown},
     store::{Store, feed::Parked},
@@ -117,9 +117,7 @@ pub(super) async fn discard(
         let detail = "Tick the box: what is thrown away cannot be had back.";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", detail).into());
     }
-    whose::on_record(&web, &person, Some(item.org), "parked_item_discarded", &item.id.to_string()).await?;
-    if web.intake.store().remove_parked(&item).await.map_err(Page::store)? {
-        ParkedItemDiscarded { org: item.org, item: item.id }.emit();
-    }
-    Ok(told("/worklist", "discarded").into_response())
+    let event = ParkedItemDiscarded { org: item.org, item: item.id };
+    let gone = web.intake.store().discard_parked(&item, Witness::new(&person.actor, &event)).await.map_err(Page::store)?;
+    Ok(told("/worklist", if gone { "discarded" } else { "gone" }).into_response())
 }

@@ -17,7 +17,9 @@ use super::{
     words::{self, Badge},
 };
 use crate::{
-    domain::{OrgId, OrgScope, event::Cursor, person::Right},
+    domain::{OrgId, OrgScope, audit::Witness, event::Cursor, person::Right},
+    observe::chain,
+    pipeline::trying::{Tried, TryError, try_out},
     source::Refusal,
     store::{
         StoreError,
@@ -29,6 +31,7 @@ use crate::{
     web::{
         Problem, Web,
         auth::{Fields, Person},
+        record::changed,
     },
 };
 
@@ -76,7 +79,11 @@ async fn page(web: &Web, person: &Person, problem: Option<String>) -> Result<She
         let rotate = Form::new("/webhooks/rotate", "Make a new secret")
             .folded("New secret")
             .lead("It is shown once. The old one goes on signing beside it for a day.");
-        let forms = if acts { vec![named(replay), named(switch), named(rotate)] } else { Vec::new() };
+        let test = Form::new("/webhooks/test", "Send it")
+            .folded("Test")
+            .quiet()
+            .lead("A test event is sent now, signed, also when it is off; what was answered is shown.");
+        let forms = if acts { vec![named(test), named(replay), named(switch), named(rotate)] } else { Vec::new() };
         vec![
             Cell::from(one.rules.name.clone()).with(slug.clone()),
             Cell::code(one.rules.url.clone()),
@@ -157,9 +164,9 @@ fn missing() -> Page {
 
 async fn switch(web: &Web, person: &Person, fields: &Fields, on: bool) -> Result<Response, Page> {
     let (one, hook) = find(web, person, fields).await?;
-    let what = if on { "webhook_enabled" } else { "webhook_disabled" };
-    whose::on_record(web, person, Some(one.id), what, &hook.rules.name).await?;
-    web.intake.store().switch_webhook(one.id, &hook.rules.name, on).await.map_err(Page::store)?;
+    let event = changed(Some(one.id), if on { "webhook_enabled" } else { "webhook_disabled" }, &hook.rules.name);
+    let witness = Some(Witness::new(&person.actor, &event));
+    web.intake.store().switch_webhook(one.id, &hook.rules.name, on, witness).await.map_err(Page::store)?;
     Ok(told(&format!("/webhooks?organization={}", one.file.slug), if on { "webhook-on" } else { "webhook-off" }).into_response())
 }
 
@@ -186,8 +193,9 @@ pub(super) async fn replay(State(web): State<Web>, person: Person, fields: Field
         other => Problem::new(StatusCode::CONFLICT, "no_such_place", other.to_string()).into(),
     };
     if fields.ticked("sure") {
-        whose::on_record(&web, &person, Some(one.id), "webhook_replayed", name).await?;
-        store.replay_webhook(one.id, name, Again::Since(since)).await.map_err(failed)?.ok_or_else(missing)?;
+        let event = changed(Some(one.id), "webhook_replayed", name);
+        let witness = Some(Witness::new(&person.actor, &event));
+        store.replay_webhook(one.id, name, Again::Since(since), witness).await.map_err(failed)?.ok_or_else(missing)?;
         return Ok(told(&format!("/webhooks?organization={slug}"), "replayed").into_response());
     }
     let replayed = store.look_at_replay(one.id, Again::Since(since)).await.map_err(failed)?;
@@ -209,13 +217,44 @@ pub(super) async fn replay(State(web): State<Web>, person: Person, fields: Field
 pub(super) async fn rotate(State(web): State<Web>, person: Person, fields: Fields) -> Result<Response, Page> {
     let (one, hook) = find(&web, &person, &fields).await?;
     let name = &hook.rules.name;
-    whose::on_record(&web, &person, Some(one.id), "webhook_secret", name).await?;
-    let secret = web.intake.store().rotate_webhook_secret(one.id, name, OVERLAP).await.map_err(Page::store)?;
+    let event = changed(Some(one.id), "webhook_secret_rotated", name);
+    let witness = Some(Witness::new(&person.actor, &event));
+    let secret = web.intake.store().rotate_webhook_secret(one.id, name, OVERLAP, witness).await.map_err(Page::store)?;
     let secret = SigningSecret::from_octets(secret.ok_or_else(missing)?).map_err(|_| Page::store(StoreError::Lost))?;
     let lead = "Copy it now: it is not shown again. The old one goes on signing for a day.";
     Ok(Sheet::new(format!("The secret of {name}"), lead)
         .under("/webhooks", "Webhooks and events")
         .and(Section::table("", &["Secret"], ("", "")).rows([vec![Cell::code(secret.reveal().to_string())]]))
+        .show(&person)
+        .into_response())
+}
+
+/// Sends a test event and shows what was answered. On record before it is sent, and again with what came of it.
+pub(super) async fn test(State(web): State<Web>, person: Person, fields: Fields) -> Result<Response, Page> {
+    let (one, hook) = find(&web, &person, &fields).await?;
+    let (org, name) = (Some(one.id), &hook.rules.name);
+    whose::on_record(&web, &person, org, "webhook_test_asked", name).await?;
+    let _turn = web.turns.take(one.id).await.map_err(Page::from)?;
+    let tried = try_out(&web.events, web.intake.store(), one.id, &one.file.slug, name).await;
+    let tried = tried.map_err(|error| match error {
+        TryError::Store(error) => Page::store(error),
+        error => {
+            tracing::error!(error = chain(&error), "a webhook could not be tried out");
+            Problem::internal().into()
+        }
+    })?;
+    let Tried { url, taken, answer } = tried.ok_or_else(missing)?;
+    let (came, title) = if taken {
+        ("webhook_test_taken", format!("{name} took the test event"))
+    } else {
+        ("webhook_test_not_taken", format!("{name} did not take the test event"))
+    };
+    whose::on_record(&web, &person, org, came, name).await?;
+    let facts = vec![("Sent to", url), ("Answered", answer)];
+    Ok(Sheet::new(title, "Its place in the feed is where it was.")
+        .under("/webhooks", "Webhooks and events")
+        .and(Section::facts("", facts))
+        .leading(format!("/webhooks?organization={}", one.file.slug), "Back to the webhooks")
         .show(&person)
         .into_response())
 }

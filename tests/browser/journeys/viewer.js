@@ -22,6 +22,10 @@ export async function journey(me, world) {
   await me.mustSee('What happened');
   me.must((await me.page.getByRole('button', { name: /Retry|Resend|Cancel/ }).count()) === 0, 'is offered to act');
   await me.inspect('delivery');
+  await me.go('/reports');
+  await me.press('Show');
+  await me.mustSee('What could not be delivered');
+  await me.inspect('reports');
   me.must((await me.go(`/results/${mine.id}`)) === 200, 'does not see its own result');
   me.must((await me.page.getByText('Show the patient').count()) === 0, 'is offered to see the patient');
   await me.inspect('result');

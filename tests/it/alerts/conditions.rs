@@ -54,7 +54,7 @@ on_both_engines! {
         world.pass(10 * MINUTE).await;
         process.round().await;
         let alert = world.store.unresolved_alerts().await.unwrap().remove(0);
-        assert!(world.store.ack_alert(alert.id, "Kim").await.unwrap());
+        assert!(world.store.ack_alert(alert.id, "Kim", None).await.unwrap());
         world.pass(60 * MINUTE).await;
         assert_eq!(process.round().await, (0, 0));
         assert!(office.mails(BOSS).is_empty());

@@ -105,8 +105,8 @@ on_both_engines! {
         assert!(!process.try_hisp().await);
         process.round().await;
         let alert = world.store.unresolved_alerts().await.unwrap().remove(0);
-        assert!(world.store.ack_alert(alert.id, "Kim").await.unwrap());
-        assert!(!world.store.ack_alert(alert.id, "Lee").await.unwrap());
+        assert!(world.store.ack_alert(alert.id, "Kim", None).await.unwrap());
+        assert!(!world.store.ack_alert(alert.id, "Lee", None).await.unwrap());
         let stale = postern::store::alert::AlertChange { alert, said: None };
         assert!(matches!(world.store.keep_alerts(vec![stale], &[]).await, Err(postern::store::StoreError::Lost)));
         let kept = world.store.unresolved_alerts().await.unwrap().remove(0);

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::world::{ADDRESS, DOMAIN, NAME, directories};
 use crate::{
-    admin::world::World,
+    admin::world::{World, deliveries, org},
     support::{
         bind::{Bind, cert},
         slapd::Slapd,
@@ -232,6 +232,21 @@ async fn a_probe_over_the_api_says_the_same_as_the_command() {
     assert_eq!(bind.asked(&format!("{DOMAIN} IN CERT")), before);
     assert_eq!(asks(&north, &format!("{ADDRESS}?fresh=true")).await.0, 200);
     assert_eq!(bind.asked(&format!("{DOMAIN} IN CERT")), before + 1);
+
+    // The path of a delivery's certificate is the same question, held against what it was sealed to.
+    let store = shell.world.store().await;
+    let made = deliveries(&store, org(&store, "north").await, "P1", &[ADDRESS]).await[0];
+    store.close().await;
+    let looks = shell.world.good(&["token", "create", "--organization", "north", "--scope", "trust:read"]).out;
+    let path = format!("{}/v1/deliveries/{made}/path", serving.url);
+    let answer = client.post(&path).bearer_auth(looks.trim()).send().await.unwrap();
+    let (status, body) = (answer.status().as_u16(), answer.json::<Value>().await.unwrap());
+    assert_eq!(
+        (status, &body["now"]["sendable"], &body["sealed_to"], &body["same"]),
+        (200, &true.into(), &Value::Null, &Value::Null)
+    );
+    assert_eq!(body["now"]["path"].as_array().unwrap().len(), 2, "{body:#}");
+    assert_eq!(client.post(&path).bearer_auth(&south).send().await.unwrap().status(), 403);
 }
 
 /// However many probes one organization asks for, name servers hear of no more than its share, and another is served.

@@ -154,7 +154,7 @@ on_both_engines! {
         assert_eq!(other.got().pop().unwrap().json()["data"]["webhook"], "gone");
 
         gone.set(Mood::Says(204));
-        assert!(world.store.switch_webhook(org, "gone", true).await.unwrap());
+        assert!(world.store.switch_webhook(org, "gone", true, None).await.unwrap());
         while teller.turn().await.unwrap() > 0 {}
         assert_eq!(gone.kinds()[1..], ["delivery.queued", "result.routed", "webhook.disabled"], "it goes on from its place");
     }
@@ -183,7 +183,7 @@ on_both_engines! {
         world.lead(org, delivery, &ACCEPTED).await;
         teller.turn().await.unwrap();
         assert_eq!(webhook(world, org, "picky").await.told, 1);
-        assert!(world.store.place_webhook(org, "picky", 2).await.unwrap());
+        assert!(world.store.place_webhook(org, "picky", 2, None).await.unwrap());
         teller.turn().await.unwrap();
         assert_eq!(receiver.kinds(), ["delivery.queued", "result.routed", "delivery.accepted"]);
     }
@@ -200,7 +200,7 @@ on_both_engines! {
         while receiver.got().is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        assert!(world.store.place_webhook(org, "bridge", 0).await.unwrap());
+        assert!(world.store.place_webhook(org, "bridge", 0, None).await.unwrap());
         turn.await.unwrap();
         assert_eq!(webhook(world, org, "bridge").await.told, 0, "the turn that was overtaken changes nothing");
         receiver.set(Mood::Says(204));
@@ -289,7 +289,7 @@ on_both_engines! {
         let org = organization(world, "north", &[("bridge", &receiver.url, "")]).await;
         let (teller, _dir) = teller(world.store.clone(), |_| {});
         let old = world.store.webhook_secrets(org, "bridge").await.unwrap().unwrap();
-        let new = world.store.rotate_webhook_secret(org, "bridge", Duration::from_hours(24)).await.unwrap().unwrap();
+        let new = world.store.rotate_webhook_secret(org, "bridge", Duration::from_hours(24), None).await.unwrap().unwrap();
         assert_eq!(world.store.webhook_secrets(org, "bridge").await.unwrap().unwrap(), [new.clone(), old[0].clone()]);
         world.queued(org, "A1").await;
         teller.turn().await.unwrap();

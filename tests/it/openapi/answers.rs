@@ -30,6 +30,7 @@ const ELSEWHERE: &[&str] = &[
     // It needs somebody who answers probes: scripts/conformance, and discovery::*.
     "GET /v1/probe/{address}",
     "POST /v1/probe",
+    "POST /v1/deliveries/{id}/path",
     // It needs a server that publishes bundles: scripts/conformance sees it refused, keys::bundles fetches.
     "POST /v1/trust/bundles/{name}/refresh",
     // A letter is one that came in by mail: track::letters.
@@ -66,6 +67,7 @@ async fn every_answer_is_as_the_document_says() {
     rules(&mut api).await;
     trust(&mut api).await;
     fees(&mut api, &world, org).await;
+    left_over(&mut api, &world, org).await;
     operators(&mut api, &held).await;
     access(&mut api).await;
     assert!(api.faults.is_empty(), "{}", api.faults.join("\n"));
@@ -97,6 +99,49 @@ async fn senders(api: &mut Held) {
     api.good("POST", "/v1/explain", &at("/v1/explain"), Some(json!({ "order": counter::order("W3") }))).await;
 }
 
+/// What came in and could not be taken, or is nobody's; what is told a payer.
+async fn left_over(api: &mut Held, world: &World, org: OrgId) {
+    let store = &world.database.store;
+    let whole = counter::with(counter::result("P1", "final"), "order", counter::order("P1"));
+    let whole = counter::with(whole, "pdf", counter::base64(&counter::pdf("p")).into());
+    let problems = json!({ "code": "invalid", "detail": "it cannot be taken", "errors": [] });
+    for (cursor, item) in [("c1", whole.to_string()), ("c2", "{}".to_owned())] {
+        store.park(org, "lab", cursor, &problems, item.as_bytes()).await.unwrap();
+    }
+    let first = api.good("GET", "/v1/parked", &format!("/v1/parked{NORTH}&limit=1"), None).await;
+    let good = first["items"][0]["id"].as_str().unwrap().to_owned();
+    let rest = api.good("GET", "/v1/parked", &format!("/v1/parked?after={good}"), None).await;
+    let bad = rest["items"][0]["id"].as_str().unwrap().to_owned();
+    let one = |id: &str, act: &str| format!("/v1/parked/{id}{act}");
+    api.good("GET", "/v1/parked/{id}", &one(&bad, ""), None).await;
+    api.good("POST", "/v1/parked/{id}/read", &one(&bad, "/read"), None).await;
+    let path = "/v1/parked/{id}/replay";
+    assert_eq!(api.ask("POST", path, &one(&bad, "/replay"), None).await.0, 409, "it is refused again");
+    assert_eq!(api.ask("POST", path, &one(&good, "/replay"), None).await.0, 201);
+    assert_eq!(api.ask("POST", path, &one(&good, "/replay"), None).await.0, 404);
+    let path = "/v1/parked/{id}/discard";
+    assert_eq!(api.ask("POST", path, &one(&bad, "/discard"), Some(json!({ "sure": false }))).await.0, 422);
+    assert_eq!(api.ask("POST", path, &one(&bad, "/discard"), Some(json!({ "sure": true }))).await.0, 204);
+
+    let mail = crate::store::inbound::mail(None, "Subject: hello\r\n\r\nto nobody here");
+    store.keep_inbound(&mail).await.unwrap();
+    api.good("GET", "/v1/inbox/unmatched", "/v1/inbox/unmatched", None).await;
+    let path = "/v1/inbox/unmatched/{id}/read";
+    api.good("POST", path, &format!("/v1/inbox/unmatched/{}/read", mail.id), None).await;
+    assert_eq!(api.ask("POST", path, &format!("/v1/inbox/unmatched/{org}/read"), None).await.0, 404);
+
+    for report in ["delivered", "undeliverable", "no-address"] {
+        let path = format!("/v1/reports/{report}{NORTH}&month=2026-03");
+        api.good("GET", "/v1/reports/{report}", &path, None).await;
+        let csv = api.good("GET", "/v1/reports/{report}", &format!("{path}&format=csv"), None).await;
+        assert!(csv.as_str().unwrap().contains(','));
+    }
+    let path = "/v1/organization/test-message";
+    let wish = json!({ "site": make::SITE, "address": make::ADDRESS });
+    assert_eq!(api.ask("POST", path, &at(path), Some(wish)).await.0, 201);
+    assert_eq!(api.ask("POST", path, &at(path), Some(json!({ "site": "NOWHERE", "address": make::ADDRESS }))).await.0, 422);
+}
+
 /// Gives one that is held.
 async fn deliveries(api: &mut Held, world: &World, org: OrgId) -> String {
     let database = &world.database;
@@ -110,6 +155,9 @@ async fn deliveries(api: &mut Held, world: &World, org: OrgId) -> String {
     assert_eq!(api.ask("GET", "/v1/deliveries", &format!("/v1/deliveries{NORTH}&state=lost"), None).await.0, 400);
     let one = |id: &str, act: &str| format!("/v1/deliveries/{id}{act}{NORTH}");
     api.good("GET", "/v1/deliveries/{id}", &one(&accepted.to_string(), ""), None).await;
+    api.good("POST", "/v1/deliveries/{id}/document", &one(&accepted.to_string(), "/document"), None).await;
+    let path = "/v1/deliveries/{id}/path";
+    assert_eq!(api.ask("POST", path, &one(&accepted.to_string(), "/path"), None).await.0, 503, "nobody here answers probes");
     api.good("GET", "/v1/deliveries/{id}/receipt", &one(&accepted.to_string(), "/receipt"), None).await;
     api.good("GET", "/v1/events", &format!("/v1/events{NORTH}&after=0"), None).await;
     for (question, found) in [
@@ -126,7 +174,8 @@ async fn deliveries(api: &mut Held, world: &World, org: OrgId) -> String {
     assert_eq!((&told["retried"], &told["deliveries"][1]["retried"]), (&json!(1), &json!(false)), "{told}");
     let path = "/v1/deliveries/{id}/retry";
     assert_eq!(api.ask("POST", path, &one(&refused, "/retry"), None).await.0, 409, "it is queued already");
-    api.good("POST", "/v1/deliveries/{id}/cancel", &one(&refused, "/cancel"), None).await;
+    let why = Some(json!({ "reason": "sent by post" }));
+    api.good("POST", "/v1/deliveries/{id}/cancel", &one(&refused, "/cancel"), why).await;
     assert_eq!(api.ask("POST", "/v1/deliveries/{id}/cancel", &one(&accepted.to_string(), "/cancel"), None).await.0, 409);
     let held = database.queued(org, "A3").await;
     database.lead(org, held, &[Event::Claimed, Event::Held(Reason::NoCert)]).await;
@@ -146,6 +195,14 @@ async fn deliveries(api: &mut Held, world: &World, org: OrgId) -> String {
 async fn people_decide(api: &mut Held, world: &World, org: OrgId, held: &str) {
     api.good("GET", "/v1/directory/{npi}", &at("/v1/directory/1234567893"), None).await;
     api.good("GET", "/v1/directory/snapshots", &at("/v1/directory/snapshots"), None).await;
+    let list = || Some(("text/csv", format!("npi,direct\n1234567893,{}\n", make::ADDRESS)));
+    for more in ["&dry_run=true", ""] {
+        let loaded =
+            api.send("POST", "/v1/directory/snapshots", &format!("/v1/directory/snapshots{NORTH}{more}"), &[], list()).await;
+        assert_eq!((loaded.0, &loaded.1["entries"]), (200, &json!(1)), "{}", loaded.1);
+    }
+    let none = Some(("text/csv", "npi,direct\n".to_owned()));
+    assert_eq!(api.send("POST", "/v1/directory/snapshots", &at("/v1/directory/snapshots"), &[], none).await.0, 409);
     let decisions = "/v1/directory/decisions";
     for wish in [
         json!({ "action": "pin", "npi": "1234567893", "address": make::ADDRESS, "reason": "called them" }),
@@ -177,7 +234,7 @@ async fn people_decide(api: &mut Held, world: &World, org: OrgId, held: &str) {
 async fn rules(api: &mut Held) {
     let path = "/v1/organization";
     let (_, mut file, tag) = api.ask("GET", path, &at(path), None).await;
-    file["webhook"] = json!([{ "name": "bridge", "url": "https://ehr.example.com/in" }]);
+    file["webhook"] = json!([{ "name": "bridge", "url": "https://127.0.0.1:9/in" }]);
     assert_eq!(api.ask("PUT", path, &at(path), Some(file.clone())).await.0, 428);
     let sent = || Some(("application/json", file.to_string()));
     let dry = api.send("PUT", path, &format!("{path}{NORTH}&dry_run=true"), &[], sent()).await;
@@ -202,6 +259,7 @@ async fn rules(api: &mut Held) {
         json!({ "action": "replay", "since": "2026-01-01T00:00:00Z" }),
         json!({ "action": "disable" }),
         json!({ "action": "enable" }),
+        json!({ "action": "test" }),
     ] {
         api.good("POST", "/v1/webhooks/{name}", &hook, Some(act)).await;
     }
@@ -255,6 +313,8 @@ async fn fees(api: &mut Held, world: &World, org: OrgId) {
     for format in ["json", "csv", "html", "pdf"] {
         api.good("GET", statement, &format!("/v1/fees/statement/2026-03{NORTH}&format={format}"), None).await;
     }
+    let page = api.good("GET", "/v1/fees/lines", &format!("/v1/fees/lines{NORTH}&month=2026-03&limit=1"), None).await;
+    assert_eq!(page["lines"].as_array().unwrap().len(), 1, "{page}");
     let lines = api.good("GET", "/v1/fees/export", &at("/v1/fees/export"), None).await;
     let line: Value = serde_json::from_str(lines.as_str().unwrap().lines().next().unwrap()).unwrap();
     let adjust = |dry: bool| json!({ "delivery": line["delivery"], "amount": "0.10", "reason": "agreed", "dry_run": dry });

@@ -35,6 +35,7 @@ mod large;
 mod oidc;
 mod organizations;
 mod pages;
+mod programs;
 mod rights;
 mod sessions;
 mod sign_in;

@@ -18,13 +18,14 @@ use super::world::World;
 use crate::store::world::World as Database;
 
 /// Every page of the console that names nothing.
-pub(super) const PAGES: [&str; 16] = [
+pub(super) const PAGES: [&str; 17] = [
     "/",
     "/deliveries",
     "/worklist",
     "/inbox",
     "/inbox/unmatched",
     "/webhooks",
+    "/reports",
     "/new-organization",
     "/organizations",
     "/fees",

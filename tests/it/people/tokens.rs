@@ -20,7 +20,7 @@ use postern::{
 
 use super::{rights::concrete, world::World};
 
-async fn token(world: &World, org: Option<OrgId>, rights: &[Right], expires_at: Option<Timestamp>) -> String {
+pub(super) async fn token(world: &World, org: Option<OrgId>, rights: &[Right], expires_at: Option<Timestamp>) -> String {
     let id = TokenId::new();
     let rights: BTreeSet<Right> = rights.iter().copied().collect();
     let event = TokenMade { org, token: id, name: Named("t"), rights: rights.len() };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use postern::{
-    config::{console::ConsoleSection, oidc::OidcSection, web::WebSection},
+    config::{console::ConsoleSection, events::EventsSection, oidc::OidcSection, web::WebSection},
     crypto::password::{Cost, hash},
     domain::{
         OrgId, Timestamp,
@@ -34,6 +34,8 @@ pub(crate) struct World {
     pub(crate) database: Database,
     pub(crate) url: String,
     pub(crate) web: Web,
+    /// One for all browsers: each of its own would read every authority of the system again.
+    client: Client,
     _blobs: tempfile::TempDir,
 }
 
@@ -69,12 +71,16 @@ impl World {
         let blobs = tempfile::tempdir().unwrap();
         let check: PdfCheck = Arc::new(|_: &[u8]| Ok(()));
         let intake = Intake::new(database.store.clone(), Blobs::in_folder(blobs.path()).unwrap(), check, 100_000);
-        let web =
-            Web::new(&WebSection::default(), intake, Health::default(), None).with_console(&console).vouching(oidc).unwrap();
+        // Webhooks of the tests are on this machine.
+        let events =
+            EventsSection { allow_http: true, allow_networks: vec!["127.0.0.0/8".parse().unwrap()], ..EventsSection::default() };
+        let web = Web::new(&WebSection::default(), intake, Health::default(), None).with_console(&console).telling(&events);
+        let web = web.vouching(oidc).unwrap();
         let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(serve(web.clone(), listener, CancellationToken::new()));
-        Self { database, url, web, _blobs: blobs }
+        let client = Client::builder().redirect(Policy::none()).build().unwrap();
+        Self { database, url, web, client, _blobs: blobs }
     }
 
     /// Somebody who has chosen their password already.
@@ -118,8 +124,7 @@ impl World {
     }
 
     pub(crate) fn browser(&self) -> Browser {
-        let client = Client::builder().redirect(Policy::none()).build().unwrap();
-        Browser { client, url: self.url.clone(), cookies: BTreeMap::new(), headers: Vec::new() }
+        Browser { client: self.client.clone(), url: self.url.clone(), cookies: BTreeMap::new(), headers: Vec::new() }
     }
 
     /// What was done, the oldest first.

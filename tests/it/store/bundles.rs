@@ -49,7 +49,7 @@ on_both_engines! {
         for used_for in [AnchorUse::Send, AnchorUse::Receive, AnchorUse::Both] {
             let name = used_for.as_str();
             world.store.import_anchor_for(org, AnchorKind::Anchor, used_for, b"der", name, Timestamp(1)).await.unwrap();
-            world.store.import_bundle(org, &new(name, used_for), &anchors(&[&format!("bundle-{name}")])).await.unwrap();
+            world.store.import_bundle(org, &new(name, used_for), &anchors(&[&format!("bundle-{name}")]), None).await.unwrap();
         }
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
         assert_eq!(believed(world, org, AnchorUse::Send).await, set(&["send", "both", "bundle-send", "bundle-both"]));
@@ -66,7 +66,7 @@ on_both_engines! {
     async fn a_bundle_is_swapped_as_a_whole_and_only_from_what_was_looked_at(world: &World) {
         let org = world.organization("north").await;
         let before = anchors(&["a", "b"]);
-        world.store.import_bundle(org, &new("community", AnchorUse::Both), &before).await.unwrap();
+        world.store.import_bundle(org, &new("community", AnchorUse::Both), &before, None).await.unwrap();
         let bundle = only(world, org).await;
         assert_eq!((bundle.anchors, bundle.error.as_deref(), bundle.shrunk_to), (2, None, None));
         assert_eq!(bundle.signer.as_deref(), Some(&b"signer"[..]));
@@ -74,8 +74,8 @@ on_both_engines! {
         assert_eq!(world.store.bundle_anchors(org, bundle.id).await.unwrap(), anchors(&["b", "c"]));
         let stale = world.store.swap_bundle(&bundle, &before, &anchors(&["x"])).await;
         assert!(matches!(stale, Err(StoreError::Lost)), "{stale:?}");
-        assert!(world.store.remove_bundle(org, "community").await.unwrap());
-        assert!(!world.store.remove_bundle(org, "community").await.unwrap());
+        assert!(world.store.remove_bundle(org, "community", None).await.unwrap());
+        assert!(!world.store.remove_bundle(org, "community", None).await.unwrap());
         assert!(matches!(world.store.swap_bundle(&bundle, &[], &anchors(&["x"])).await, Err(StoreError::Lost)));
         assert!(believed(world, org, AnchorUse::Both).await.is_empty());
     }
@@ -85,7 +85,7 @@ on_both_engines! {
         let names = |letter: &str| (0..40).map(|n| format!("{letter}{n:02}")).collect::<Vec<_>>();
         let set = |letter: &str| anchors(&names(letter).iter().map(String::as_str).collect::<Vec<_>>());
         let (a, b) = (set("a"), set("b"));
-        world.store.import_bundle(org, &new("community", AnchorUse::Both), &a).await.unwrap();
+        world.store.import_bundle(org, &new("community", AnchorUse::Both), &a, None).await.unwrap();
         let bundle = only(world, org).await;
         let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let readers: Vec<_> = (0..3)
@@ -115,7 +115,7 @@ on_both_engines! {
 
     async fn a_failure_keeps_what_is_in_force_and_is_shown_with_its_age(world: &World) {
         let org = world.organization("north").await;
-        world.store.import_bundle(org, &new("community", AnchorUse::Both), &anchors(&["a"])).await.unwrap();
+        world.store.import_bundle(org, &new("community", AnchorUse::Both), &anchors(&["a"]), None).await.unwrap();
         assert!(world.store.bundles_due().await.unwrap().is_empty(), "not before its interval is over");
         world.pass(Duration::from_hours(24)).await;
         let due = world.store.bundles_due().await.unwrap().remove(0);

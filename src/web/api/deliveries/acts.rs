@@ -4,7 +4,7 @@ use axum::{
     Json,
     body::Bytes,
     extract::{Path, Request, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::Response,
 };
 use serde::Deserialize;
@@ -19,6 +19,7 @@ use crate::{
         DeliveryId, OrgScope,
         audit::{Actor, Witness},
         delivery::{Event, State as Stands},
+        text,
     },
     observe::{events::DeliveryAsked, facts::Configured},
     source::{Accepted, Refusal, Sender, wire::Unknown},
@@ -77,7 +78,7 @@ pub(in crate::web) enum Came {
     Nowhere,
 }
 
-/// Asks one thing of a delivery that the scope may see; on record in the same transaction.
+/// Asks one thing of a delivery that the scope may see; on record in the same transaction, and `why` stands in its history.
 ///
 /// # Errors
 /// When it cannot be stored.
@@ -87,10 +88,12 @@ pub(in crate::web) async fn ask(
     actor: &Actor,
     id: DeliveryId,
     ask: Ask,
+    why: Option<&str>,
 ) -> Result<Came, StoreError> {
     let Some(entry) = store.delivery_in(scope, id).await? else { return Ok(Came::Nowhere) };
     let record = DeliveryAsked { org: entry.org, delivery: id, asked: Configured(ask.word()) };
-    let note = format!("{} {} asked for it", actor.kind, actor.name);
+    let why = why.map_or_else(String::new, |why| format!(": {why}"));
+    let note = format!("{} {} asked for it{why}", actor.kind, actor.name);
     match store.ask_delivery_as(scope, id, ask.event(), &note, Witness::new(actor, &record)).await {
         Ok(moved) => {
             // What is on the wire cannot be called back: no further attempt is made, and that is all.
@@ -127,8 +130,25 @@ fn which(id: &str) -> Result<DeliveryId, Problem> {
     Ok(id.parse().map_err(|_| Refusal::not_found("delivery"))?)
 }
 
-async fn one(web: &Web, caller: &Caller, id: &str, asked: Ask) -> Result<Json<Value>, Problem> {
-    match ask(web.intake.store(), caller.scope, &caller.actor, which(id)?, asked).await? {
+/// Why it is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Why {
+    /// One line; never about a patient.
+    reason: Option<String>,
+}
+
+fn line(reason: Option<&str>) -> Result<Option<&str>, Problem> {
+    let bad = |problem: text::BadText| Refusal::field("/reason", "invalid", problem.to_string());
+    Ok(reason.map(|reason| text::line(reason, text::FIELD_LIMIT)).transpose().map_err(bad)?)
+}
+
+async fn one(web: &Web, caller: &Caller, id: &str, asked: Ask, request: Request) -> Result<Json<Value>, Problem> {
+    let id = which(id)?;
+    // Whoever has nothing to say sends no body.
+    let said = request.headers().contains_key(header::CONTENT_TYPE);
+    let why: Why = if said { wish(web, caller.scope, request).await? } else { Why::default() };
+    match ask(web.intake.store(), caller.scope, &caller.actor, id, asked, line(why.reason.as_deref())?).await? {
         Came::Done(entry) => Ok(Json(as_json(&entry))),
         Came::Not(why) => Err(Problem::new(StatusCode::CONFLICT, "not_possible", why)),
         Came::Nowhere => Err(Refusal::not_found("delivery").into()),
@@ -138,17 +158,27 @@ async fn one(web: &Web, caller: &Caller, id: &str, asked: Ask) -> Result<Json<Va
 /// Puts a refused or held delivery back into the queue.
 ///
 /// # Errors
-/// 401, 403, 404, 409 (its state does not allow it), 503.
-pub async fn retry(State(web): State<Web>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
-    one(&web, &caller, &id, Ask::Retry).await
+/// 401, 403, 404, 409 (its state does not allow it), 413, 415, 422, 503.
+pub async fn retry(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    one(&web, &caller, &id, Ask::Retry, request).await
 }
 
 /// Stops a delivery that has not left.
 ///
 /// # Errors
-/// 401, 403, 404, 409 (it is too late; no further attempt is made), 503.
-pub async fn cancel(State(web): State<Web>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
-    one(&web, &caller, &id, Ask::Cancel).await
+/// 401, 403, 404, 409 (it is too late; no further attempt is made), 413, 415, 422, 503.
+pub async fn cancel(
+    State(web): State<Web>,
+    caller: Caller,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    one(&web, &caller, &id, Ask::Cancel, request).await
 }
 
 /// Sends its result once more.
@@ -172,6 +202,8 @@ pub async fn once_more(
 #[serde(deny_unknown_fields)]
 struct Several {
     ids: Vec<DeliveryId>,
+    /// Why; never about a patient.
+    reason: Option<String>,
 }
 
 /// Puts several back into the queue: each by itself, whatever becomes of the others.
@@ -179,13 +211,14 @@ struct Several {
 /// # Errors
 /// 401, 403, 413, 415, 422, 503.
 pub async fn retry_several(State(web): State<Web>, caller: Caller, request: Request) -> Result<Json<Value>, Problem> {
-    let Several { ids } = wish(&web, caller.scope, request).await?;
+    let Several { ids, reason } = wish(&web, caller.scope, request).await?;
+    let why = line(reason.as_deref())?;
     if ids.is_empty() || ids.len() > AT_ONCE {
         return Err(Refusal::field("/ids", "invalid", format!("must name 1 to {AT_ONCE} deliveries")).into());
     }
     let (mut told, mut done) = (Vec::with_capacity(ids.len()), 0);
     for id in ids {
-        let came = ask(web.intake.store(), caller.scope, &caller.actor, id, Ask::Retry).await?;
+        let came = ask(web.intake.store(), caller.scope, &caller.actor, id, Ask::Retry, why).await?;
         told.push(match came {
             Came::Done(entry) => {
                 done += 1;

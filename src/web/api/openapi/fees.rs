@@ -51,6 +51,18 @@ pub(super) fn operations() -> Vec<Operation> {
             .query("format", "#StatementFormat")
             .answers_as(200, "The statement.", json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Statement" } },
                 "text/csv": csv.clone(), "text/html": csv.clone(), "application/pdf": {} })),
+        get("/v1/fees/lines", "What a row of a statement is made of, line by line")
+            .says("In the order in which they were written. All that is said must hold.")
+            .query("month", "month")
+            .query("site", "text")
+            .query("entry_type", "#EntryType")
+            .query("channel", "text")
+            .query("status", "text")
+            .query("delivery", "id")
+            .query("bill_to", "text: who pays, by short name")
+            .query("ledger", "text: whose ledger, by short name")
+            .pages(100, 1000)
+            .answers(200, "#LinePage", "A page."),
         get("/v1/fees/export", "The ledger line by line")
             .says("That data are taken out is on record first. `Postern-Last-Line` is the `after` of the lines behind; an empty answer says that there are none.")
             .query("month", "month")
@@ -109,6 +121,11 @@ pub(super) fn schemas() -> Vec<Named> {
     let line = shape(json!({
         "id": "id", "line": "number", "entry_type": "#EntryType", "fee_code": "text", "delivery": "id|null", "amount": "money", "currency": "text",
         "month": "month", "relates_to": "month|null", "reverses": "id|null", "reason": "text", "entered_by": "text" }));
+    let exported = shape(json!({
+        "id": "id: names the line for ever", "line": "number", "entry_type": "#EntryType", "occurred_at": "time", "recorded_at": "time", "month": "month",
+        "relates_to": "month|null", "organization": "slug", "bill_to": "slug", "cost_center": "text", "site": "text", "payer": "text", "channel": "text",
+        "status": "text", "fee_code": "text", "note": "text", "quantity": "number", "unit_price": "money", "amount": "money", "currency": "text",
+        "price": "text|null", "delivery": "id|null", "reverses": "id|null", "reason": "text", "entered_by": "text" }));
     let counts = json!({ "rows": "number", "messages": "number", "matched": "number", "ours_only": "number", "theirs_only": "number",
         "price_differs": "number", "outcome_differs": "number",
         "tolerance": "money: so much prices may differ" });
@@ -147,6 +164,8 @@ pub(super) fn schemas() -> Vec<Named> {
         ("Closed", closed),
         ("ClosingRow", and("#FeeLine", json!({ "bill_to": "any" }))),
         ("Adjust", adjust),
+        ("ExportedLine", exported),
+        ("LinePage", shape(json!({ "lines": "[#ExportedLine]", "next": "text|null" }))),
         ("LedgerLine", line),
         ("Adjusted", shape(json!({ "dry_run": "flag", "lines": "[#LedgerLine]" }))),
         ("UsageCounts", shape(counts)),

@@ -83,6 +83,11 @@ impl Operation {
         self.query("after", "text: where to go on: what `next` of the page before said").limit(usual, most)
     }
 
+    /// The same, where the pages go on behind an id.
+    pub(super) fn pages_by_id(self, usual: u32, most: u32) -> Self {
+        self.query("after", "id: where to go on: what `next` of the page before said").limit(usual, most)
+    }
+
     /// May be sent again under a key.
     pub(super) fn repeatable(mut self) -> Self {
         let schema = json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x20-\\x7e]+$" });
@@ -101,6 +106,15 @@ impl Operation {
     pub(super) fn takes(self, schema: &str) -> Self {
         let body = json!({ "application/json": { "schema": short(schema) } });
         self.takes_as(body).may_fail(&[400, 408, 413, 415, 422])
+    }
+
+    /// Takes JSON, or nothing.
+    pub(super) fn may_take(self, schema: &str) -> Self {
+        let mut taking = self.takes(schema);
+        if let Some(body) = &mut taking.body {
+            body["required"] = false.into();
+        }
+        taking
     }
 
     /// Takes bodies of these media types.

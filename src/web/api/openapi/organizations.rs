@@ -26,6 +26,13 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers(200, "#Applied", "What changes.")
             .telling(200, "ETag", etag)
             .may_fail(&[412, 428]),
+        post("/v1/organization/test-message", "Send a made-up patient's report from a site to an address")
+            .says("Taken in and sent as every result is; it says that it is none. In test mode only test domains get it, and it costs nothing; at a site in production it is a real message and is charged as one.")
+            .repeatable()
+            .takes("#TestMessage")
+            .answers(201, "#Accepted", "Taken, and durable.")
+            .answers(200, "#Accepted", "The same key came before: nothing was sent twice.")
+            .may_fail(&[409]),
         get("/v1/organization/prices", "The prices on record, those to come among them").answers(200, "#Prices", "None is ever removed."),
         get("/v1/organizations", "The organizations a token may see").answers(200, "#Organizations", "By short name."),
         post("/v1/organizations", "Make an organization")
@@ -38,8 +45,8 @@ pub(super) fn operations() -> Vec<Operation> {
         get("/v1/webhooks", "How far each webhook has been told")
             .says("They stand in the organization's document.")
             .answers(200, "#Webhooks", "By name."),
-        post("/v1/webhooks/{name}", "Switch a webhook, have it told again, or give it another secret")
-            .says("`replay` sends the same events under the same ids, since a time or from a cursor on; a new secret is shown this once, and the old one signs beside it for a while.")
+        post("/v1/webhooks/{name}", "Switch a webhook, have it told again, give it another secret, or try it out")
+            .says("`replay` sends the same events under the same ids, since a time or from a cursor on; a new secret is shown this once, and the old one signs beside it for a while; `test` sends a signed test event now, and that it is not taken is an answer.")
             .at("name", "text")
             .takes("#WebhookAct")
             .answers(200, "#WebhookActed", "It, as it is now.")
@@ -74,11 +81,15 @@ pub(super) fn schemas() -> Vec<Named> {
         "off_because": json!({ "anyOf": [words(OffBecause::ALL), { "type": "null" }] }), "told": "number: up to which event", "waiting": "number: of events",
         "failures": "number", "failing_since": "time|null", "problem": "text|null", "last_taken_at": "time|null", "next_attempt_at": "time" }));
     let act = json!({ "oneOf": [
-        body(json!({ "action": json!({ "enum": ["enable", "disable"] }) })),
+        body(json!({ "action": json!({ "enum": ["enable", "disable", "test"] }) })),
         body(json!({ "action": json!({ "const": "replay" }), "since?": "time|null", "from?": "text|null: a cursor, or 0", "dry_run?": "flag" })),
         body(json!({ "action": json!({ "const": "rotate_secret" }), "keep?": "text|null: how long the old one signs, as in 24h" })),
     ] });
-    let acted = and("#Webhook", json!({ "dry_run?": "flag", "secret?": "text", "old_signs_for?": "text" }));
+    let acted = and(
+        "#Webhook",
+        json!({ "dry_run?": "flag", "secret?": "text", "old_signs_for?": "text",
+        "taken?": "flag: the test event was", "answer?": "text: what came of it" }),
+    );
     let known =
         shape(json!({ "id": "id", "slug": "slug", "name": "text", "mode": "#Mode", "sites": "number", "identities": "[text]" }));
     vec![
@@ -96,6 +107,7 @@ pub(super) fn schemas() -> Vec<Named> {
         ("Prices", shape(json!({ "prices": "[#Price]", "terms": "[object]" }))),
         ("KnownOrganization", known),
         ("Organizations", shape(json!({ "organizations": "[#KnownOrganization]" }))),
+        ("TestMessage", body(json!({ "site": "text: its `local_id`", "address": "text: a Direct address" }))),
         ("Webhook", view),
         ("Webhooks", shape(json!({ "webhooks": "[#Webhook]" }))),
         ("WebhookAct", act),

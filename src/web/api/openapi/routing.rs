@@ -43,6 +43,14 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers(200, "#Decided", "What came of it.")
             .may_fail(&[404, 409]),
         get("/v1/directory/snapshots", "The loads of the directory").answers(200, "#Snapshots", "The latest first."),
+        post("/v1/directory/snapshots", "Load a directory in the place of the one before")
+            .says("For a token of the installation: a flat file of a HISP's, which answers for everybody, or with `organization` that one's own list. Needed are an NPI and an address in each row. National files are too large for an upload, and are loaded by command.")
+            .query("columns", "text: what columns are called, as in `npi=PROV_NPI,address=Direct`")
+            .query("force", "flag: even if it is much smaller")
+            .query("dry_run", "flag: read and judge it, and change nothing")
+            .takes_as(csv.clone())
+            .answers(200, "#DirectoryLoaded", "It is in force, or would be.")
+            .may_fail(&[408, 409, 422]),
         get("/v1/directory/{npi}", "What is known about an NPI")
             .says("That there is no address is an answer: 200 with a `reason`.")
             .at("npi", "npi")
@@ -182,6 +190,14 @@ pub(super) fn schemas() -> Vec<Named> {
         ("DirectoryEntry", entry),
         ("Source", source),
         ("Snapshot", snapshot),
+        (
+            "DirectoryLoaded",
+            shape(
+                json!({ "snapshot": "id|null", "dry_run": "flag", "entries": "number: rows in force", "rejected": "number", "duplicates": "number",
+                "webmail": "number: addresses at mailbox providers for everybody",
+                "counts": json!({ "type": "object", "additionalProperties": shape(json!({ "rows": "number", "taken": "number" })) }) }),
+            ),
+        ),
         ("Snapshots", shape(json!({ "snapshots": "[#Snapshot]" }))),
         ("Roster", roster),
         ("Rosters", shape(json!({ "rosters": "[#Roster]" }))),

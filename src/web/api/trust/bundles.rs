@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::super::{on_record, wish};
 use crate::{
-    domain::{OrgId, OrgScope, Timestamp, person::Reach, text, time::Span},
+    domain::{OrgId, OrgScope, Timestamp, audit::Witness, person::Reach, text, time::Span},
     observe::chain,
     source::Refusal,
     store::{
@@ -26,7 +26,7 @@ use crate::{
             stored,
         },
     },
-    web::{Problem, Web, auth::Caller},
+    web::{Problem, Web, auth::Caller, record::changed},
 };
 
 fn as_json(bundle: &Bundle) -> Value {
@@ -137,6 +137,7 @@ pub async fn import(State(web): State<Web>, caller: Caller, request: Request) ->
     let signer = signer.and_then(|all| all.into_iter().next());
     let octets = match (&new.url, &new.content) {
         (Some(url), _) => {
+            on_record(&web, &caller, Some(org), "trust_bundle_asked_for", &new.name).await?;
             let _turn = web.turns.take(org).await?;
             refresh::fetch(url, new.internal).await.map_err(problem)?
         }
@@ -150,7 +151,7 @@ pub async fn import(State(web): State<Web>, caller: Caller, request: Request) ->
         guard(&in_force, &offered, new.most_lost, now).map_err(problem)?;
     }
     if !new.dry_run {
-        on_record(&web, &caller, Some(org), "trust_bundle_added", &new.name).await?;
+        let event = changed(Some(org), "trust_bundle_added", &new.name);
         let kept = NewBundle {
             name: new.name.clone(),
             used_for: new.used_for,
@@ -160,7 +161,7 @@ pub async fn import(State(web): State<Web>, caller: Caller, request: Request) ->
             refresh: new.refresh.0,
             most_lost: new.most_lost,
         };
-        store.import_bundle(org, &kept, &offered).await?;
+        store.import_bundle(org, &kept, &offered, Some(Witness::new(&caller.actor, &event))).await?;
     }
     Ok(Json(json!({ "name": new.name, "use": new.used_for, "anchors": offered.len(), "left_out": content.left_out,
         "dry_run": new.dry_run })))
@@ -196,9 +197,12 @@ pub async fn refresh(
     let again: Again = wish(&web, caller.scope, request).await?;
     let store = web.intake.store();
     let bundle = known(store, org, &name).await?;
-    on_record(&web, &caller, Some(org), "trust_bundle_refreshed", &bundle.name).await?;
+    on_record(&web, &caller, Some(org), "trust_bundle_refresh_asked", &bundle.name).await?;
     let _turn = web.turns.take(org).await?;
-    let done = refresh::refresh(store, &bundle, again.accept_shrink).await.map_err(problem)?;
+    let done = refresh::refresh(store, &bundle, again.accept_shrink).await;
+    let came = if done.is_ok() { "trust_bundle_refreshed" } else { "trust_bundle_not_refreshed" };
+    on_record(&web, &caller, Some(org), came, &bundle.name).await?;
+    let done = done.map_err(problem)?;
     Ok(Json(json!({ "name": bundle.name, "anchors": done.anchors, "added": done.added, "removed": done.removed,
         "left_out": done.left_out })))
 }
@@ -211,7 +215,10 @@ pub async fn remove(State(web): State<Web>, caller: Caller, Path(name): Path<Str
     let org = caller.sender()?.org;
     let store = web.intake.store();
     let bundle = known(store, org, &name).await?;
-    on_record(&web, &caller, Some(org), "trust_bundle_removed", &bundle.name).await?;
-    store.remove_bundle(org, &bundle.name).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let event = changed(Some(org), "trust_bundle_removed", &bundle.name);
+    if store.remove_bundle(org, &bundle.name, Some(Witness::new(&caller.actor, &event))).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Refusal::not_found("bundle").into())
+    }
 }

@@ -24,7 +24,7 @@ const LINES: u32 = 100;
 const SHOWN: usize = 200_000;
 
 pub(in crate::web::console) async fn list(State(web): State<Web>, person: Person) -> Result<Page, Page> {
-    let all = web.intake.store().unmatched(LINES).await.map_err(Page::store)?;
+    let all = web.intake.store().unmatched(None, LINES).await.map_err(Page::store)?;
     let row = |one: UnmatchedView| {
         let read = Form::new(format!("/inbox/unmatched/{}/read", one.id), "Read")
             .folded("Read it")
@@ -61,8 +61,7 @@ pub(in crate::web::console) async fn read(
     let missing = || Page::from(Problem::from(Refusal::not_found("message")));
     let id: InboundId = id.parse().map_err(|_| missing())?;
     let store = web.intake.store();
-    let known = store.unmatched(1_000).await.map_err(Page::store)?.into_iter().find(|one| one.id == id && one.kept);
-    known.ok_or_else(missing)?;
+    store.unmatched_message(id).await.map_err(Page::store)?.filter(|known| known.kept).ok_or_else(missing)?;
     let opened =
         store.reveal(&person.actor, &UnmatchedRead { inbound: id }, async |store: &Store| store.open_unmatched(id).await).await;
     let opened = opened.map_err(|error| if matches!(error, StoreError::Lost) { missing() } else { Page::store(error) })?;

@@ -5,8 +5,6 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use bytes::Bytes;
-use serde_json::json;
 
 use super::find;
 use crate::{
@@ -14,8 +12,7 @@ use crate::{
         DirectAddress,
         organization::{Mode, When},
     },
-    observe::facts::Door,
-    source::{Sender, wire::Unknown},
+    source::test_message::{self, TestMessage},
     store::organization::Organization,
     web::{
         Problem, Web,
@@ -29,9 +26,6 @@ use crate::{
         },
     },
 };
-
-/// One page that says that it is no result.
-const PDF: &[u8] = include_bytes!("test_message.pdf");
 
 /// The form, with what it will do.
 pub(super) fn section(one: &Organization, suffix: &str) -> Section {
@@ -79,13 +73,8 @@ pub(in crate::web::console) async fn send(
         text.parse().map_err(|_| wrong(format!("{text:?} is not a Direct address: go back and correct it.")))?;
     let site = one.site(fields.text("site")).ok_or_else(|| wrong("Choose one of its sites.".to_owned()))?;
     whose::on_record(&web, &person, Some(one.id), "test_message", &slug).await?;
-    let order_id = format!("TEST-{}", uuid::Uuid::now_v7().simple());
-    let order = json!({ "order_id": order_id, "site": site.local_id,
-        "patient": { "local_id": "TEST", "name": { "family": "Testpatient", "given": ["Nobody"] }, "birth_date": "1970-01-01", "gender": "U" },
-        "deliver_to": [{ "role": "other", "direct": address }] });
-    let result = json!({ "order_id": order_id, "site": site.local_id, "status": "final", "title": "Test message, not a result", "order": order });
-    let sender = Sender { org: one.id, unknown: Unknown::Refuse, door: Door::Api };
-    let taken = web.intake.result(&sender, Bytes::from(result.to_string()), Some(Bytes::from_static(PDF)), None).await;
+    let message = TestMessage { site: &site.local_id, address: &address, repeat: None };
+    let taken = test_message::take(&web.intake, one.id, &message).await;
     let taken = taken.map_err(|error| Page::from(Problem::from(error)))?;
     let place = format!("/results/{}{}", taken.id, person.about(one.id));
     Ok(told(&place, "sent-test").into_response())

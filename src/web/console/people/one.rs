@@ -1,7 +1,7 @@
 //! One person: let in with a first password that is shown once, reset, disabled, given another role. Nobody does that to
 //! themselves, so that the last admin cannot lock everybody out by a slip.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use axum::{
     extract::{Path, Query, State},
@@ -15,22 +15,24 @@ use crate::{
         OrgId, OrgScope, Timestamp,
         audit::{Audited, Witness},
         id::PersonId,
-        person::{Confinement, Reach, Right, Role},
+        person::{Misfit, Reach, Right, Role},
         text::{FIELD_LIMIT, line},
     },
     observe::{
-        events::{CodesRemoved, PersonAdded, PersonDisabled, PersonEnabled, PersonReset, RoleGiven},
+        events::{PersonAdded, PersonDisabled, PersonEnabled, RoleGiven},
         facts::Named,
     },
     source::Refusal,
     store::{
         StoreError,
-        person::{self, NewPassword, NewPerson},
-        sign_in::TryKey,
+        person::{self, NewPerson},
     },
     web::{
         Problem, Web,
-        auth::{Fields, Person},
+        auth::{
+            Fields, Person,
+            access::{self, Anew, ReachError},
+        },
         console::{
             Page, Told,
             form::{Form, Input},
@@ -162,17 +164,14 @@ fn once(login: &str, password: &str, until: Timestamp, person: &Person) -> Page 
 async fn wanted(web: &Web, fields: &Fields) -> Result<Result<(Role, Reach), String>, Page> {
     let store = web.intake.store();
     let Ok(role) = fields.text("role").parse::<Role>() else { return Ok(Err("Choose a role.".to_owned())) };
-    let mut orgs = BTreeSet::new();
-    for slug in fields.all("organization") {
-        let Some(one) = store.organization_by_slug(OrgScope::All, slug).await.map_err(Page::store)? else {
-            return Ok(Err(format!("There is no organization {slug:?}.")));
-        };
-        orgs.insert(one.id);
-    }
-    Ok(match role.confinement() {
-        Confinement::Always if orgs.is_empty() => Err(format!("A {role} sees some organizations alone: tick at least one.")),
-        Confinement::Never if !orgs.is_empty() => Err(format!("An {role} sees everything: tick no organization.")),
-        _ => Ok((role, Reach::of(orgs))),
+    Ok(match access::reach(store, role, fields.all("organization")).await {
+        Ok(reach) => Ok((role, reach)),
+        Err(ReachError::Store(error)) => return Err(Page::store(error)),
+        Err(ReachError::Unknown(slug)) => Err(format!("There is no organization {slug:?}.")),
+        Err(ReachError::Misfit(Misfit::NamesNone(role))) => {
+            Err(format!("A {role} sees some organizations alone: tick at least one."))
+        }
+        Err(ReachError::Misfit(Misfit::NamesSome(role))) => Err(format!("An {role} sees everything: tick no organization.")),
     })
 }
 
@@ -222,16 +221,10 @@ pub(in crate::web::console) async fn reset(
     Path(id): Path<String>,
     fields: Fields,
 ) -> Result<Response, Page> {
-    let store = web.intake.store();
     let one = other(&web, &person, &id).await?;
-    let id = one.known.id;
     let ((first, hashed), first_until) = (first(&web).await?, until(&web));
-    if fields.ticked("codes") {
-        store.remove_codes(id, Witness::new(&person.actor, &CodesRemoved { person: id })).await.map_err(Page::store)?;
-    }
-    let new = NewPassword { person: id, hash: &hashed, first_until: Some(first_until), keep: None };
-    store.set_password(&new, Witness::new(&person.actor, &PersonReset { person: id })).await.map_err(Page::store)?;
-    store.forget_tries(TryKey::Name(&one.known.login)).await.map_err(Page::store)?;
+    let anew = Anew { hash: &hashed, until: first_until, codes: fields.ticked("codes"), provider: false };
+    access::reset(web.intake.store(), &person.actor, &one, &anew).await.map_err(Page::store)?;
     Ok(once(&one.known.login, &first, first_until, &person).into_response())
 }
 

@@ -1,4 +1,4 @@
-//! Whom we believe is changed: each with the checks the command makes, and on record before it is done.
+//! Whom we believe is changed: each with the checks the command makes, and on record with what is done.
 
 use std::time::Duration;
 
@@ -10,8 +10,7 @@ use axum::{
 
 use super::page;
 use crate::{
-    crypto::Hex,
-    domain::OrgScope,
+    domain::{OrgScope, audit::Witness},
     observe::chain,
     store::{
         bundle::{BundleAnchor, NewBundle},
@@ -27,6 +26,7 @@ use crate::{
         Web,
         auth::{Fields, Person},
         console::{Page, told::told, whose},
+        record,
     },
 };
 
@@ -76,15 +76,7 @@ pub(in crate::web::console) async fn believe(State(web): State<Web>, person: Per
     if let Some(why) = all.iter().find_map(|certificate| taking::authority_problem(certificate, kind, now)) {
         return answer(&web, &person, &one, Err(why)).await;
     }
-    for certificate in &all {
-        let fingerprint = Hex(&certificate.fingerprint()).to_string();
-        whose::on_record(&web, &person, Some(one.id), "anchor_added", &fingerprint).await?;
-        let until = certificate.valid_until();
-        store
-            .import_anchor_for(one.id, kind, direction(&fields), certificate.der(), &fingerprint, until)
-            .await
-            .map_err(Page::store)?;
-    }
+    record::believe(store, &person.actor, one.id, kind, direction(&fields), &all).await.map_err(Page::store)?;
     answer(&web, &person, &one, Ok("anchor-kept")).await
 }
 
@@ -106,14 +98,9 @@ pub(in crate::web::console) async fn keep(State(web): State<Web>, person: Person
         Ok(named) => named,
         Err(why) => return answer(&web, &person, &one, Err(why)).await,
     };
-    for (names, certificate) in named {
-        let fingerprint = Hex(&certificate.fingerprint()).to_string();
-        whose::on_record(&web, &person, Some(one.id), "certificate_added", &fingerprint).await?;
-        for name in names {
-            let until = certificate.valid_until();
-            store.import_certificate(one.id, &name, certificate.der(), &fingerprint, until).await.map_err(Page::store)?;
-        }
-    }
+    let known: Vec<(String, &Certificate)> =
+        named.iter().flat_map(|(names, certificate)| names.iter().map(move |name| (name.clone(), certificate))).collect();
+    record::know(store, &person.actor, one.id, &known).await.map_err(Page::store)?;
     answer(&web, &person, &one, Ok("certificate-kept")).await
 }
 
@@ -122,12 +109,13 @@ async fn remove(web: &Web, person: &Person, fields: &Fields, what: &'static str)
     let store = web.intake.store();
     let one = whose::organization(web, person, fields.text("for")).await?;
     let scope = OrgScope::One(one.id);
-    let all = if what == "anchor_removed" { store.anchors(scope).await } else { store.certificates(scope).await };
+    let all = if what == "trust_anchor_removed" { store.anchors(scope).await } else { store.certificates(scope).await };
     let all = all.map_err(Page::store)?;
     let found = all.iter().find(|known| known.bundle.is_none() && known.fingerprint == fields.text("fingerprint"));
     let Some(found) = found else { return answer(web, person, &one, Ok("gone")).await };
-    whose::on_record(web, person, Some(one.id), what, &found.fingerprint).await?;
-    let removed = store.remove_certificate(one.id, &found.fingerprint).await.map_err(Page::store)?;
+    let event = record::changed(Some(one.id), what, &found.fingerprint);
+    let witness = Witness::new(&person.actor, &event);
+    let removed = store.remove_certificate_as(one.id, &found.fingerprint, witness).await.map_err(Page::store)?;
     answer(web, person, &one, Ok(if removed == 0 { "gone" } else { "removed" })).await
 }
 
@@ -136,7 +124,7 @@ pub(in crate::web::console) async fn disbelieve(
     person: Person,
     fields: Fields,
 ) -> Result<Response, Page> {
-    remove(&web, &person, &fields, "anchor_removed").await
+    remove(&web, &person, &fields, "trust_anchor_removed").await
 }
 
 pub(in crate::web::console) async fn drop(State(web): State<Web>, person: Person, fields: Fields) -> Result<Response, Page> {
@@ -147,24 +135,35 @@ pub(in crate::web::console) async fn bundle(State(web): State<Web>, person: Pers
     let store = web.intake.store();
     let one = whose::organization(&web, &person, fields.text("for")).await?;
     let name = fields.text("name");
+    if let Err(why) = askable(&fields) {
+        return answer(&web, &person, &one, Err(why)).await;
+    }
+    whose::on_record(&web, &person, Some(one.id), "trust_bundle_asked_for", name).await?;
     let new = match fetched(&web, &one, &fields).await {
         Ok(new) => new,
         Err(why) => return answer(&web, &person, &one, Err(why)).await,
     };
-    whose::on_record(&web, &person, Some(one.id), "bundle_added", name).await?;
-    store.import_bundle(one.id, &new.0, &new.1).await.map_err(Page::store)?;
+    let event = record::changed(Some(one.id), "trust_bundle_added", name);
+    let witness = Some(Witness::new(&person.actor, &event));
+    store.import_bundle(one.id, &new.0, &new.1, witness).await.map_err(Page::store)?;
     answer(&web, &person, &one, Ok("bundle-kept")).await
 }
 
-async fn fetched(web: &Web, one: &Organization, fields: &Fields) -> Result<(NewBundle, Vec<BundleAnchor>), String> {
-    let store = web.intake.store();
-    let (name, url, now) = (fields.text("name"), fields.text("url"), store.clock().now());
+/// Whether there is somebody who may be asked for it.
+fn askable(fields: &Fields) -> Result<(), String> {
+    let (name, url) = (fields.text("name"), fields.text("url"));
     if name.is_empty() || name.len() > 100 {
         return Err("its name must have 1 to 100 octets".to_owned());
     }
     if !url.starts_with("https://") || url.contains('@') {
         return Err("the place must begin with https:// and carry no password".to_owned());
     }
+    Ok(())
+}
+
+async fn fetched(web: &Web, one: &Organization, fields: &Fields) -> Result<(NewBundle, Vec<BundleAnchor>), String> {
+    let store = web.intake.store();
+    let (name, url, now) = (fields.text("name"), fields.text("url"), store.clock().now());
     let signer = fields.bytes("signer").map(|octets| Certificate::read_all(octets)).transpose();
     let signer = signer.map_err(|error| format!("the signer: {}", chain(&error)))?.and_then(|all| all.into_iter().next());
     // Strangers are asked: so many at a time.
@@ -200,9 +199,11 @@ pub(in crate::web::console) async fn refresh_bundle(
     let Some(known) = all.into_iter().find(|known| known.name == fields.text("name")) else {
         return answer(&web, &person, &one, Ok("gone")).await;
     };
-    whose::on_record(&web, &person, Some(one.id), "bundle_refreshed", &known.name).await?;
+    whose::on_record(&web, &person, Some(one.id), "trust_bundle_refresh_asked", &known.name).await?;
     let _turn = web.turns.take(one.id).await.map_err(Page::from)?;
     let came = refresh::refresh(store, &known, fields.ticked("accept")).await;
+    let outcome = if came.is_ok() { "trust_bundle_refreshed" } else { "trust_bundle_not_refreshed" };
+    whose::on_record(&web, &person, Some(one.id), outcome, &known.name).await?;
     answer(&web, &person, &one, came.map(|_| "refreshed").map_err(|error| chain(&error))).await
 }
 
@@ -213,7 +214,8 @@ pub(in crate::web::console) async fn remove_bundle(
 ) -> Result<Response, Page> {
     let one = whose::organization(&web, &person, fields.text("for")).await?;
     let name = fields.text("name");
-    whose::on_record(&web, &person, Some(one.id), "bundle_removed", name).await?;
-    let removed = web.intake.store().remove_bundle(one.id, name).await.map_err(Page::store)?;
+    let event = record::changed(Some(one.id), "trust_bundle_removed", name);
+    let witness = Some(Witness::new(&person.actor, &event));
+    let removed = web.intake.store().remove_bundle(one.id, name, witness).await.map_err(Page::store)?;
     answer(&web, &person, &one, Ok(if removed { "removed" } else { "gone" })).await
 }
