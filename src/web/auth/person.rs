@@ -1,7 +1,7 @@
 //! People: a cookie names a session, the session a person, the person's role the rights.
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::{Body, to_bytes},
     extract::{FromRequest as _, FromRequestParts, Request, State},
     http::{Method, StatusCode, header, request::Parts},
     middleware::Next,
@@ -20,12 +20,12 @@ use crate::{
     domain::{
         OrgId, OrgScope, Timestamp,
         audit::Actor,
-        id::SessionId,
+        id::{PersonId, SessionId},
         person::{Duty, Known, Right, may},
     },
     observe::events::{ForeignRequest, RightMissing},
     store::session::{Session, Stage},
-    web::{Problem, Web, console::Page},
+    web::{Problem, Web, console::Page, places::Place, upload},
 };
 
 /// Most octets of a form.
@@ -103,15 +103,17 @@ fn duty(web: &Web, session: &Session) -> Option<Duty> {
 pub(super) async fn gate(State((web, right, awake)): State<(Web, Right, bool)>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let mut response = match admit(&web, right, awake, &parts).await {
-        Ok(person) => match ours(&web, parts, body, &person.csrf).await {
-            Ok(mut request) => {
+        Ok(person) => match ours(&web, Some(person.known.id), parts, body, &person.csrf).await {
+            // What was uploaded takes its place until it is answered.
+            Ok((mut request, _place)) => {
                 request.extensions_mut().insert(person);
                 next.run(request).await
             }
-            Err(response) => {
+            Err(NotOurs::Foreign) => {
                 let _ = web.intake.store().witness(&person.actor, &ForeignRequest { session: person.session }).await;
-                response
+                NotOurs::Foreign.into_response()
             }
+            Err(refused) => refused.into_response(),
         },
         Err(response) => response,
     };
@@ -191,7 +193,7 @@ async fn visit(web: &Web, request: Request) -> Result<(Request, Visitor, Option<
         None => (fresh().map_err(failed)?, true),
     };
     let visitor = Visitor { csrf: csrf(&cookie).map_err(failed)? };
-    let request = ours(web, parts, body, &visitor.csrf).await?;
+    let (request, _) = ours(web, None, parts, body, &visitor.csrf).await.map_err(NotOurs::into_response)?;
     Ok((request, visitor, new.then_some(cookie)))
 }
 
@@ -220,33 +222,70 @@ fn sign_in(request: &Parts) -> Response {
     Redirect::to(&format!("/sign-in?next={wanted}")).into_response()
 }
 
-/// A request that changes something must come from a page of ours, with the mark of its form: in the field `csrf`, or in the
-/// header `x-csrf-token`.
-async fn ours(web: &Web, parts: Parts, body: Body, mark: &str) -> Result<Request, Response> {
-    if matches!(parts.method, Method::GET | Method::HEAD) {
-        return Ok(Request::from_parts(parts, body));
+/// Why a request is not let through to its page.
+enum NotOurs {
+    /// It did not come from a page of ours.
+    Foreign,
+    /// It is too large, too slow, or one too many.
+    Refused(Problem),
+}
+
+impl NotOurs {
+    fn into_response(self) -> Response {
+        let problem = match self {
+            Self::Foreign => {
+                let detail = "the form did not come from this page, or the page is too old: go back, load it again and repeat";
+                Problem::new(StatusCode::FORBIDDEN, "foreign_request", detail)
+            }
+            Self::Refused(problem) => problem,
+        };
+        Page::from(problem).into_response()
     }
-    let foreign = || {
-        let detail = "the form did not come from this page, or the page is too old: go back, load it again and repeat";
-        Page::from(Problem::new(StatusCode::FORBIDDEN, "foreign_request", detail)).into_response()
-    };
+}
+
+/// A request that changes something must come from a page of ours, with the mark of its form: in the field `csrf`, or in the
+/// header `x-csrf-token`. A form with a file in it comes from `uploader` and takes a place among the uploads.
+async fn ours(
+    web: &Web,
+    uploader: Option<PersonId>,
+    parts: Parts,
+    body: Body,
+    mark: &str,
+) -> Result<(Request, Option<Place>), NotOurs> {
+    if matches!(parts.method, Method::GET | Method::HEAD) {
+        return Ok((Request::from_parts(parts, body), None));
+    }
     let same = |shown: &str| crate::crypto::same(&sha256(shown.as_bytes()), &sha256(mark.as_bytes()));
     if !same_origin(&web.reached, &parts) {
-        return Err(foreign());
+        return Err(NotOurs::Foreign);
     }
-    if let Some(shown) = parts.headers.get("x-csrf-token") {
-        return if shown.to_str().is_ok_and(same) { Ok(Request::from_parts(parts, body)) } else { Err(foreign()) };
+    let marked = parts.headers.get("x-csrf-token").map(|shown| shown.to_str().is_ok_and(same));
+    if marked == Some(false) {
+        return Err(NotOurs::Foreign);
     }
-    // A file comes in parts, and may be as long as what a program uploads.
-    let most = if fields::in_parts(&parts.headers) { web.settings.body_bytes } else { FORM_OCTETS };
-    let body: Bytes = to_bytes(body, most).await.map_err(|_| {
-        Page::from(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the form is too large")).into_response()
-    })?;
+    // Visitors have no file to send.
+    let uploader = uploader.filter(|_| fields::in_parts(&parts.headers));
+    let (body, place) = match uploader {
+        Some(person) => {
+            let read = upload::of_person(web, person, &parts.headers, body).await;
+            read.map(|(body, place)| (body, Some(place))).map_err(NotOurs::Refused)?
+        }
+        None if marked == Some(true) => return Ok((Request::from_parts(parts, body), None)),
+        None => {
+            let too_large = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the form is too large");
+            (to_bytes(body, FORM_OCTETS).await.map_err(too_large).map_err(NotOurs::Refused)?, None)
+        }
+    };
     let again = Request::from_parts(parts.clone(), Body::from(body.clone()));
-    let shown = Fields::from_request(again, web).await;
-    if shown.is_ok_and(|fields| same(fields.text("csrf"))) {
-        Ok(Request::from_parts(parts, Body::from(body)))
-    } else {
-        Err(foreign())
+    let read = Fields::from_request(again, web).await;
+    if marked.is_none() && !read.as_ref().is_ok_and(|fields| same(fields.text("csrf"))) {
+        return Err(NotOurs::Foreign);
     }
+    if place.is_none() {
+        return Ok((Request::from_parts(parts, Body::from(body)), None));
+    }
+    // It is held in memory once.
+    let mut request = Request::from_parts(parts, Body::empty());
+    request.extensions_mut().insert(read.map_err(NotOurs::Refused)?);
+    Ok((request, place))
 }

@@ -24,12 +24,15 @@ macro_rules! shown {
 mod access;
 mod audit;
 mod biller;
+mod correcting;
 mod deciding;
 mod fees;
 mod following;
 mod forms;
 mod gates;
 mod large;
+mod loading;
+mod markup;
 #[cfg(feature = "oidc")]
 mod oidc;
 mod organizations;
