@@ -233,7 +233,10 @@ fn evidence(entry: &DeliveryEntry, kept: &Kept, zone: &TimeZone) -> Vec<(&'stati
     say("Sealed with", kept.profile.clone());
     say("Recipient's certificate, SHA-256", kept.certificate.clone());
     say("From", kept.sent_from.clone());
-    say("Mode", kept.sent_mode.clone());
+    say(
+        "Mode",
+        kept.sent_mode.as_deref().map(|mode| mode.parse().map_or_else(|_| mode.to_owned(), |mode| words::sends(mode).to_owned())),
+    );
     say("Way", kept.relay.clone());
     say("Handed over", entry.accepted_at.map(|at| words::when_in(at, zone)));
     say("PDF, SHA-256", Some(kept.pdf_sha256.clone()));
@@ -277,7 +280,7 @@ pub(super) fn considered(trace: &[Candidate]) -> Vec<Considered> {
                 Verdict::Dropped => "calm",
             },
             verdict: line.verdict.as_str(),
-            origin: line.origin.clone(),
+            origin: words::origin(&line.origin),
             rule: words::plain(line.rule.as_str()),
             address: text(line.address.as_ref().map(ToString::to_string)),
             npi: text(line.npi.clone()),

@@ -13,11 +13,11 @@ use serde::Deserialize;
 use super::{
     Page, Told,
     sheet::{Cell, Section, Sheet},
-    words::Badge,
+    words::{self, Badge},
 };
 use crate::{
     domain::{
-        organization::{ConfiguredTarget, Mode, SendMode, When},
+        organization::{ConfiguredTarget, Mode, When},
         person::Right,
     },
     source::Refusal,
@@ -35,15 +35,6 @@ const fn when(when: When) -> &'static str {
     match when {
         When::Always => "every result",
         When::OnlyIfNone => "results whose order names nobody who can be reached",
-    }
-}
-
-/// How an identity sends.
-const fn sends(mode: SendMode) -> &'static str {
-    match mode {
-        SendMode::StaRelay => "sealed here, by a HISP's relay",
-        SendMode::StaMx => "sealed here, to the recipient's server",
-        SendMode::Edge => "sealed by the HISP",
     }
 }
 
@@ -114,7 +105,7 @@ pub(super) async fn show(
     let identities = one.identities.iter().chain(&one.installation).map(|identity| {
         vec![
             identity.address.to_string().into(),
-            sends(identity.mode).into(),
+            words::sends(identity.mode).into(),
             or_none(identity.relay.clone()).into(),
             if identity.has_secret {
                 Badge { tone: "good", words: "yes".into() }

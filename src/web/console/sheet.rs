@@ -127,6 +127,11 @@ impl Section {
         Self { heading: heading.to_owned(), lines, ..Self::default() }
     }
 
+    /// The same, with this heading and these sentences.
+    pub(super) fn saying(self, heading: &str, lines: Vec<String>) -> Self {
+        Self { heading: heading.to_owned(), lines, ..self }
+    }
+
     /// Certificates, each issued by the next.
     pub(super) fn path(heading: &str, path: Vec<Node>) -> Self {
         Self { heading: heading.to_owned(), path, ..Self::default() }

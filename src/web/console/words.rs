@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::domain::{
     Timestamp,
     delivery::{Disposition, State},
+    organization::SendMode,
     report::ResultState,
     text::counted,
     time::{Span, TimeZone},
@@ -109,6 +110,22 @@ pub(super) fn disposition(disposition: Disposition) -> Badge {
     Badge { tone: tone_of_disposition(disposition), words: plain(disposition.as_str()) }
 }
 
+/// How an identity sends.
+pub(super) const fn sends(mode: SendMode) -> &'static str {
+    match mode {
+        SendMode::StaRelay => "sealed here, by a HISP's relay",
+        SendMode::StaMx => "sealed here, to the recipient's server",
+        SendMode::Edge => "sealed by the HISP",
+    }
+}
+
+/// Where a candidate comes from: `deliver_to[0]` is the first recipient on the order.
+pub(super) fn origin(origin: &str) -> String {
+    let place =
+        origin.strip_prefix("deliver_to[").and_then(|rest| rest.strip_suffix(']')).and_then(|place| place.parse::<u32>().ok());
+    place.map_or_else(|| plain(origin), |place| format!("recipient {} on the order", u64::from(place) + 1))
+}
+
 /// What an event says besides: a word of ours as people read it, a sentence as it is.
 pub(super) fn detail(text: &str) -> String {
     let word = text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
@@ -154,6 +171,14 @@ mod tests {
     fn a_span_is_said_in_whole_units() {
         let said = ["1d", "36h", "75m", "1h", "90s", "250ms"].map(|text| lasting(text.parse().unwrap()));
         assert_eq!(said, ["1 day", "36 hours", "75 minutes", "1 hour", "90 seconds", "250ms"]);
+    }
+
+    #[test]
+    fn a_candidate_is_called_by_where_it_comes_from() {
+        assert_eq!(
+            ["deliver_to[0]", "deliver_to[11]", "worklist", "deliver_to[x]"].map(origin),
+            ["recipient 1 on the order", "recipient 12 on the order", "worklist", "deliver to[x]"]
+        );
     }
 
     #[test]

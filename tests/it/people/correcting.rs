@@ -31,10 +31,10 @@ shown! {
         let correct = format!("{here}/correct");
         for (fields, status) in [
             (&[("amount", "much"), ("reason", "x")][..], 422),
-            (&[("amount", ""), ("reason", "x")], 422),
-            (&[("amount", "0.10"), ("reason", "")], 422),
-            (&[("amount", "0.10"), ("reason", "two\nlines")], 422),
-            (&[("amount", "0.25"), ("reason", "x")], 409),
+            (&[("amount", ""), ("reason", "x")][..], 422),
+            (&[("amount", "0.10"), ("reason", "")][..], 422),
+            (&[("amount", "0.10"), ("reason", "two\nlines")][..], 422),
+            (&[("amount", "0.25"), ("reason", "x")][..], 409),
         ] {
             let seen = browser.send(&page, &correct, &[fields, &[("sure", "yes")]].concat()).await;
             assert!(seen.status == status && seen.body.contains("Nothing was written."), "{fields:?}: {} {}", seen.status, seen.body);
@@ -57,7 +57,7 @@ shown! {
         let other = browser.send(&shown, &correct, &[("what", "back"), ("reason", "another reason"), ("sure", "yes")]).await;
         assert!(other.status == 409 && other.body.contains("taken back before"), "{}", other.body);
         let after = browser.get(&format!("{here}?done=corrected")).await;
-        assert!(after.body.contains("Taken back by line 2") && !after.body.contains("Show what would be written"), "{}", after.body);
+        assert!(after.body.contains("Taken back by line 2") && after.body.contains("Entered again as line 3, at 0.10 USD") && !after.body.contains("Show what would be written"), "{}", after.body);
         assert!(after.body.contains("Corrected: the line was taken back"), "{}", after.body);
 
         // A month that is closed stays as it is.

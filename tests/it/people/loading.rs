@@ -99,7 +99,7 @@ shown! {
         for (file, columns, words) in [
             ("who,npi\nM1,1234567893\n", "", "no column for member_id"),
             ("who,npi\nM1,1234567893\n", "nonsense", "Columns are named as in"),
-            ("member,npi\n\"M1,1234567893\n", "", "It cannot be read"),
+            ("member,npi,pcp_npi\n", "", "several columns for npi"),
         ] {
             let seen = browser.upload(PAGE, "/directory/rosters", &[("for", "north"), ("columns", columns)], ("file", file.as_bytes())).await;
             assert!(seen.status == 422 && seen.body.contains(words) && !seen.body.contains("--column"), "{file}: {}", seen.body);
@@ -171,7 +171,7 @@ shown! {
 /// A door with few places and little patience, and somebody who is signed in there.
 async fn door(world: &World) -> (String, String) {
     let settings =
-        WebSection { uploads_per_organization: 1, upload_silence: Span(Duration::from_millis(1_500)), ..WebSection::default() };
+        WebSection { uploads_per_organization: 1, upload_silence: Span(Duration::from_secs(4)), ..WebSection::default() };
     let console = ConsoleSection { codes_for: Vec::new(), ..ConsoleSection::default() };
     let web = Web::new(&settings, world.web.intake.clone(), Health::default(), None).with_console(&console);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

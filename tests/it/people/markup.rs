@@ -19,16 +19,17 @@ use crate::support::markup::faults;
 const NO_PAGES: [&str; 5] =
     ["/results/{id}/document", "/fees/{slug}/{month}/export", "/fees/{slug}/{month}/statement", "/live", "/deliveries/{id}/live"];
 
-/// Pages that were looked at, by their titles.
+/// Pages that were looked at, by their titles, and what is wrong with any.
 #[derive(Default)]
-struct Looked(BTreeMap<String, String>);
+struct Looked(BTreeMap<String, String>, Vec<String>);
 
 impl Looked {
     fn at(&mut self, path: &str, seen: &Seen) {
         let (title, faults) = faults(&seen.body);
-        assert!(faults.is_empty(), "{path}: {faults:#?}\n{}", seen.body);
-        let other = self.0.insert(title.clone(), path.to_owned());
-        assert!(other.as_deref().is_none_or(|other| other == path), "{path} and {other:?} are both called {title:?}");
+        self.1.extend(faults.into_iter().map(|fault| format!("{path}: {fault}")));
+        if let Some(other) = self.0.insert(title.clone(), path.to_owned()).filter(|other| other != path) {
+            self.1.push(format!("{path} and {other} are both called {title:?}"));
+        }
     }
 
     async fn posted(&mut self, browser: &mut Browser, from: &str, path: &str, fields: &[(&str, &str)]) -> Seen {
@@ -80,5 +81,6 @@ shown! {
         let one = browser.get(&here).await;
         looked.at(&here, &one);
         assert!(one.body.contains("aria-current=\"page\""), "one is nowhere");
+        assert!(looked.1.is_empty() && others.1.is_empty(), "{:#?} {:#?}", looked.1, others.1);
     }
 }

@@ -128,6 +128,8 @@ fn each(element: &Element, all: &[&Element], wrong: &mut dyn FnMut(&str, &Elemen
         "script" if element.get("src").is_empty() => wrong("something inline", element),
         "input" if element.get("type") == "hidden" => {}
         "input" | "select" | "textarea" if !label(element) => wrong("no label", element),
+        // What a list suggests is said by its value.
+        "option" if element.around.first().is_some_and(|name| name == "datalist") => {}
         "button" | "a" | "summary" | "label" | "option" if element.text.is_empty() && element.get("aria-label").is_empty() => {
             wrong("no words", element);
         }

@@ -53,7 +53,7 @@ fn place(one: &Organization) -> String {
 }
 
 async fn page(web: &Web, person: &Person, one: Option<&Organization>, problem: Option<String>) -> Result<Sheet, Page> {
-    let lead = "Which members have whom as their primary care provider. A result whose order names nobody goes to the provider of its member.";
+    let lead = "Which members have whom as their primary care provider. Where the organization's file says so, a result goes to the provider of its member.";
     let mut choices = organizations(web, person).await?;
     for choice in &mut choices {
         choice.chosen = one.is_some_and(|one| one.file.slug == choice.value);

@@ -85,16 +85,17 @@ fn form(found: &Found, before: Option<&Wish>) -> Form {
         )
 }
 
-/// The form, or why there is none.
-pub(super) async fn section(web: &Web, person: &Person, found: &Found) -> Result<Section, Page> {
+/// The form, or why there is none; of what was taken back the page tells already.
+pub(super) async fn section(web: &Web, person: &Person, found: &Found) -> Result<Option<Section>, Page> {
     // Anything but what stands: whether it can be corrected at all.
     let amount = if found.line.amount == Money::ZERO { Money::from_micros(1) } else { Money::ZERO };
     let wish = Wish { what: "amount", amount, reason: "asked".to_owned() };
     let tried = web.intake.store().adjust(scope(found), &wish.correction(found, person, true)).await;
     match tried {
-        Ok(_) => Ok(Section::form("Correct it", form(found, None)).lead(LEAD)),
+        Ok(_) => Ok(Some(Section::form("Correct it", form(found, None)).lead(LEAD))),
+        Err(AdjustError::TakenBack) => Ok(None),
         Err(AdjustError::Store(cause)) => Err(Page::store(cause)),
-        Err(why) => Ok(Section::lines("It is not corrected by itself", vec![format!("{}.", upper(&why.to_string()))])),
+        Err(why) => Ok(Some(Section::lines("It is not corrected by itself", vec![format!("{}.", upper(&why.to_string()))]))),
     }
 }
 
@@ -155,11 +156,7 @@ async fn is_done(web: &Web, found: &Found, correction: &Correction) -> Result<bo
     let Some(back) = back.first().filter(|back| back.entered_by == correction.by && back.reason == correction.reason) else {
         return Ok(false);
     };
-    // What is entered again stands right behind what takes back, in one transaction.
-    let query = LineQuery { delivery: back.delivery, ..LineQuery::of(found.one.id) };
-    let next = store.ledger_page(scope(found), &query, back.seq, 1).await.map_err(Page::store)?;
-    let again =
-        next.first().filter(|next| next.seq == back.seq + 1 && next.reverses.is_none() && next.entered_by == back.entered_by);
+    let again = line::entered_again(web, scope(found), back).await?;
     Ok(again.map_or(Money::ZERO, |again| again.amount) == correction.amount)
 }
 

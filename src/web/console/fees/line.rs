@@ -74,6 +74,14 @@ pub(super) fn about_line(found: &Found, title: String, lead: impl Into<String>) 
     super::head(&found.one, &found.period, about, title, lead).under(format!("/fees/{slug}/{month}/lines{about}"), "Lines")
 }
 
+/// What was entered in the place of what `back` takes back: right behind it, in one transaction; nothing when it was given back.
+pub(super) async fn entered_again(web: &Web, scope: OrgScope, back: &LedgerLine) -> Result<Option<LedgerLine>, Page> {
+    let query = LineQuery { delivery: back.delivery, ..LineQuery::of(back.org) };
+    let next = web.intake.store().ledger_page(scope, &query, back.seq, 1).await.map_err(Page::store)?;
+    let again = |next: &LedgerLine| next.seq == back.seq + 1 && next.reverses.is_none() && next.entered_by == back.entered_by;
+    Ok(next.into_iter().next().filter(again))
+}
+
 pub(super) async fn page(web: &Web, person: &Person, found: &Found, problem: Option<String>) -> Result<Sheet, Page> {
     let store = web.intake.store();
     let (line, slug) = (&found.line, &found.one.file.slug);
@@ -85,7 +93,7 @@ pub(super) async fn page(web: &Web, person: &Person, found: &Found, problem: Opt
         ("Entry", words::plain(line.entry_type.as_str())),
         ("Amount", format!("{} {}", line.amount, line.currency)),
         ("Made of", format!("{} × {}", line.quantity, line.unit_price)),
-        ("For", [&line.fee_code, &line.channel, &line.status].map(String::as_str).join(" ").trim().to_owned()),
+        ("Fee code", line.fee_code.clone()),
         ("Paid by", slugs.get(&line.bill_to).cloned().unwrap_or_default()),
         ("Billable since", words::when_in(line.occurred_at, &found.period.zone)),
         ("Written", words::when_in(line.recorded_at, &found.period.zone)),
@@ -96,6 +104,8 @@ pub(super) async fn page(web: &Web, person: &Person, found: &Found, problem: Opt
             facts.push((what, text.to_owned()));
         }
     };
+    say("Channel", &line.channel);
+    say("Status", &words::plain(&line.status));
     say("Site", &line.site);
     say("Cost centre", &line.cost_center);
     say("Note", &line.note);
@@ -110,8 +120,14 @@ pub(super) async fn page(web: &Web, person: &Person, found: &Found, problem: Opt
     let place = |line: &LedgerLine| format!("/fees/{slug}/{}/lines/{}{}", line.period, line.id, found.about);
     let other = async |query: LineQuery<'_>| store.ledger_page(person.scope, &query, 0, 1).await.map_err(Page::store);
     for back in other(LineQuery { reverses: Some(line.id), ..LineQuery::of(found.one.id) }).await? {
-        let words = format!("Taken back by line {} in {}, by {}: {}.", back.seq, back.period, back.entered_by, back.reason);
-        sheet = sheet.and(Section::lines("What became of it", vec![words]).leading(place(&back), format!("Line {}", back.seq)));
+        let mut said =
+            vec![format!("Taken back by line {} in {}, by {}: {}.", back.seq, back.period, back.entered_by, back.reason)];
+        let mut became = Section::default().leading(place(&back), format!("Line {}", back.seq));
+        if let Some(again) = entered_again(web, person.scope, &back).await? {
+            said.push(format!("Entered again as line {}, at {} {}.", again.seq, again.amount, again.currency));
+            became = became.leading(place(&again), format!("Line {}", again.seq));
+        }
+        sheet = sheet.and(became.saying("What became of it", said));
     }
     if let Some(reversed) = line.reverses {
         for before in other(LineQuery { line: Some(reversed), ..LineQuery::of(found.one.id) }).await? {
@@ -121,7 +137,9 @@ pub(super) async fn page(web: &Web, person: &Person, found: &Found, problem: Opt
         }
     }
     if person.may(Right::FeesAct) {
-        sheet = sheet.and(correct::section(web, person, found).await?);
+        for section in correct::section(web, person, found).await? {
+            sheet = sheet.and(section);
+        }
     }
     Ok(sheet)
 }

@@ -92,7 +92,7 @@ pub(in crate::web::console) async fn show(
         [given("site", &asked.site), given("entry", &asked.entry), given("by", &asked.channel), given("status", &asked.status)];
     let which: Vec<String> = which.into_iter().flatten().collect();
     let lead = if which.is_empty() {
-        "Every line, in the order in which it was written. A line's page says all of it, and corrects it.".to_owned()
+        "Every line, in the order in which it was written; each has a page of its own.".to_owned()
     } else {
         format!("Only: {}.", which.join(", "))
     };
