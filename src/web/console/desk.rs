@@ -3,10 +3,8 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
-
-use tokio::time::Instant;
 
 use crate::domain::id::SessionId;
 
@@ -29,19 +27,27 @@ impl<T: Clone> Desk<T> {
 
     /// Lays something before this session, in the place of what lay there.
     pub(super) fn lay(&self, session: SessionId, thing: T) {
+        self.lay_at(session, thing, Instant::now());
+    }
+
+    fn lay_at(&self, session: SessionId, thing: T, now: Instant) {
         let mut things = self.things.lock().unwrap_or_else(PoisonError::into_inner);
-        things.retain(|known, (at, _)| *known != session && at.elapsed() < LASTS);
+        things.retain(|known, (at, _)| *known != session && now.duration_since(*at) < LASTS);
         while things.len() >= self.most {
             let Some(oldest) = things.iter().min_by_key(|(_, (at, _))| *at).map(|(session, _)| *session) else { break };
             things.remove(&oldest);
         }
-        things.insert(session, (Instant::now(), thing));
+        things.insert(session, (now, thing));
     }
 
     /// What lies before this session, if it is still there.
     pub(super) fn of(&self, session: SessionId) -> Option<T> {
+        self.of_at(session, Instant::now())
+    }
+
+    fn of_at(&self, session: SessionId, now: Instant) -> Option<T> {
         let things = self.things.lock().unwrap_or_else(PoisonError::into_inner);
-        things.get(&session).filter(|(at, _)| at.elapsed() < LASTS).map(|(_, thing)| thing.clone())
+        things.get(&session).filter(|(at, _)| now.duration_since(*at) < LASTS).map(|(_, thing)| thing.clone())
     }
 
     /// Takes it away.
@@ -54,19 +60,19 @@ impl<T: Clone> Desk<T> {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn one_thing_lies_before_each_session_for_half_an_hour_and_the_oldest_makes_room() {
-        let (desk, [a, b, c]) = (Desk::new(2), [(); 3].map(|()| SessionId::new()));
-        desk.lay(a, 1);
-        tokio::time::advance(Duration::from_mins(1)).await;
-        desk.lay(b, 2);
-        assert_eq!((desk.of(a), desk.of(b), desk.of(c)), (Some(1), Some(2), None));
-        desk.lay(b, 3);
-        assert_eq!((desk.of(a), desk.of(b)), (Some(1), Some(3)), "its own makes room first");
-        desk.lay(c, 4);
-        assert_eq!((desk.of(a), desk.of(b), desk.of(c)), (None, Some(3), Some(4)));
+    #[test]
+    fn one_thing_lies_before_each_session_for_half_an_hour_and_the_oldest_makes_room() {
+        let (desk, [a, b, c], began) = (Desk::new(2), [(); 3].map(|()| SessionId::new()), Instant::now());
+        let at = |minutes| began + Duration::from_mins(minutes);
+        desk.lay_at(a, 1, at(0));
+        desk.lay_at(b, 2, at(1));
+        assert_eq!([a, b, c].map(|session| desk.of_at(session, at(1))), [Some(1), Some(2), None]);
+        desk.lay_at(b, 3, at(2));
+        assert_eq!([a, b].map(|session| desk.of_at(session, at(2))), [Some(1), Some(3)], "its own makes room first");
+        desk.lay_at(c, 4, at(3));
+        assert_eq!([a, b, c].map(|session| desk.of_at(session, at(3))), [None, Some(3), Some(4)]);
         desk.clear(c);
-        tokio::time::advance(LASTS).await;
-        assert_eq!((desk.of(b), desk.of(c)), (None, None));
+        assert_eq!([b, c].map(|session| desk.of_at(session, at(31))), [Some(3), None]);
+        assert_eq!(desk.of_at(b, at(32)), None);
     }
 }
