@@ -19,9 +19,9 @@ use super::{
     table::{Rows, print_json, time},
 };
 use crate::{
-    domain::text::counted,
-    resolve::roster::{self, Column, CsvRoster, Guard, Loaded, Progress, RosterError},
-    store::Store,
+    domain::{id::RosterId, text::counted},
+    resolve::roster::{self, Column, CsvRoster, Guard, Loaded, Prepared, Progress, RosterError},
+    store::{Store, roster::Changes},
 };
 
 /// Payer rosters: who is the primary care provider of which member
@@ -56,6 +56,9 @@ struct Import {
     /// What a column is called here: member_id, npi, from, to, plan_id or birth_date
     #[arg(long = "column", value_name = "WHAT=NAME", value_parser = column)]
     columns: Vec<(Column, String)>,
+    /// Read it and show what it would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
     /// Load it even if it is empty or much different from the one in force
     #[arg(long)]
     force: bool,
@@ -95,8 +98,8 @@ fn import(args: &Import, global: &Global) -> anyhow::Result<Exit> {
         let org = context::organization(store, &args.organization).await?.id;
         Ok(load(args, org, file, &rejects, store).await)
     })?;
-    let Loaded { roster, members, before, progress } = match loaded {
-        Ok(loaded) => loaded,
+    let Came { roster, members, before, progress, changes, refused } = match loaded {
+        Ok(came) => came,
         Err(error @ (RosterError::Store(_) | RosterError::Rejects(_))) => return Err(error.into()),
         Err(error) => {
             say(&format!("error: {:#}; the roster before stays in force", anyhow::Error::from(error)));
@@ -108,27 +111,53 @@ fn import(args: &Import, global: &Global) -> anyhow::Result<Exit> {
     };
     let listed = (progress.rejected > 0).then(|| rejects.display().to_string());
     if args.output.json {
-        print_json(&json!({ "roster": roster, "lines": progress.taken, "members": members, "before": before,
-            "rejected": progress.rejected, "rejects": listed }))?;
+        print_json(
+            &json!({ "roster": roster, "lines": progress.taken, "members": members, "before": before, "dry_run": args.dry_run,
+            "changes": changes, "rejected": progress.rejected, "rejects": listed }),
+        )?;
     } else {
         let instead = before.map_or_else(String::new, |before| format!(" in place of {before}"));
         let Progress { taken, rejected, .. } = progress;
+        let would = if args.dry_run { " would be" } else { "" };
         let (members, lines) = (counted(members, "member", "members"), counted(taken, "line", "lines"));
-        print(&format!("{members} ({lines}) in force{instead}, {rejected} rejected\n"))?;
+        print(&format!("{members} ({lines}){would} in force{instead}, {rejected} rejected\n"))?;
+        if let Some(Changes { added, changed, gone }) = changes {
+            print(&format!("{added} new, {changed} with another provider, plan or day, {gone} gone\n"))?;
+        }
         if let Some(listed) = listed {
             say(&format!("rejected rows are listed in {listed}"));
         }
     }
+    if let Some(refused) = refused {
+        say(&format!("it would be refused: {:#}", anyhow::Error::from(refused)));
+        return Ok(Exit::Bad);
+    }
     Ok(Exit::Good)
 }
 
-async fn load(
-    args: &Import,
-    org: crate::domain::OrgId,
-    file: File,
-    rejects: &Path,
-    store: &Store,
-) -> Result<Loaded, RosterError> {
+/// What came of a roster: loaded, or only looked at.
+struct Came {
+    roster: Option<RosterId>,
+    members: u64,
+    before: Option<u64>,
+    progress: Progress,
+    changes: Option<Changes>,
+    refused: Option<RosterError>,
+}
+
+impl From<Loaded> for Came {
+    fn from(Loaded { roster, members, before, progress }: Loaded) -> Self {
+        Self { roster: Some(roster), members, before, progress, changes: None, refused: None }
+    }
+}
+
+impl From<Prepared> for Came {
+    fn from(Prepared { members, before, progress, changes, refused, .. }: Prepared) -> Self {
+        Self { roster: None, members, before, progress, changes: Some(changes), refused }
+    }
+}
+
+async fn load(args: &Import, org: crate::domain::OrgId, file: File, rejects: &Path, store: &Store) -> Result<Came, RosterError> {
     let bytes = file.metadata().map_or(0, |file| file.len());
     let mapping: HashMap<Column, String> = args.columns.iter().cloned().collect();
     let rows = CsvRoster::new(file, &mapping)?;
@@ -144,16 +173,35 @@ async fn load(
         bar.set_message(format!("{}, {} rejected", counted(progress.taken, "row", "rows"), progress.rejected));
     };
     let guard = Guard { force: args.force, ..Guard::default() };
-    let loaded = roster::load(store, org, &source, rows, &mut list, guard, &mut step).await;
+    let came: Result<Came, RosterError> = if args.dry_run {
+        looked_at(store, org, rows, &mut list, guard, &mut step).await
+    } else {
+        roster::load(store, org, &source, rows, &mut list, guard, &mut step).await.map(Came::from)
+    };
     bar.finish_and_clear();
     let flushed = list.flush().map_err(|error| RosterError::Rejects(error.into()));
-    let loaded = loaded?;
+    let came = came?;
     flushed?;
-    if loaded.progress.rejected == 0 {
+    if came.progress.rejected == 0 {
         // An empty list would only raise the question.
         let _ = std::fs::remove_file(rejects);
     }
-    Ok(loaded)
+    Ok(came)
+}
+
+async fn looked_at(
+    store: &Store,
+    org: crate::domain::OrgId,
+    rows: CsvRoster<File>,
+    list: &mut (dyn std::io::Write + Send),
+    guard: Guard,
+    step: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Came, RosterError> {
+    // Nobody is answered from it, and nothing is left of it.
+    let source = format!("dry run {}", RosterId::new());
+    let prepared = roster::prepare(store, org, &source, rows, list, guard, step).await?;
+    store.drop_roster(org, prepared.roster).await?;
+    Ok(prepared.into())
 }
 
 fn list(args: &List, global: &Global) -> anyhow::Result<Exit> {

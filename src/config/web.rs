@@ -27,7 +27,7 @@ section! {
         connections: usize = 1_000,
         /// Most uploads at the same time.
         uploads: usize = 64,
-        /// Most uploads of one organization at the same time; what comes beyond is told to come again (429).
+        /// Most uploads of one organization, or of one person at the console, at the same time; what comes beyond is told to come again (429).
         uploads_per_organization: usize = 16,
         /// Most probes of addresses at the same time; look-ups and explanations that may ask live directories count as such.
         probes: usize = 16,

@@ -45,6 +45,12 @@ impl Timestamp {
         OffsetTime { at: self, offset_minutes: i16::try_from(offset.seconds() / 60).unwrap_or(0) }
     }
 
+    /// This instant for people in `zone`, with the name that its clocks go by then: `2026-01-15 10:15:30 EST`.
+    #[must_use]
+    pub fn said_in(self, zone: &TimeZone) -> String {
+        self.jiff().to_zoned(zone.0.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+    }
+
     /// This instant as UTC with an explicit offset of zero.
     #[must_use]
     pub const fn utc(self) -> OffsetTime {

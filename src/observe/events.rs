@@ -331,6 +331,8 @@ events! {
     INFO DataExported<'a> = "data_exported" { org: Option<OrgId>, what: Configured<'a> } audited as Done { of org }
     /// Somebody has compared a month's ledger with the HISP's usage and stands for it.
     INFO ReconciliationSigned<'a> = "reconciliation_signed" { org: OrgId, month: Configured<'a>, matched: u64, differences: u64 } audited as Done { of org }
+    /// Somebody has sent a file by the console, to be read, compared or loaded.
+    INFO FileUploaded<'a> = "file_uploaded" { org: Option<OrgId>, what: Configured<'a>, octets: u64 } audited as Done { of org }
     /// The metering system was told of ledger lines.
     INFO LedgerTold = "ledger_told" { org: OrgId, lines: usize }
     /// The metering system did not take a ledger line: it is tried again.

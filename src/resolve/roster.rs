@@ -1,5 +1,10 @@
 //! Loading a payer's roster: read row by row, check, count, and put into force only what is not suspiciously different.
 
+/// Looked at before it is in force.
+mod prepared;
+
+pub use prepared::{Prepared, prepare, put_into_force};
+
 use std::{
     collections::HashMap,
     io::{Read, Write},
@@ -82,6 +87,9 @@ pub enum RosterError {
     /// The rejects cannot be written.
     #[error("cannot write the list of rejected rows")]
     Rejects(#[source] csv::Error),
+    /// What was prepared has been thrown away, or is in force already.
+    #[error("this roster is not waiting to be loaded any more")]
+    Gone,
     /// The rows cannot be stored.
     #[error("cannot store the roster")]
     Store(#[from] StoreError),
@@ -201,6 +209,15 @@ impl Column {
             Self::Plan => "plan_id",
             Self::Birth => "birth_date",
         }
+    }
+
+    /// Which columns people mean who write `npi=pcp,from=start`; `None` when one of them is no column.
+    #[must_use]
+    pub fn mapped(text: &str) -> Option<HashMap<Self, String>> {
+        let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+        let pairs =
+            pairs.map(|pair| pair.split_once('=').and_then(|(what, name)| Some((Self::named(what.trim())?, name.to_owned()))));
+        pairs.collect()
     }
 
     /// The column a person means.

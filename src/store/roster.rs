@@ -1,14 +1,20 @@
 //! Rosters of payers. A version becomes visible as a whole or not at all; earlier ones are kept, since routes name them.
 //! A member number is stored as a keyed hash only.
 
+/// Versions that are not in force yet.
+mod prepared;
+
+pub use prepared::Changes;
+
 use std::collections::BTreeSet;
 
 use super::{
-    Doing as _, Result, Store, StoreError, read,
+    Doing as _, Result, Store, StoreError, audit, read,
     rows::{self, Cell},
 };
 use crate::domain::{
     Npi, Order, OrgId, Timestamp,
+    audit::Witness,
     id::RosterId,
     roster::{Attribution, RosterRow, Says},
     time::Date,
@@ -139,6 +145,20 @@ impl Store {
     /// # Errors
     /// When it cannot be stored, [`StoreError::Lost`] when it is not being loaded: then the old one still answers.
     pub async fn activate_roster(&self, org: OrgId, roster: RosterId, lines: u64, members: u64) -> Result<()> {
+        self.activate_roster_as(org, roster, (lines, members), None).await
+    }
+
+    /// The same, on record in the same transaction.
+    ///
+    /// # Errors
+    /// As [`Self::activate_roster`].
+    pub async fn activate_roster_as(
+        &self,
+        org: OrgId,
+        roster: RosterId,
+        (lines, members): (u64, u64),
+        witness: Option<Witness<'_>>,
+    ) -> Result<()> {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let mut tx = self.begin().await?;
         within!(&mut tx, c => sqlx::query("UPDATE roster SET state = 'retired' WHERE org_id = $1 AND state = 'active'")
@@ -157,7 +177,13 @@ impl Store {
                 (SELECT id FROM roster WHERE org_id = $1 AND state = 'retired' ORDER BY loaded_at DESC, id DESC LIMIT 1000 OFFSET $2)")
             .bind(org.to_string()).bind(KEPT).execute(c).await.map(drop))
         .doing("drop the lines of old rosters")?;
-        tx.commit().await
+        match witness {
+            Some(witness) => {
+                let now = self.now_within(&mut tx).await?;
+                audit::commit(tx, witness, now).await
+            }
+            None => tx.commit().await,
+        }
     }
 
     /// Throws away a version that was not activated.

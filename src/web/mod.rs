@@ -96,6 +96,8 @@ pub struct Web {
     turns: Arc<turns::Turns>,
     figures: Arc<console::Figures>,
     comparisons: Arc<console::Comparisons>,
+    /// Directory files that somebody has looked at and not loaded yet.
+    files: Arc<console::Files>,
     /// Places for pages that follow what happens.
     followers: Arc<tokio::sync::Semaphore>,
     /// Feeds whose items may have fields we do not know.
@@ -131,7 +133,8 @@ impl Web {
             events: Arc::default(),
             reports: Arc::new(tokio::sync::Semaphore::new(reports::TOGETHER)),
             figures: Arc::default(),
-            comparisons: Arc::default(),
+            comparisons: Arc::new(console::Comparisons::new(console::COMPARISONS)),
+            files: Arc::new(console::Files::new(console::FILES)),
             followers: Arc::new(tokio::sync::Semaphore::new(console::FOLLOWERS)),
             lenient: Arc::default(),
         }

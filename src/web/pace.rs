@@ -67,7 +67,7 @@ impl Meter {
         })
     }
 
-    fn octets(&self) -> u64 {
+    pub(super) fn octets(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

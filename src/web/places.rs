@@ -1,4 +1,4 @@
-//! Places for uploads: so many, and so many octets, for each organization and for all together.
+//! Places for uploads: so many, and so many octets, for each organization, for each person at the console, and for all together.
 //!
 //! An organization whose uploads are slow, or many, waits for itself and is told to come again. The others do not notice.
 
@@ -15,7 +15,10 @@ use tokio::{
 };
 
 use super::Problem;
-use crate::{config::web::WebSection, domain::OrgId};
+use crate::{
+    config::web::WebSection,
+    domain::{OrgId, id::PersonId},
+};
 
 /// A short burst waits this long for a place before it is told to come again.
 const WAIT: Duration = Duration::from_secs(2);
@@ -29,7 +32,28 @@ pub(super) struct Places {
     uploads_each: usize,
     octets_each: usize,
     wait: Duration,
-    organizations: Mutex<HashMap<OrgId, Arc<Room>>>,
+    rooms: Mutex<HashMap<Whose, Arc<Room>>>,
+}
+
+/// Who uploads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Whose {
+    /// A program of this organization.
+    Organization(OrgId),
+    /// This person, whose uploads may be for several.
+    Person(PersonId),
+}
+
+impl From<OrgId> for Whose {
+    fn from(org: OrgId) -> Self {
+        Self::Organization(org)
+    }
+}
+
+impl From<PersonId> for Whose {
+    fn from(person: PersonId) -> Self {
+        Self::Person(person)
+    }
 }
 
 /// The places of all, or of one organization.
@@ -69,16 +93,18 @@ impl Places {
             uploads_each: settings.uploads_per_organization,
             octets_each: settings.upload_memory_per_organization,
             wait: WAIT,
-            organizations: Mutex::default(),
+            rooms: Mutex::default(),
         }
     }
 
-    /// A place for an upload of `org` with up to this many octets.
+    /// A place for an upload of `whose` with up to this many octets.
     ///
     /// # Errors
-    /// 429 when the organization has too many already, 503 when all together have; both say when to come again.
-    pub(super) async fn take(&self, org: OrgId, octets: usize) -> Result<Place, Problem> {
-        let room = self.room(org);
+    /// 429 when they have too many already, 503 when all together have; both say when to come again.
+    pub(super) async fn take(&self, whose: impl Into<Whose>, octets: usize) -> Result<Place, Problem> {
+        let whose = whose.into();
+        let room = self.room(whose);
+        let too_many = || too_many(whose);
         let Ok(_queued) = Arc::clone(&room.queue).try_acquire_owned() else { return Err(too_many()) };
         let until = Instant::now() + self.wait;
         let Ok(Ok([upload, memory])) = timeout_at(until, room.take(octets)).await else { return Err(too_many()) };
@@ -86,16 +112,20 @@ impl Places {
         Ok(Place { _taken: [upload, memory, of_all, memory_of_all] })
     }
 
-    /// Only who has shown a token gets here, so these are no more than there are organizations.
-    fn room(&self, org: OrgId) -> Arc<Room> {
-        let mut organizations = self.organizations.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = organizations.entry(org).or_insert_with(|| Arc::new(Room::new(self.uploads_each, self.octets_each)));
+    /// Only who has shown a token, or has a session, gets here: these are no more than there are organizations and people.
+    fn room(&self, whose: Whose) -> Arc<Room> {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = rooms.entry(whose).or_insert_with(|| Arc::new(Room::new(self.uploads_each, self.octets_each)));
         Arc::clone(room)
     }
 }
 
-fn too_many() -> Problem {
-    let detail = "your organization has too many uploads running; nothing was taken, send it again when some have ended";
+fn too_many(whose: Whose) -> Problem {
+    let who = match whose {
+        Whose::Organization(_) => "your organization has",
+        Whose::Person(_) => "you have",
+    };
+    let detail = format!("{who} too many uploads running; nothing was taken, send it again when some have ended");
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", detail)
 }
 
@@ -134,6 +164,16 @@ mod tests {
         drop(held);
         assert_eq!(status(&places, other, 1).await, 200);
         drop(third);
+    }
+
+    #[tokio::test]
+    async fn a_person_has_places_of_their_own_beside_those_of_organizations() {
+        let (places, person) = (places(), PersonId::new());
+        let held = [places.take(person, 1).await.unwrap(), places.take(person, 1).await.unwrap()];
+        assert!(places.take(person, 1).await.is_err());
+        assert_eq!(status(&places, OrgId::new(), 1).await, 200);
+        drop(held);
+        assert!(places.take(person, 1).await.is_ok());
     }
 
     #[tokio::test]

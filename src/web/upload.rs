@@ -1,4 +1,4 @@
-//! Reading what was uploaded: JSON, or a form with the parts `result` and `pdf`.
+//! Reading what was uploaded: JSON, a file, or a form with the parts `result` and `pdf`; and forms of people with a file in them.
 //!
 //! Nobody's body is read before it is known whose it is, and that there is a place for it.
 
@@ -13,7 +13,10 @@ use super::{
     pace::{Meter, Pace},
     places::Place,
 };
-use crate::{domain::OrgId, source::Refusal};
+use crate::{
+    domain::{OrgId, id::PersonId},
+    source::Refusal,
+};
 
 /// A message and what came with it. Holds one of the places for uploads until it is dropped.
 pub(super) struct Upload {
@@ -33,6 +36,28 @@ pub(super) async fn read(web: &Web, org: OrgId, request: Request, parts: bool) -
 /// Reads a file of comma-separated values that `org` sends.
 pub(super) async fn csv(web: &Web, org: OrgId, request: Request) -> Result<Upload, Problem> {
     body(web, org, request, &[Kind::Csv]).await
+}
+
+/// Reads a form with a file in it that a person sends: as much, at the same pace and in as many places as a program's upload.
+pub(super) async fn of_person(web: &Web, person: PersonId, headers: &HeaderMap, body: Body) -> Result<(Bytes, Place), Problem> {
+    let limit = web.settings.body_bytes;
+    let octets = length(headers).unwrap_or(limit);
+    if octets > limit {
+        return Err(Refusal::too_large("", limit).into());
+    }
+    let place = web.places.take(person, octets).await?;
+    let meter = Meter::default();
+    let body = meter.count(Request::new(body)).into_body();
+    tokio::select! {
+        read = to_bytes(body, limit) => match read {
+            Ok(body) => Ok((body, place)),
+            Err(_) if usize::try_from(meter.octets()).is_ok_and(|octets| octets <= limit) => {
+                Err(broken(web, StatusCode::BAD_REQUEST))
+            }
+            Err(_) => Err(broken(web, StatusCode::PAYLOAD_TOO_LARGE)),
+        },
+        slow = Pace::new(&web.settings).lost(&meter) => Err(slow),
+    }
 }
 
 async fn body(web: &Web, org: OrgId, request: Request, wanted: &[Kind]) -> Result<Upload, Problem> {

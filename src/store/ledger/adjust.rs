@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::{Chains, EntryType, LedgerLine, StoredLine, line::line_columns, lines_about, standing, taken_back};
 use crate::{
-    domain::{DeliveryId, Money, Month, OrgId, OrgScope, id::LedgerLineId, text},
-    store::{Doing as _, Result, Store, StoreError, Tx, period::OpenPeriods, price::PriceBook, read},
+    domain::{DeliveryId, Money, Month, OrgId, OrgScope, audit::Witness, id::LedgerLineId, text},
+    store::{Doing as _, Result, Store, StoreError, Tx, audit, period::OpenPeriods, price::PriceBook, read},
 };
 
 /// What is corrected.
@@ -77,6 +77,28 @@ impl Store {
     /// # Errors
     /// [`AdjustError`].
     pub async fn adjust(&self, scope: OrgScope, correction: &Correction) -> Result<Vec<LedgerLine>, AdjustError> {
+        self.adjust_with(scope, correction, None).await
+    }
+
+    /// The same, on record in the same transaction; a dry run is not.
+    ///
+    /// # Errors
+    /// As [`Self::adjust`].
+    pub async fn adjust_as(
+        &self,
+        scope: OrgScope,
+        correction: &Correction,
+        witness: Witness<'_>,
+    ) -> Result<Vec<LedgerLine>, AdjustError> {
+        self.adjust_with(scope, correction, Some(witness)).await
+    }
+
+    async fn adjust_with(
+        &self,
+        scope: OrgScope,
+        correction: &Correction,
+        witness: Option<Witness<'_>>,
+    ) -> Result<Vec<LedgerLine>, AdjustError> {
         for (what, words) in [("reason", &correction.reason), ("name", &correction.by)] {
             if words.trim().is_empty() || text::line(words, 200).is_err() {
                 return Err(AdjustError::Words(what));
@@ -84,14 +106,19 @@ impl Store {
         }
         let mut tries = 1;
         loop {
-            match self.adjust_once(scope, correction).await {
+            match self.adjust_once(scope, correction, witness).await {
                 Err(error) if tries < crate::store::COLLISIONS && error.is_collision() => tries += 1,
                 done => return done,
             }
         }
     }
 
-    async fn adjust_once(&self, scope: OrgScope, correction: &Correction) -> Result<Vec<LedgerLine>, AdjustError> {
+    async fn adjust_once(
+        &self,
+        scope: OrgScope,
+        correction: &Correction,
+        witness: Option<Witness<'_>>,
+    ) -> Result<Vec<LedgerLine>, AdjustError> {
         let mut tx = self.begin().await?;
         let now = self.now_within(&mut tx).await?;
         let org = owner(&mut tx, scope, correction.of).await?;
@@ -116,7 +143,10 @@ impl Store {
         }
         if !correction.dry_run {
             chains.write(&mut tx).await?;
-            tx.commit().await?;
+            match witness {
+                Some(witness) => audit::commit(tx, witness, now).await?,
+                None => tx.commit().await?,
+            }
         }
         Ok(made.into_iter().map(StoredLine::line).collect::<Result<_>>()?)
     }

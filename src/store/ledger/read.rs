@@ -8,6 +8,7 @@ use super::{
 use crate::{
     domain::{
         DeliveryId, Money, Month, OrgId, OrgScope, Timestamp,
+        id::LedgerLineId,
         prices::closing::{Group, Row},
     },
     store::{
@@ -43,6 +44,10 @@ pub struct LineQuery<'a> {
     pub entry_type: Option<EntryType>,
     /// About this delivery.
     pub delivery: Option<DeliveryId>,
+    /// This line alone.
+    pub line: Option<LedgerLineId>,
+    /// What takes this line back.
+    pub reverses: Option<LedgerLineId>,
     /// Tells lines that are added up apart by the relay their deliveries left by; takes a look at each delivery.
     pub relays: bool,
 }
@@ -63,6 +68,8 @@ impl LineQuery<'_> {
             status: None,
             entry_type: None,
             delivery: None,
+            line: None,
+            reverses: None,
             relays: false,
         }
     }
@@ -88,6 +95,8 @@ impl LineQuery<'_> {
         add("l.status =", self.status.map(Into::into));
         add("l.entry_type =", self.entry_type.map(|entry_type| entry_type.as_str().into()));
         add("l.delivery_id =", self.delivery.map(|delivery| delivery.to_string().into()));
+        add("l.id =", self.line.map(|line| line.to_string().into()));
+        add("l.reverses =", self.reverses.map(|line| line.to_string().into()));
         (sql, arguments)
     }
 }

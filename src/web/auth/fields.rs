@@ -10,7 +10,7 @@ use axum::{
 use crate::web::{Problem, Web};
 
 /// The fields in their order; a file is its octets.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(in crate::web) struct Fields(Vec<(String, Bytes)>);
 
 impl Fields {
@@ -50,7 +50,11 @@ pub(super) fn in_parts(headers: &HeaderMap) -> bool {
 impl FromRequest<Web> for Fields {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, web: &Web) -> Result<Self, Problem> {
+    async fn from_request(mut request: Request, web: &Web) -> Result<Self, Problem> {
+        // The gate has read a form with a file in it already.
+        if let Some(fields) = request.extensions_mut().remove::<Self>() {
+            return Ok(fields);
+        }
         let broken = |status: StatusCode| Problem::new(status, "malformed", "The form could not be read: go back and repeat.");
         if in_parts(request.headers()) {
             let mut form = Multipart::from_request(request, web).await.map_err(|rejected| broken(rejected.status()))?;

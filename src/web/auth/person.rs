@@ -20,12 +20,12 @@ use crate::{
     domain::{
         OrgId, OrgScope, Timestamp,
         audit::Actor,
-        id::SessionId,
+        id::{PersonId, SessionId},
         person::{Duty, Known, Right, may},
     },
     observe::events::{ForeignRequest, RightMissing},
     store::session::{Session, Stage},
-    web::{Problem, Web, console::Page, upload},
+    web::{Problem, Web, console::Page, places::Place, upload},
 };
 
 /// Most octets of a form.
@@ -106,8 +106,9 @@ fn duty(web: &Web, session: &Session) -> Option<Duty> {
 pub(super) async fn gate(State((web, right, awake)): State<(Web, Right, bool)>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let mut response = match admit(&web, right, awake, &parts).await {
-        Ok(person) => match ours(&web, Sender::Person, parts, body, &person.csrf).await {
-            Ok(mut request) => {
+        Ok(person) => match ours(&web, Some(person.known.id), parts, body, &person.csrf).await {
+            // What was uploaded takes its place until it is answered.
+            Ok((mut request, _place)) => {
                 request.extensions_mut().insert(person);
                 next.run(request).await
             }
@@ -195,7 +196,7 @@ async fn visit(web: &Web, request: Request) -> Result<(Request, Visitor, Option<
         None => (fresh().map_err(failed)?, true),
     };
     let visitor = Visitor { csrf: csrf(&cookie).map_err(failed)? };
-    let request = ours(web, Sender::Visitor, parts, body, &visitor.csrf).await.map_err(NotOurs::into_response)?;
+    let (request, _) = ours(web, None, parts, body, &visitor.csrf).await.map_err(NotOurs::into_response)?;
     Ok((request, visitor, new.then_some(cookie)))
 }
 
@@ -224,20 +225,11 @@ fn sign_in(request: &Parts) -> Response {
     Redirect::to(&format!("/sign-in?next={wanted}")).into_response()
 }
 
-/// Who sends a form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sender {
-    /// Somebody who is not signed in: anybody.
-    Visitor,
-    /// Somebody who is.
-    Person,
-}
-
 /// Why a request is not let through to its page.
 enum NotOurs {
     /// It did not come from a page of ours.
     Foreign,
-    /// It is too large, or too slow.
+    /// It is too large, too slow, or one too many.
     Refused(Problem),
 }
 
@@ -255,10 +247,17 @@ impl NotOurs {
 }
 
 /// A request that changes something must come from a page of ours, with the mark of its form: in the field `csrf`, or in the
-/// header `x-csrf-token`. Its body is read here, at the pace of an upload, whoever sends it: nobody after this waits for it.
-async fn ours(web: &Web, sender: Sender, parts: Parts, body: Body, mark: &str) -> Result<Request, NotOurs> {
+/// header `x-csrf-token`. Its body is read here, at the pace of an upload, whoever sends it: nobody after this waits for it. A form with
+/// a file in it comes from `uploader`, who is signed in, and takes a place among the uploads.
+async fn ours(
+    web: &Web,
+    uploader: Option<PersonId>,
+    parts: Parts,
+    body: Body,
+    mark: &str,
+) -> Result<(Request, Option<Place>), NotOurs> {
     if matches!(parts.method, Method::GET | Method::HEAD) {
-        return Ok(Request::from_parts(parts, body));
+        return Ok((Request::from_parts(parts, body), None));
     }
     let same = |shown: &str| crate::crypto::same(&sha256(shown.as_bytes()), &sha256(mark.as_bytes()));
     if !same_origin(&web.reached, &parts) {
@@ -268,25 +267,32 @@ async fn ours(web: &Web, sender: Sender, parts: Parts, body: Body, mark: &str) -
     if marked == Some(false) {
         return Err(NotOurs::Foreign);
     }
-    let most = match (sender, fields::in_parts(&parts.headers)) {
-        (Sender::Visitor, true) => {
+    let (body, place) = match (uploader, fields::in_parts(&parts.headers)) {
+        (Some(person), true) => {
+            let read = upload::of_person(web, person, &parts.headers, body).await;
+            read.map(|(body, place)| (body, Some(place))).map_err(NotOurs::Refused)?
+        }
+        (None, true) => {
             // Visitors have no file to send.
             let detail = "this form is sent in one line (application/x-www-form-urlencoded), not in parts";
             let unsupported = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail);
             return Err(NotOurs::Refused(unsupported));
         }
-        (Sender::Visitor, false) => VISITOR_OCTETS,
-        (Sender::Person, false) => FORM_OCTETS,
-        // A file comes in parts, and may be as long as what a program uploads.
-        (Sender::Person, true) => web.settings.body_bytes,
-    };
-    let body = upload::page_form(web, &parts.headers, body, most).await.map_err(NotOurs::Refused)?;
-    if marked.is_none() {
-        let again = Request::from_parts(parts.clone(), Body::from(body.clone()));
-        let shown = Fields::from_request(again, web).await;
-        if !shown.is_ok_and(|fields| same(fields.text("csrf"))) {
-            return Err(NotOurs::Foreign);
+        (uploader, false) => {
+            let most = if uploader.is_some() { FORM_OCTETS } else { VISITOR_OCTETS };
+            (upload::page_form(web, &parts.headers, body, most).await.map_err(NotOurs::Refused)?, None)
         }
+    };
+    let again = Request::from_parts(parts.clone(), Body::from(body.clone()));
+    let read = Fields::from_request(again, web).await;
+    if marked.is_none() && !read.as_ref().is_ok_and(|fields| same(fields.text("csrf"))) {
+        return Err(NotOurs::Foreign);
     }
-    Ok(Request::from_parts(parts, Body::from(body)))
+    if place.is_none() {
+        return Ok((Request::from_parts(parts, Body::from(body)), None));
+    }
+    // It is held in memory once.
+    let mut request = Request::from_parts(parts, Body::empty());
+    request.extensions_mut().insert(read.map_err(NotOurs::Refused)?);
+    Ok((request, place))
 }

@@ -34,7 +34,8 @@ use crate::{
 struct Account<'a> {
     person: Option<&'a Person>,
     here: &'a Person,
-    sessions: Vec<(String, String, SessionView)>,
+    /// Since, last used, which, and the browser in a word.
+    sessions: Vec<(String, String, SessionView, &'static str)>,
     recovery: i64,
 }
 
@@ -63,8 +64,18 @@ pub(super) async fn show(State(web): State<Web>, person: Person) -> Result<Page,
     let store = web.intake.store();
     let sessions = store.sessions_of(person.known.id, web.console.idle.0).await.map_err(Page::store)?;
     let recovery = store.recovery_codes_left(person.known.id).await.map_err(Page::store)?;
-    let sessions = sessions.into_iter().map(|one| (words::when(one.created_at), words::when(one.seen_at), one)).collect();
+    let sessions = sessions.into_iter().map(|one| {
+        let browser = browser(&one.agent);
+        (words::when(one.created_at), words::when(one.seen_at), one, browser)
+    });
+    let sessions = sessions.collect();
     Ok(Page::of(&Account { person: Some(&person), here: &person, sessions, recovery }))
+}
+
+/// The browser by the name people know it by; each says that it is the older ones, too.
+fn browser(agent: &str) -> &'static str {
+    let known = [("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")];
+    known.iter().find(|(mark, _)| agent.contains(mark)).map_or("another program", |(_, name)| name)
 }
 
 pub(super) async fn show_password(person: Person) -> Page {

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 const WIDE: u64 = 720;
 const HIGH: u64 = 180;
-const LEFT: u64 = 40;
-const FOOT: u64 = 22;
+const LEFT: u64 = 46;
+const HEAD: u64 = 16;
+const FOOT: u64 = 26;
 
 /// Bars side by side, each made of parts.
 #[derive(Debug)]
@@ -35,12 +36,12 @@ impl Bars {
     /// The content of the `svg` element: numbers and words of ours alone.
     pub(super) fn picture(&self) -> String {
         let most = round_up(self.bars.iter().map(|(_, sizes)| sizes.iter().sum()).max().unwrap_or(1));
-        let (room, tall) = (WIDE - LEFT, HIGH - FOOT - 8);
+        let (room, tall) = (WIDE - LEFT, HIGH - FOOT - HEAD);
         let count = u64::try_from(self.bars.len().max(1)).unwrap_or(1);
         let step = room / count;
         let mut svg = String::new();
         for part in 0..=2 {
-            let y = 8 + tall * part / 2;
+            let y = HEAD + tall * part / 2;
             let value = most - most * part / 2;
             let _ = write!(
                 svg,
@@ -51,7 +52,7 @@ impl Bars {
         }
         for (place, (name, sizes)) in (0..).zip(&self.bars) {
             let x = LEFT + place * step + step / 6;
-            let mut y = 8 + tall;
+            let mut y = HEAD + tall;
             for ((tone, _), size) in self.parts.iter().zip(sizes) {
                 if *size == 0 {
                     continue;

@@ -16,6 +16,7 @@ pub(super) mod open;
 use super::{
     Page, Told,
     told::told,
+    whose,
     words::{self, Badge},
 };
 use crate::{
@@ -27,6 +28,7 @@ use crate::{
         person::Right,
         route::{Candidate, Verdict},
         text,
+        time::TimeZone,
     },
     observe::{
         events::DeliveryAsked,
@@ -153,6 +155,7 @@ async fn page(
     let trace = store.trace(entry.org, entry.result).await.map_err(Page::store)?;
     let result = store.result_view(person.scope, entry.result).await.map_err(Page::store)?.ok_or_else(missing)?;
     let slug = store.slugs(person.scope).await.map_err(Page::store)?.remove(&entry.org).unwrap_or_default();
+    let zone = whose::zone(web, entry.org).await?;
     let route = explain::stored(result.state, result.reason, trace.clone());
     let acts = person.may(Right::DeliveriesAct);
     let failed = matches!(entry.disposition, Some(Disposition::Failed | Disposition::Expired));
@@ -163,12 +166,12 @@ async fn page(
         state: badges(entry).0,
         disposition: badges(entry).1,
         meaning: entry.reason.map(|reason| (reason.meaning(), reason.remedy())),
-        facts: facts(entry, &kept, slug),
-        evidence: evidence(entry, &kept),
-        steps: steps(&history, &notices),
+        facts: facts(entry, &kept, slug, &zone),
+        evidence: evidence(entry, &kept, &zone),
+        steps: steps(&history, &notices, &zone),
         trace: considered(&trace),
         summary: route.map_or_else(String::new, |route| explain::summary(&route)),
-        notices: notices.into_iter().map(notice).collect(),
+        notices: notices.into_iter().map(|one| notice(one, &zone)).collect(),
         suffix: person.about(entry.org),
         retry: acts && can_retry(entry.state),
         cancel: acts && matches!(entry.state, At::Queued | At::Claimed | At::OnWire | At::Unknown | At::Held),
@@ -189,7 +192,7 @@ pub(super) fn badges(entry: &DeliveryEntry) -> (Badge, Option<Badge>) {
     (words::state(entry.state), entry.disposition.map(words::disposition))
 }
 
-fn facts(entry: &DeliveryEntry, kept: &Kept, slug: String) -> Vec<(&'static str, String)> {
+fn facts(entry: &DeliveryEntry, kept: &Kept, slug: String, zone: &TimeZone) -> Vec<(&'static str, String)> {
     let recipient = entry.target.recipient.as_ref();
     let npi = recipient.and_then(|recipient| recipient.npi.as_ref()).map(ToString::to_string);
     let whom = recipient.and_then(|recipient| recipient.organization.clone());
@@ -203,48 +206,53 @@ fn facts(entry: &DeliveryEntry, kept: &Kept, slug: String) -> Vec<(&'static str,
         ("Priority", kept.priority.to_string()),
         ("Fee", entry.fee.to_string()),
         ("Message-ID", entry.message_id.clone()),
-        ("Made", words::when(entry.created_at)),
-        ("Handed over", words::when_if(entry.accepted_at)),
+        ("Made", words::when_in(entry.created_at, zone)),
+        ("Handed over", entry.accepted_at.map_or_else(|| "-".to_owned(), |at| words::when_in(at, zone))),
     ];
     facts.extend(npi.map(|npi| ("Recipient's NPI", npi)));
     facts.extend(whom.map(|whom| ("Recipient's organization", whom)));
     if entry.attempts > 0 {
-        facts.push(("Failed attempts", entry.attempts.to_string()));
+        facts.push(("Attempts", entry.attempts.to_string()));
     }
     if matches!(entry.state, At::Queued | At::Claimed) {
-        facts.push(("Next attempt", words::when(kept.next_attempt_at)));
-        facts.push(("Tried until", words::when(kept.retry_until)));
+        facts.push(("Next attempt", words::when_in(kept.next_attempt_at, zone)));
+        facts.push(("Tried until", words::when_in(kept.retry_until, zone)));
     }
     facts.extend(kept.resend_of.map(|other| ("Sends again", other.to_string())));
     facts.extend(kept.fallback_of.map(|other| ("Takes the place of", other.to_string())));
     facts
 }
 
-fn evidence(entry: &DeliveryEntry, kept: &Kept) -> Vec<(&'static str, String)> {
+fn evidence(entry: &DeliveryEntry, kept: &Kept, zone: &TimeZone) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     let mut say = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
-    say("Sealed message, SHA-256", kept.sealed_sha256.clone());
-    say("Its size", kept.sealed_bytes.map(words::octets));
+    // Where we seal it is of the CMS object, which the recipient has as an attachment; where the HISP seals, of what it was given.
+    let digest = if kept.profile.is_some() { "The sealed part (smime.p7m), SHA-256" } else { "The message handed over, SHA-256" };
+    say(digest, kept.sealed_sha256.clone());
+    say("Size of the whole message", kept.sealed_bytes.map(words::octets));
     say("Sealed with", kept.profile.clone());
     say("Recipient's certificate, SHA-256", kept.certificate.clone());
     say("From", kept.sent_from.clone());
-    say("Mode", kept.sent_mode.clone());
+    say(
+        "Mode",
+        kept.sent_mode.as_deref().map(|mode| mode.parse().map_or_else(|_| mode.to_owned(), |mode| words::sends(mode).to_owned())),
+    );
     say("Way", kept.relay.clone());
-    say("Handed over", entry.accepted_at.map(words::when));
+    say("Handed over", entry.accepted_at.map(|at| words::when_in(at, zone)));
     say("PDF, SHA-256", Some(kept.pdf_sha256.clone()));
     say("PDF, size", Some(words::octets(kept.pdf_bytes)));
     facts
 }
 
 /// What happened and what came back, in the order in which it did.
-pub(super) fn steps(history: &[HistoryLine], notices: &[NoticeView]) -> Vec<Step> {
+pub(super) fn steps(history: &[HistoryLine], notices: &[NoticeView], zone: &TimeZone) -> Vec<Step> {
     let mut steps: Vec<(i64, Step)> = history
         .iter()
         .map(|line| {
             let (event, state) = (words::plain(&line.event), words::plain(line.state.as_str()));
             let words = if event == state { event } else { format!("{event}: {state}") };
-            let more = line.detail.clone().unwrap_or_default();
-            (line.at.micros(), Step { tone: words::tone_of_state(line.state), at: words::when(line.at), words, more })
+            let more = line.detail.as_deref().map(words::detail).unwrap_or_default();
+            (line.at.micros(), Step { tone: words::tone_of_state(line.state), at: words::when_in(line.at, zone), words, more })
         })
         .collect();
     // One that counted has moved the delivery, so it stands there already.
@@ -255,7 +263,7 @@ pub(super) fn steps(history: &[HistoryLine], notices: &[NoticeView]) -> Vec<Step
         };
         let words = format!("Notice: {} ({})", words::plain(&notice.stated), words::plain(notice.verdict.as_str()));
         let more = notice.why.clone().unwrap_or_default();
-        (notice.received_at.micros(), Step { tone, at: words::when(notice.received_at), words, more })
+        (notice.received_at.micros(), Step { tone, at: words::when_in(notice.received_at, zone), words, more })
     }));
     steps.sort_by_key(|(at, _)| *at);
     steps.into_iter().map(|(_, step)| step).collect()
@@ -272,7 +280,7 @@ pub(super) fn considered(trace: &[Candidate]) -> Vec<Considered> {
                 Verdict::Dropped => "calm",
             },
             verdict: line.verdict.as_str(),
-            origin: line.origin.clone(),
+            origin: words::origin(&line.origin),
             rule: words::plain(line.rule.as_str()),
             address: text(line.address.as_ref().map(ToString::to_string)),
             npi: text(line.npi.clone()),
@@ -290,11 +298,11 @@ fn from(line: &Candidate) -> String {
     snapshot.into_iter().chain(roster).collect::<Vec<_>>().join("; ")
 }
 
-fn notice(notice: NoticeView) -> NoticeLine {
+fn notice(notice: NoticeView, zone: &TimeZone) -> NoticeLine {
     let said = |what: &str, text: Option<String>| text.filter(|text| !text.is_empty()).map(|text| format!("{what}: {text}"));
     let words = [said("It says", notice.cause), said("Status", notice.status), said("Why it does not count", notice.why)];
     NoticeLine {
-        at: words::when(notice.received_at),
+        at: words::when_in(notice.received_at, zone),
         tone: match (notice.verdict, notice.stated.parse::<Disposition>()) {
             (NoticeVerdict::Applied, Ok(disposition)) => words::tone_of_disposition(disposition),
             _ => "calm",

@@ -1,7 +1,13 @@
 //! Directory: look an NPI up as routing would, see what is decided about addresses, and what is loaded.
 
+/// A list's beginning.
+mod beginning;
+/// A directory from a file.
+pub(super) mod import;
 /// Whether an address can be sent to.
 pub(super) mod probe;
+/// Who cares for which member.
+pub(super) mod rosters;
 
 use axum::{
     extract::{Query, State},
@@ -32,6 +38,7 @@ use crate::{
         decisions::{self, DecisionError},
         directory::{findings, told::shortfall},
     },
+    source::Refusal,
     store::{
         directory::{Snapshot, SnapshotState},
         organization::Organization,
@@ -41,6 +48,10 @@ use crate::{
         auth::{Fields, Person},
     },
 };
+
+fn missing(what: &'static str) -> Page {
+    Problem::from(Refusal::not_found(what)).into()
+}
 
 /// The filter bar.
 #[derive(Debug, Default, Deserialize)]
@@ -76,7 +87,12 @@ pub(super) async fn eyes(web: &Web, person: &Person) -> Result<Option<Organizati
 
 async fn page(web: &Web, person: &Person, npi: &str, found: Vec<Section>, problem: Option<String>) -> Result<Sheet, Page> {
     let store = web.intake.store();
-    let choices = organizations(web, person).await?;
+    let eyes = eyes(web, person).await?;
+    let mut choices = organizations(web, person).await?;
+    for choice in &mut choices {
+        // Who chose nobody sees it as the first does.
+        choice.chosen = eyes.as_ref().is_some_and(|one| one.file.slug == choice.value);
+    }
     let mut fields: Vec<Field> = Field::choice("organization", "Seen by", choices).into_iter().collect();
     fields.push(Field::word("npi", "NPI", npi));
     let mut sheet = Sheet::new("Directory", "Who is where, and what is decided about it.").filtered("/directory", fields, None);
@@ -84,7 +100,6 @@ async fn page(web: &Web, person: &Person, npi: &str, found: Vec<Section>, proble
     for section in found {
         sheet = sheet.and(section);
     }
-    let eyes = eyes(web, person).await?;
     if let (Some(one), true) = (&eyes, person.may(Right::TrustRead)) {
         sheet = sheet.and(probe::section(&one.file.slug));
     }
@@ -94,6 +109,10 @@ async fn page(web: &Web, person: &Person, npi: &str, found: Vec<Section>, proble
             (store.pins(one.id, None).await.map_err(Page::store)?, store.suppressions(one.id).await.map_err(Page::store)?);
         let (pins, suppressions) = (pinned(one, pins, acts), suppressed(one, suppressions, acts));
         sheet = sheet.and(pins).and(suppressions);
+        sheet = sheet.leading(format!("/directory/rosters?organization={}", one.file.slug), "Rosters");
+    }
+    if person.may(Right::DirectoryAct) {
+        sheet = sheet.leading("/directory/import", "Load a directory");
     }
     let snapshots = store.snapshots(person.scope.org()).await.map_err(Page::store)?;
     let now = store.clock().now();
@@ -114,8 +133,10 @@ async fn page(web: &Web, person: &Person, npi: &str, found: Vec<Section>, proble
             Cell::code(one.id.to_string()),
         ]
     };
-    let empty =
-        ("Nothing is loaded", "Recipients who are named by an NPI alone cannot be found: postern directory import nppes FILE");
+    let empty = (
+        "Nothing is loaded",
+        "Recipients who are named by an NPI alone cannot be found: load a directory, by the button above or postern directory import.",
+    );
     let columns = ["Source", "State", "#Entries", "#Age", "Loaded (UTC)", "Snapshot"];
     let table = Section::table("What is loaded", &columns, empty)
         .lead("A route names the snapshot that answered. The one before stays, and can answer again.");

@@ -2,8 +2,12 @@
 
 /// A month is closed.
 pub(super) mod close;
+/// A line is taken back, and entered again.
+pub(super) mod correct;
 /// What is handed out.
 pub(super) mod exports;
+/// One line.
+pub(super) mod line;
 /// Line by line.
 pub(super) mod lines;
 /// What the HISP has counted.
@@ -48,19 +52,24 @@ fn state(state: PeriodState) -> Badge {
         PeriodState::Grace => "warn",
         PeriodState::Closed => "good",
     };
-    Badge { tone, words: state.to_string() }
+    let words = match state {
+        PeriodState::Open => "open",
+        PeriodState::Grace => "ended",
+        PeriodState::Closed => "closed",
+    };
+    Badge { tone, words: words.to_owned() }
 }
 
 /// What is to be done about a month, and when.
 fn next_step(period: &BillingPeriod, now: Timestamp) -> String {
     match period.state(now) {
-        PeriodState::Open => format!("ends {}", words::when(period.bounds.ends_at)),
+        PeriodState::Open => format!("ends {}", words::minute_in(period.bounds.ends_at, &period.zone)),
         PeriodState::Grace => {
             let until = period.bounds.ends_at.plus(GRACE);
             if until > now {
-                format!("what belongs to it may come until {}", words::when(until))
+                format!("what belongs to it may come until {}", words::minute_in(until, &period.zone))
             } else {
-                "can be closed".to_owned()
+                "it can be closed".to_owned()
             }
         }
         PeriodState::Closed => period.closed_by.clone().map_or_else(String::new, |by| format!("by {by}")),
@@ -81,13 +90,13 @@ pub(super) async fn list(State(web): State<Web>, person: Person) -> Result<Page,
             Cell::from(month.to_string()).to(format!("/fees/{slug}/{month}{about}")),
             Cell::from(slug.clone()).to(format!("/fees/{slug}{about}")),
             Cell::from(state(period.state(now))).with(next_step(&period, now)),
-            Cell::time(words::when(period.bounds.starts_at)),
-            Cell::time(words::when(period.bounds.ends_at)),
+            Cell::time(words::minute_in(period.bounds.starts_at, &period.zone)),
+            Cell::time(words::minute_in(period.bounds.ends_at, &period.zone)),
         ])
     };
     let empty = ("No month has begun", "A month begins with its organization's first charge.");
     let rows = periods.into_iter().filter_map(row).take(MONTHS * 8);
-    let table = Section::table("Months", &["Month", "Organization", "State", "Begins (UTC)", "Ends (UTC)"], empty).rows(rows);
+    let table = Section::table("Months", &["Month", "Organization", "State", "Begins", "Ends"], empty).rows(rows);
     Ok(Sheet::new("Fees", "What was charged, by month and organization. Nothing here is about a patient.")
         .and(table)
         .show(&person))
@@ -120,12 +129,13 @@ pub(super) async fn organization(State(web): State<Web>, person: Person, Path(sl
             Cell::from(month.to_string()).to(format!("/fees/{slug}/{month}{}", person.about(one.id))),
             Cell::from(state(period.state(now))).with(next_step(&period, now)),
             Cell::number(totals),
-            Cell::time(words::when_if(period.closed_at)),
+            Cell::time(period.closed_at.map_or_else(|| "-".to_owned(), |at| words::minute_in(at, &period.zone))),
         ]);
     }
     let empty = ("No month has begun", "A month begins with the first charge.");
-    let table = Section::table("Months", &["Month", "State", "#Total", "Closed (UTC)"], empty).rows(rows);
-    Ok(Sheet::new(format!("Fees of {}", one.file.name), "").under("/fees", "Fees").and(table).show(&person))
+    let table = Section::table("Months", &["Month", "State", "#Total", "Closed"], empty).rows(rows);
+    let lead = format!("Months as they are in {}.", one.file.time_zone);
+    Ok(Sheet::new(format!("Fees of {}", one.file.name), lead).under("/fees", "Fees").and(table).show(&person))
 }
 
 /// The month of an organization that was asked for.
@@ -134,6 +144,14 @@ async fn period(web: &Web, person: &Person, slug: &str, month: &str) -> Result<(
     let month: Month = month.parse().map_err(|_| missing("month"))?;
     let found = web.intake.store().period(person.scope, one.id, month).await.map_err(Page::store)?;
     Ok((one, found.ok_or_else(|| missing("month"))?))
+}
+
+/// The head of a page about one month, and the way up from it.
+fn head(one: &Organization, period: &BillingPeriod, about: &str, title: String, lead: impl Into<String>) -> Sheet {
+    let (slug, month) = (&one.file.slug, period.bounds.month);
+    Sheet::new(title, lead)
+        .under("/fees", "Fees")
+        .under(format!("/fees/{slug}/{month}{about}"), format!("{} {month}", one.file.name))
 }
 
 /// What went wrong with fees, for people.
@@ -234,10 +252,10 @@ pub(super) async fn month(
         ]
     });
     let mut facts = vec![
-        ("State", statement.state.to_string()),
-        ("From", statement.from.to_string()),
-        ("Until before", statement.to.to_string()),
-        ("Time zone", statement.time_zone.to_string()),
+        ("State", state(period.state(now)).words),
+        ("From", words::minute_in(period.bounds.starts_at, &period.zone)),
+        ("Until before", words::minute_in(period.bounds.ends_at, &period.zone)),
+        ("Time zone", period.zone.to_string()),
     ];
     if let Some(controls) = &statement.controls {
         let ties = if controls.ties { "yes" } else { "NO: do not send it out; postern verify says what differs" };
@@ -263,7 +281,10 @@ pub(super) async fn month(
     if person.may(Right::FeesAct) {
         sheet = sheet.leading(format!("{here}/reconcile{about}"), "Reconcile");
         if open {
-            sheet = sheet.leading(format!("{here}/close{about}"), "Close the month");
+            let (place, words) = (format!("{here}/close{about}"), "Close the month");
+            // Before it has ended there is nothing to close.
+            sheet =
+                if period.state(now) == PeriodState::Grace { sheet.mainly(place, words) } else { sheet.leading(place, words) };
         }
     }
     let columns = ["Currency", "#Charges", "#Charged", "#Given back", "#Corrected", "#Minimum", "#Total"];

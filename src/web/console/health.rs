@@ -8,7 +8,7 @@ use super::{
     words::{self, Badge},
 };
 use crate::{
-    observe::health::Condition,
+    observe::health::{Condition, Part},
     web::{Web, auth::Person},
 };
 
@@ -23,11 +23,13 @@ pub(super) async fn show(State(web): State<Web>, person: Person) -> Result<Page,
             Condition::Failing => "bad",
             Condition::Silent => "warn",
         };
-        vec![part.to_string().into(), Badge { tone, words: condition.to_string() }.into()]
+        vec![Cell::from(part.to_string()).with(does(*part)), Badge { tone, words: condition.to_string() }.into()]
     });
     let level = |badge: Badge, what: &'static str, count: u64, oldest: std::time::Duration| {
+        // What is empty asks for nobody's eye.
+        let tone = if count == 0 { "calm" } else { badge.tone };
         vec![
-            badge.into(),
+            Badge { tone, ..badge }.into(),
             what.into(),
             Cell::number(count),
             Cell::number(if count == 0 { "-".to_owned() } else { words::age(oldest) }),
@@ -37,11 +39,7 @@ pub(super) async fn show(State(web): State<Web>, person: Person) -> Result<Page,
     let deliveries = depth.deliveries.iter().map(|one| level(words::state(one.state), "deliveries", one.count, one.oldest));
     let awaited = level(Badge { tone: "info", words: "awaited".into() }, "notices", depth.awaited.0, depth.awaited.1);
     let ages = ages.into_iter().map(|(source, age)| vec![words::plain(source.as_str()).into(), Cell::number(words::age(age))]);
-    let lead = if report.ready {
-        "This process may be given work."
-    } else {
-        "This process may not be given work: a part below is not good."
-    };
+    let lead = if report.ready { "Ready for work." } else { "Not ready for work: a part below is not good." };
     Ok(Sheet::new("Health", lead)
         .and(
             Section::table("Parts of this process", &["Part", "How it is"], ("No part", "This process has none of the loops."))
@@ -60,4 +58,15 @@ pub(super) async fn show(State(web): State<Web>, person: Person) -> Result<Page,
             .rows(ages),
         )
         .show(&person))
+}
+
+/// What a part of the process is there for.
+const fn does(part: Part) -> &'static str {
+    match part {
+        Part::Store => "keeps everything",
+        Part::Blobs => "keeps the documents",
+        Part::Worker => "routes results and sends them",
+        Part::Source => "takes results in from folders and feeds",
+        Part::Track => "takes notices and replies in",
+    }
 }

@@ -141,8 +141,9 @@ impl Following {
                 let entry = store.delivery_in(self.person.scope, id).await.ok()??;
                 let (_, history) = store.delivery_view(self.person.scope, id).await.ok()??;
                 let notices = store.notices(self.person.scope, id).await.ok()?;
+                let zone = super::whose::zone(&self.web, entry.org).await.ok()?;
                 let (state, disposition) = delivery::badges(&entry);
-                let steps = delivery::steps(&history, &notices);
+                let steps = delivery::steps(&history, &notices, &zone);
                 Some(vec![
                     ("state", Standing { state, disposition }.render().ok()?),
                     ("steps", Timeline { steps }.render().ok()?),

@@ -16,6 +16,8 @@ mod codes;
 mod deliveries;
 /// One delivery.
 mod delivery;
+/// What lies before somebody.
+mod desk;
 /// NPIs and addresses.
 mod directory;
 /// What was charged.
@@ -65,7 +67,10 @@ mod words;
 mod worklist;
 
 pub(crate) use assets::{script_path, style_path};
+pub use directory::import::Files;
+pub(super) use directory::import::WAITING as FILES;
 pub use fees::Comparisons;
+pub(super) use fees::reconcile::WAITING as COMPARISONS;
 pub(super) use live::FOLLOWERS;
 pub use overview::Figures;
 pub(super) use overview::{COUNTED, Counted, SOON};
@@ -149,6 +154,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .page(get.clone(), "/fees/{slug}/{month}", Right::FeesRead, fees::month)
         .page(get.clone(), "/fees/{slug}/{month}/statement", Right::FeesRead, fees::exports::statement)
         .page(get.clone(), "/fees/{slug}/{month}/lines", Right::FeesRead, fees::lines::show)
+        .page(get.clone(), "/fees/{slug}/{month}/lines/{id}", Right::FeesRead, fees::line::show)
+        .page(post.clone(), "/fees/{slug}/{month}/lines/{id}/correct", Right::FeesAct, fees::correct::correct)
         .page(get.clone(), "/fees/{slug}/{month}/export", Right::FeesAct, fees::exports::ledger)
         .page(get.clone(), "/fees/{slug}/{month}/reconcile", Right::FeesAct, fees::reconcile::show)
         .page(post.clone(), "/fees/{slug}/{month}/reconcile", Right::FeesAct, fees::reconcile::compare)
@@ -164,6 +171,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .page(get.clone(), "/directory", Right::DirectoryRead, directory::show)
         .page(post.clone(), "/directory/probe", Right::TrustRead, directory::probe::probe)
         .page(post.clone(), "/directory/decisions", Right::AddressesAct, directory::decide)
+        .page(get.clone(), "/directory/rosters", Right::DirectoryRead, directory::rosters::show)
+        .page(post.clone(), "/directory/rosters", Right::AddressesAct, directory::rosters::read)
+        .page(post.clone(), "/directory/rosters/load", Right::AddressesAct, directory::rosters::load)
+        .page(post.clone(), "/directory/rosters/drop", Right::AddressesAct, directory::rosters::drop)
+        .page(get.clone(), "/directory/import", Right::DirectoryAct, directory::import::show)
+        .page(post.clone(), "/directory/import", Right::DirectoryAct, directory::import::read)
+        .page(post.clone(), "/directory/import/load", Right::DirectoryAct, directory::import::load)
         .page(get.clone(), "/trust", Right::TrustRead, trust::show)
         .page(post.clone(), "/trust/anchors", Right::TrustAct, trust::acts::believe)
         .page(post.clone(), "/trust/anchors/remove", Right::TrustAct, trust::acts::disbelieve)

@@ -13,11 +13,11 @@ use serde::Deserialize;
 use super::{
     Page, Told,
     sheet::{Cell, Section, Sheet},
-    words::Badge,
+    words::{self, Badge},
 };
 use crate::{
     domain::{
-        organization::{ConfiguredTarget, Mode},
+        organization::{ConfiguredTarget, Mode, When},
         person::Right,
     },
     source::Refusal,
@@ -28,6 +28,14 @@ use crate::{
 fn mode(mode: Mode) -> Badge {
     let tone = if mode == Mode::Test { "warn" } else { "good" };
     Badge { tone, words: mode.to_string() }
+}
+
+/// What an address is for.
+const fn when(when: When) -> &'static str {
+    match when {
+        When::Always => "every result",
+        When::OnlyIfNone => "results whose order names nobody who can be reached",
+    }
 }
 
 pub(super) async fn list(State(web): State<Web>, person: Person) -> Result<Page, Page> {
@@ -45,7 +53,7 @@ pub(super) async fn list(State(web): State<Web>, person: Person) -> Result<Page,
     let table = Section::table("", &["Name", "Slug", "Mode", "#Sites", "#Identities"], empty).rows(all.into_iter().map(row));
     let mut sheet = Sheet::new("Organizations", "The customers: their sites, rules and prices.");
     if person.may(Right::OrganizationsAct) {
-        sheet = sheet.leading("/new-organization", "New organization");
+        sheet = sheet.mainly("/new-organization", "New organization");
     }
     Ok(sheet.and(table).show(&person))
 }
@@ -82,7 +90,7 @@ pub(super) async fn show(
         ("Address", file.address.as_ref().map_or_else(|| "-".to_owned(), |place| place.lines.join(", "))),
     ];
     let targets = |all: &[ConfiguredTarget]| {
-        let one = |target: &ConfiguredTarget| format!("{} ({})", target.direct, target.when);
+        let one = |target: &ConfiguredTarget| format!("{}: {}", target.direct, when(target.when));
         all.iter().map(one).collect::<Vec<_>>().join(", ")
     };
     let sites = file.sites.iter().map(|site| {
@@ -97,7 +105,7 @@ pub(super) async fn show(
     let identities = one.identities.iter().chain(&one.installation).map(|identity| {
         vec![
             identity.address.to_string().into(),
-            identity.mode.to_string().into(),
+            words::sends(identity.mode).into(),
             or_none(identity.relay.clone()).into(),
             if identity.has_secret {
                 Badge { tone: "good", words: "yes".into() }
@@ -107,12 +115,12 @@ pub(super) async fn show(
             .into(),
         ]
     });
-    let configured = file.targets.iter().map(|target| vec![target.direct.to_string().into(), target.when.to_string().into()]);
+    let configured = file.targets.iter().map(|target| vec![target.direct.to_string().into(), when(target.when).into()]);
     let mut sheet = Sheet::new(file.name.clone(), "What is in force now.")
         .under("/organizations", "Organizations")
         .told(Told::of(&asked.done));
     if person.may(Right::OrganizationsAct) {
-        sheet = sheet.leading(format!("/organizations/{slug}/edit{suffix}"), "Edit");
+        sheet = sheet.mainly(format!("/organizations/{slug}/edit{suffix}"), "Edit");
     }
     let mut sheet = sheet
         .and(Section::facts("Facts", facts))
@@ -171,5 +179,5 @@ pub(super) async fn show(
         sheet = sheet.and(test_message::section(&one, &suffix));
     }
     let text = toml::to_string_pretty(file).unwrap_or_default();
-    Ok(sheet.and(Section::verbatim("The whole file, without secrets", text)).show(&person))
+    Ok(sheet.and(Section::verbatim("The whole file", text).folded("Show it, without secrets")).show(&person))
 }

@@ -13,6 +13,7 @@ use super::{
     Page, Told,
     deliveries::Line,
     delivery::{Considered, considered},
+    whose,
     words::{self, Badge},
     worklist::{Waits, waits},
 };
@@ -81,6 +82,7 @@ async fn page(
     let trace = store.trace(view.org, view.id).await.map_err(Page::store)?;
     let decisions = store.decisions(view.org, Some(view.id), 50).await.map_err(Page::store)?;
     let slug = store.slugs(person.scope).await.map_err(Page::store)?.remove(&view.org).unwrap_or_default();
+    let zone = whose::zone(web, view.org).await?;
     let deliveries = view.deliveries.iter().map(|one| Line {
         link: format!("/deliveries/{}{}", one.id, person.about(one.org)),
         id: one.id,
@@ -94,7 +96,7 @@ async fn page(
         disposition: one.disposition.map(words::disposition),
         reason: one.reason.map_or_else(String::new, |reason| reason.to_string()),
         meaning: one.reason.map_or_else(String::new, |reason| reason.meaning().to_owned()),
-        updated: words::when(one.updated_at),
+        updated: words::when_in(one.updated_at, &zone),
         test: false,
     });
     Ok(Page::of(&Shown {
@@ -103,7 +105,7 @@ async fn page(
         told,
         slug,
         state: words::result_state(view.state),
-        received: words::when(view.received_at),
+        received: words::when_in(view.received_at, &zone),
         meaning: view.reason.map(|reason| (reason.meaning(), reason.remedy())),
         waits: waits(view.state, &trace),
         decide: person.may(Right::DeliveriesAct)
@@ -116,7 +118,7 @@ async fn page(
             .into_iter()
             .map(|one| {
                 (
-                    words::when(one.decided.at),
+                    words::when_in(one.decided.at, &zone),
                     format!("{} {}", words::plain(one.what.as_str()), one.detail),
                     one.decided.by,
                     one.decided.why,

@@ -15,7 +15,7 @@ pub(super) struct Sheet {
     fields: Vec<Field>,
     problem: Option<String>,
     told: Option<Told>,
-    links: Vec<(String, String)>,
+    links: Vec<(String, String, &'static str)>,
     sections: Vec<Section>,
     next: Option<(String, &'static str)>,
 }
@@ -40,6 +40,7 @@ pub(super) struct Section {
     path: Vec<Node>,
     empty: (&'static str, &'static str),
     verbatim: Option<String>,
+    fold: &'static str,
     forms: Vec<Form>,
     links: Vec<(String, String)>,
 }
@@ -60,6 +61,8 @@ pub(super) struct Cell {
     link: Option<String>,
     sub: String,
     kind: &'static str,
+    /// The name of its column, for where a table has no room to be one.
+    label: &'static str,
     forms: Vec<Form>,
 }
 
@@ -124,6 +127,11 @@ impl Section {
         Self { heading: heading.to_owned(), lines, ..Self::default() }
     }
 
+    /// The same, with this heading and these sentences.
+    pub(super) fn saying(self, heading: &str, lines: Vec<String>) -> Self {
+        Self { heading: heading.to_owned(), lines, ..self }
+    }
+
     /// Certificates, each issued by the next.
     pub(super) fn path(heading: &str, path: Vec<Node>) -> Self {
         Self { heading: heading.to_owned(), path, ..Self::default() }
@@ -134,6 +142,11 @@ impl Section {
         Self { heading: heading.to_owned(), verbatim: Some(text), ..Self::default() }
     }
 
+    /// The same text, folded away under `fold` until somebody wants it.
+    pub(super) fn folded(self, fold: &'static str) -> Self {
+        Self { fold, ..self }
+    }
+
     /// What can be done, by itself.
     pub(super) fn form(heading: &str, form: Form) -> Self {
         Self { heading: heading.to_owned(), forms: vec![form], ..Self::default() }
@@ -141,7 +154,9 @@ impl Section {
 
     /// The same with these rows.
     pub(super) fn rows(self, rows: impl IntoIterator<Item = Vec<Cell>>) -> Self {
-        Self { rows: rows.into_iter().collect(), ..self }
+        let columns = self.columns.iter().map(|column| column.trim_start_matches('#')).chain(std::iter::repeat(""));
+        let named = |row: Vec<Cell>| columns.clone().zip(row).map(|(label, cell)| Cell { label, ..cell }).collect();
+        Self { rows: rows.into_iter().map(named).collect(), ..self }
     }
 
     /// The same, saying first what it is.
@@ -219,8 +234,19 @@ impl Sheet {
 
     /// Something to go on to, beside the title.
     pub(super) fn leading(mut self, link: impl Into<String>, words: impl Into<String>) -> Self {
-        self.links.push((link.into(), words.into()));
+        self.links.push((link.into(), words.into(), " quiet"));
         self
+    }
+
+    /// What most come to the page for, as the one that stands out.
+    pub(super) fn mainly(mut self, link: impl Into<String>, words: impl Into<String>) -> Self {
+        self.links.push((link.into(), words.into(), ""));
+        self
+    }
+
+    /// Whether the filter bar says anything.
+    fn filters(&self) -> bool {
+        self.fields.iter().any(|field| !field.value.is_empty() || field.options.iter().any(|option| option.chosen))
     }
 
     /// The page after this one.

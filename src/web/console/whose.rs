@@ -2,9 +2,9 @@
 
 use super::{Page, deliveries::Choice, form::Input};
 use crate::{
-    domain::{OrgId, OrgScope},
+    domain::{OrgId, OrgScope, time::TimeZone},
     observe::{
-        events::SettingChanged,
+        events::{FileUploaded, SettingChanged},
         facts::{Configured, Named},
     },
     source::Refusal,
@@ -36,6 +36,12 @@ pub(super) fn input(choices: &[Choice]) -> Input {
     Input::choice("for", "For the organization", choices.iter().map(copy).collect()).needed()
 }
 
+/// The clock that an organization goes by.
+pub(super) async fn zone(web: &Web, org: OrgId) -> Result<TimeZone, Page> {
+    let one = web.intake.store().organization(org).await.map_err(Page::store)?;
+    Ok(one.map_or_else(TimeZone::utc, |one| one.file.time_zone))
+}
+
 /// Puts on record that the person changes something, before it is changed.
 pub(super) async fn on_record(
     web: &Web,
@@ -45,5 +51,17 @@ pub(super) async fn on_record(
     which: &str,
 ) -> Result<(), Page> {
     let event = SettingChanged { org, what: Configured(what), which: Named(which) };
+    web.intake.store().witness(&person.actor, &event).await.map_err(Page::store)
+}
+
+/// Puts on record that the person has sent a file, before it is looked at.
+pub(super) async fn uploaded(
+    web: &Web,
+    person: &Person,
+    org: Option<OrgId>,
+    what: &'static str,
+    file: &[u8],
+) -> Result<(), Page> {
+    let event = FileUploaded { org, what: Configured(what), octets: u64::try_from(file.len()).unwrap_or(u64::MAX) };
     web.intake.store().witness(&person.actor, &event).await.map_err(Page::store)
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use crate::domain::{
     Timestamp,
     delivery::{Disposition, State},
+    organization::SendMode,
     report::ResultState,
+    text::counted,
+    time::{Span, TimeZone},
 };
 
 /// A word in a colour.
@@ -17,7 +20,19 @@ pub(super) struct Badge {
     pub(super) words: String,
 }
 
-/// A time to the second, in UTC.
+/// A time to the second where somebody is, with the name of their clock: for pages about one organization.
+pub(super) fn when_in(at: Timestamp, zone: &TimeZone) -> String {
+    at.said_in(zone)
+}
+
+/// The same to the minute.
+pub(super) fn minute_in(at: Timestamp, zone: &TimeZone) -> String {
+    let text = at.said_in(zone);
+    let clock = text.get(19..).unwrap_or_default();
+    text.get(..16).map_or_else(|| text.clone(), |minute| format!("{minute}{clock}"))
+}
+
+/// A time to the second, in UTC: for pages that stand for several organizations.
 pub(super) fn when(at: Timestamp) -> String {
     let text = at.to_string();
     text.get(..19).map_or_else(|| text.clone(), |text| format!("{}Z", text.replace('T', " ")))
@@ -35,9 +50,21 @@ pub(super) fn age(age: Duration) -> String {
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
         (0, 0, _) => format!("{minutes} min"),
+        (0, _, 0) => format!("{hours} h"),
         (0, ..) => format!("{hours} h {minutes} min"),
+        (_, 0, _) => format!("{days} d"),
         _ => format!("{days} d {hours} h"),
     }
+}
+
+/// A length of time that somebody has set, in the largest unit that says it exactly.
+pub(super) fn lasting(span: Span) -> String {
+    let millis = span.0.as_millis();
+    let units =
+        [(86_400_000, "day", "days"), (3_600_000, "hour", "hours"), (60_000, "minute", "minutes"), (1_000, "second", "seconds")];
+    let unit = units.into_iter().find(|(each, ..)| millis >= *each && millis.is_multiple_of(*each));
+    let Some((each, one, many)) = unit else { return span.to_string() };
+    counted(u64::try_from(millis / each).unwrap_or(u64::MAX), one, many)
 }
 
 /// A word of the product as people read it: `on_wire` is `on wire`.
@@ -83,6 +110,28 @@ pub(super) fn disposition(disposition: Disposition) -> Badge {
     Badge { tone: tone_of_disposition(disposition), words: plain(disposition.as_str()) }
 }
 
+/// How an identity sends.
+pub(super) const fn sends(mode: SendMode) -> &'static str {
+    match mode {
+        SendMode::StaRelay => "sealed here, by a HISP's relay",
+        SendMode::StaMx => "sealed here, to the recipient's server",
+        SendMode::Edge => "sealed by the HISP",
+    }
+}
+
+/// Where a candidate comes from: `deliver_to[0]` is the first recipient on the order.
+pub(super) fn origin(origin: &str) -> String {
+    let place =
+        origin.strip_prefix("deliver_to[").and_then(|rest| rest.strip_suffix(']')).and_then(|place| place.parse::<u32>().ok());
+    place.map_or_else(|| plain(origin), |place| format!("recipient {} on the order", u64::from(place) + 1))
+}
+
+/// What an event says besides: a word of ours as people read it, a sentence as it is.
+pub(super) fn detail(text: &str) -> String {
+    let word = text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if word { plain(text) } else { text.to_owned() }
+}
+
 /// So many octets.
 pub(super) fn octets(count: i64) -> String {
     match count {
@@ -114,8 +163,32 @@ mod tests {
 
     #[test]
     fn an_age_is_said_in_its_two_largest_units() {
-        let said: Vec<String> = [5, 61, 3_725, 90_000].into_iter().map(|s| age(Duration::from_secs(s))).collect();
-        assert_eq!(said, ["5 s", "1 min", "1 h 2 min", "1 d 1 h"]);
+        let said: Vec<String> = [5, 61, 3_725, 7_200, 90_000, 172_800].into_iter().map(|s| age(Duration::from_secs(s))).collect();
+        assert_eq!(said, ["5 s", "1 min", "1 h 2 min", "2 h", "1 d 1 h", "2 d"]);
+    }
+
+    #[test]
+    fn a_span_is_said_in_whole_units() {
+        let said = ["1d", "36h", "75m", "1h", "90s", "250ms"].map(|text| lasting(text.parse().unwrap()));
+        assert_eq!(said, ["1 day", "36 hours", "75 minutes", "1 hour", "90 seconds", "250ms"]);
+    }
+
+    #[test]
+    fn a_candidate_is_called_by_where_it_comes_from() {
+        assert_eq!(
+            ["deliver_to[0]", "deliver_to[11]", "worklist", "deliver_to[x]"].map(origin),
+            ["recipient 1 on the order", "recipient 12 on the order", "worklist", "deliver to[x]"]
+        );
+    }
+
+    #[test]
+    fn a_time_of_an_organization_names_the_clock_it_is_told_by() {
+        let zone: TimeZone = "America/New_York".parse().unwrap();
+        let at = |text: &str| text.parse::<crate::domain::OffsetTime>().unwrap().at;
+        assert_eq!(when_in(at("2026-01-15T15:15:30Z"), &zone), "2026-01-15 10:15:30 EST");
+        // The hour that comes twice.
+        assert_eq!(minute_in(at("2026-11-01T05:30:00Z"), &zone), "2026-11-01 01:30 EDT");
+        assert_eq!(minute_in(at("2026-11-01T06:30:00Z"), &zone), "2026-11-01 01:30 EST");
     }
 
     #[test]

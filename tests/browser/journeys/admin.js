@@ -16,6 +16,15 @@ export async function journey(me, world) {
     await me.inspect(place.slice(1).replaceAll('/', '-') || 'overview');
   }
 
+  // On a telephone the places are behind one link.
+  await me.go('/deliveries');
+  await me.onPhone(async () => {
+    await me.page.getByRole('link', { name: 'Menu', exact: true }).click();
+    await me.page.getByRole('link', { name: 'Audit', exact: true }).waitFor({ state: 'visible' });
+    await me.picture('menu-phone');
+    await me.follow('Audit');
+  });
+
   // An organization's file: what would change is shown first, then it is done.
   await me.go('/organizations');
   await me.follow('Vision Labs');

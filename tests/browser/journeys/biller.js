@@ -27,6 +27,21 @@ export async function journey(me, world) {
   await me.followTo(`/${month}/lines`);
   await me.mustSee('charge');
   await me.inspect('lines');
+
+  // One of them is corrected: seen first, then written, and nothing is ever changed.
+  await me.followTo('/lines/');
+  await me.mustSee('Correct it');
+  await me.inspect('line');
+  await me.page.getByLabel('What it should have cost').fill('0.10');
+  await me.page.getByLabel('Why').fill('agreed with the client');
+  await me.press('Show what would be written');
+  await me.mustSee('Nothing has happened yet');
+  await me.mustSee('-0.15');
+  await me.inspect('correct');
+  await me.press('Write it');
+  await me.mustSee('Corrected');
+  await me.mustSee('Taken back by line');
+  await me.inspect('corrected');
   await me.go(`/fees/lakeshore-plan/${month}`);
   const ledger = await me.download('/export?format=csv');
   nothingAbout(me, ledger);

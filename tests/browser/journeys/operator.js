@@ -1,5 +1,6 @@
 // The operator on call: signs in with a code, finds what is stuck, reads why, tries again, decides what waits for a person.
 
+import { inked } from '../support/png.js';
 import { PATIENT } from '../support/world.js';
 
 export async function journey(me, world) {
@@ -58,7 +59,7 @@ export async function journey(me, world) {
   await me.follow('LOST01');
   await me.mustSee('What is to be done');
   await me.inspect('result');
-  await me.page.getByLabel('Do what').selectOption('address');
+  await me.page.getByLabel('What is to be done').selectOption('address');
   await me.page.locator('input[name="address"]').fill('pcp00@direct.lakeside.example');
   await me.page.getByLabel('Why').fill('the practice called');
   await me.press('Decide');
@@ -87,13 +88,56 @@ export async function journey(me, world) {
   await me.page.locator('summary', { hasText: 'Show the patient' }).click();
   await me.press('Show');
   await me.mustSee(PATIENT.family);
+  await paper(me);
   await me.inspect('revealed');
+
+  // What the recipient gets, with the PDF beside it.
+  await me.go('/deliveries?address=pcp00@direct.lakeside.example');
+  await me.follow('LOST01');
+  await me.unfold('Show the document');
+  await me.press('Show it');
+  await me.mustSee('On record that you looked');
+  await me.mustSee(PATIENT.family);
+  await paper(me);
+  await me.inspect('document');
+  const [tab] = await Promise.all([me.context.waitForEvent('page'), me.page.getByRole('link', { name: 'The PDF in a tab of its own' }).click()]);
+  await tab.close();
+
+  // Who cares for which member: seen first, then in force.
+  await me.go('/directory?organization=north-clinics');
+  await me.follow('Rosters');
+  await me.inspect('rosters');
+  const members = Array.from({ length: 12 }, (_, at) => `M${at},2000000010`);
+  await me.page.locator('input[type="file"]').setInputFiles(
+    { name: 'roster.csv', mimeType: 'text/csv', buffer: Buffer.from(['member_id,npi', ...members, 'M99,nobody'].join('\n')) });
+  await me.press('Show what would change');
+  await me.mustSee('Nothing has happened yet');
+  await me.mustSee(/New members\s+12/);
+  await me.mustSee(/Lines left out\s+1/);
+  await me.inspect('roster');
+  await me.press('Put it into force');
+  await me.mustSee('In force: routes are looked up in this roster');
+  await me.go('/directory/import');
+  await me.mustSee('postern directory import nppes');
+  await me.inspect('import');
   for (const place of ['inbox', 'directory', 'trust', 'alerts', 'health', 'organizations']) {
     await me.go(`/${place}`);
     await me.inspect(place);
   }
   me.must((await me.go('/audit')) === 403 && (await me.go('/fees')) === 403, 'sees what is not an operator\'s');
   await me.signOut();
+}
+
+/** The page of the PDF is there to be seen: the viewer's bar alone is not enough. */
+async function paper(me) {
+  const frame = me.page.locator('iframe.paper');
+  await until(me, async () => {
+    const { x, y, width, height } = await frame.boundingBox();
+    // Beneath the bar, within the page: a line of text on white.
+    const clip = { x: x + width * 0.1, y: y + 60, width: width * 0.8, height: Math.min(120, height - 80) };
+    const ink = inked(await me.page.screenshot({ clip, fullPage: true }));
+    return ink > 0.001 && ink < 0.3;
+  });
 }
 
 /** Looks again until it holds. */

@@ -15,7 +15,7 @@ export async function journey(me, world) {
   await me.page.getByLabel('Find an order').fill('PLAIN01');
   await me.press('Find');
   await me.mustSee('Result of PLAIN01');
-  await me.page.getByLabel('Do what').selectOption('dismiss');
+  await me.page.getByLabel('What is to be done').selectOption('dismiss');
   await me.page.getByLabel('Why').fill('sent on paper');
   await me.press('Decide');
   await me.mustSee('Decided, and on record');

@@ -159,7 +159,16 @@ export class Visitor {
     await this.page.setViewportSize(PHONE);
     const across = await this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     if (across > 1) this.faults.push(`${this.name}: ${as} is ${across} pixels too wide for a telephone`);
+    const cut = await this.page.evaluate(() => [...document.querySelectorAll('.wide:not(.keep)')].filter(table => table.scrollWidth > table.clientWidth + 1).length);
+    if (cut > 0) this.faults.push(`${this.name}: ${cut} tables of ${as} are cut off on a telephone`);
     await this.picture(`${as}-phone`);
+    await this.page.setViewportSize(WIDE);
+  }
+
+  /** Does something with a telephone in the hand. */
+  async onPhone(what) {
+    await this.page.setViewportSize(PHONE);
+    await what();
     await this.page.setViewportSize(WIDE);
   }
 

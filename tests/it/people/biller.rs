@@ -83,7 +83,7 @@ shown! {
         let sent = browser.upload(here, here, &[("tolerance", "0")], ("file", file.as_bytes())).await;
         assert_eq!((sent.status, sent.location.as_str()), (303, here), "{}", sent.body);
         let found = see(&mut browser, here).await;
-        for words in ["ours only", "theirs only", "&#60;other@hisp.example&#62;", "put it on the list of what you dispute", "Sign it off"] {
+        for words in ["with us alone", "with the HISP alone", "&#60;other@hisp.example&#62;", "put it on the list of what you dispute", "Sign it off"] {
             assert!(found.body.contains(words), "{words}: {}", found.body);
         }
         let sign = format!("{here}/sign");

@@ -61,6 +61,9 @@ shown! {
         let anchor = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----";
         for (path, fields) in [
             ("/directory/decisions".to_owned(), vec![("action", "pin"), ("npi", "1234567893"), ("address", "a@d.example"), ("why", "x")]),
+            ("/directory/rosters".to_owned(), vec![("file", "member_id,npi\nM1,1234567893\n")]),
+            ("/directory/rosters/load".to_owned(), vec![("roster", delivery.as_str()), ("force", "yes")]),
+            ("/directory/rosters/drop".to_owned(), vec![("roster", delivery.as_str())]),
             ("/directory/probe".to_owned(), vec![("address", "a@d.example")]),
             ("/trust/anchors".to_owned(), vec![("pem", anchor)]),
             ("/trust/anchors/remove".to_owned(), vec![("fingerprint", "00")]),
@@ -84,7 +87,8 @@ shown! {
         }
         let mut browser = world.signed_in(biller).await;
         let mark = browser.get("/account").await.field("csrf");
-        for path in ["/fees/south/2026-03/close", "/fees/south/2026-03/reconcile", "/fees/south/2026-03/reconcile/sign"] {
+        let correct = format!("/fees/south/2026-03/lines/{delivery}/correct");
+        for path in ["/fees/south/2026-03/close", "/fees/south/2026-03/reconcile", "/fees/south/2026-03/reconcile/sign", &correct] {
             assert_eq!(browser.post(path, &[("csrf", &mark), ("sure", "yes")]).await.status, 404, "{path}");
         }
         for path in ["/fees/south", "/fees/south/2026-03", "/fees/south/2026-03/lines", "/fees/south/2026-03/export?format=csv", "/fees/south/2026-03/statement"] {

@@ -25,12 +25,15 @@ mod access;
 mod audit;
 mod biller;
 mod confined;
+mod correcting;
 mod deciding;
 mod fees;
 mod following;
 mod forms;
 mod gates;
 mod large;
+mod loading;
+mod markup;
 #[cfg(feature = "oidc")]
 mod oidc;
 mod organizations;

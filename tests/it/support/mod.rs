@@ -14,6 +14,8 @@ pub(crate) mod dovecot;
 pub(crate) mod fake_dns;
 /// A whole installation with its practice HISP.
 pub(crate) mod installation;
+/// Pages as markup.
+pub(crate) mod markup;
 /// Servers that misbehave on purpose.
 pub(crate) mod misbehaving;
 /// A real Postfix.

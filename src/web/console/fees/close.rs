@@ -6,10 +6,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use super::{failed, period};
+use super::{failed, head, period};
 use crate::{
     bill::closing,
-    domain::prices::closing::Row,
+    domain::{prices::closing::Row, time::TimeZone},
     store::{
         ledger::close::{Close, Closing, Controls, Refusal},
         organization::Organization,
@@ -30,11 +30,8 @@ use crate::{
 };
 
 fn page(one: &Organization, period: &BillingPeriod, about: &str) -> Sheet {
-    let (slug, month) = (&one.file.slug, period.bounds.month);
     let lead = "What closing would write. Nothing has happened yet; a closed month never opens again.";
-    Sheet::new(format!("Close {month} of {}?", one.file.name), lead)
-        .under("/fees", "Fees")
-        .under(format!("/fees/{slug}/{month}{about}"), format!("{} {month}", one.file.name))
+    head(one, period, about, format!("Close {} of {}?", period.bounds.month, one.file.name), lead)
 }
 
 async fn tried(web: &Web, one: &Organization, period: &BillingPeriod, close: &Close) -> Result<Result<Closing, Refusal>, Page> {
@@ -42,13 +39,16 @@ async fn tried(web: &Web, one: &Organization, period: &BillingPeriod, close: &Cl
 }
 
 /// Why it is not closed, with what can be done about it here.
-fn said(refusal: &Refusal) -> String {
+fn said(refusal: &Refusal, zone: &TimeZone) -> String {
     match refusal {
-        Refusal::Grace(until) => format!("what belongs to it may come until {}; it can be closed before", words::when(*until)),
-        Refusal::Unsettled(count) => format!(
-            "{count} of its deliveries are still on their way; it can be closed all the same, and their fees go to the month they arise in"
-        ),
-        Refusal::NotEnded(at) => format!("it ends on {}", words::when(*at)),
+        Refusal::Grace(until) => {
+            format!("what belongs to it may come until {}; it can be closed before", words::minute_in(*until, zone))
+        }
+        Refusal::Unsettled(count) => {
+            let (are, fees) = if *count == 1 { ("delivery is", "its fee goes") } else { ("deliveries are", "their fees go") };
+            format!("{count} {are} still on the way; it can be closed all the same, and {fees} to the month it arises in")
+        }
+        Refusal::NotEnded(at) => format!("it ends on {}", words::minute_in(*at, zone)),
         other => other.to_string(),
     }
 }
@@ -74,13 +74,13 @@ async fn shown(
     let page = page(one, period, &about).wrong(problem);
     let closing = match tried(web, one, period, &close).await? {
         Ok(closing) => closing,
-        Err(refusal) => return Ok(page.and(Section::lines("It cannot be closed", vec![said(&refusal)]))),
+        Err(refusal) => return Ok(page.and(Section::lines("It cannot be closed", vec![said(&refusal, &period.zone)]))),
     };
     let stands = closing.refusals.iter().any(|refusal| !refusal.gives_way());
     let mut page = page;
     if !closing.refusals.is_empty() {
         let heading = if stands { "It cannot be closed yet" } else { "It can be closed by force" };
-        page = page.and(Section::lines(heading, closing.refusals.iter().map(said).collect()));
+        page = page.and(Section::lines(heading, closing.refusals.iter().map(|one| said(one, &period.zone)).collect()));
     }
     page = page.and(written(person, &closing)).and(controls(&closing.controls));
     if stands {
@@ -108,9 +108,9 @@ fn written(person: &Person, closing: &Closing) -> Section {
         let group = &row.group;
         let note = group.relates_to.map_or_else(|| group.note.clone(), |month| format!("{} of {month}", group.note));
         let badge = if added {
-            Badge { tone: "info", words: "added".to_owned() }
+            Badge { tone: "info", words: "added by closing".to_owned() }
         } else {
-            Badge { tone: "calm", words: "there".to_owned() }
+            Badge { tone: "calm", words: "stand there".to_owned() }
         };
         vec![
             badge.into(),
@@ -125,7 +125,7 @@ fn written(person: &Person, closing: &Closing) -> Section {
     };
     let (rows, added) = (closing.rows.iter().filter(seen), closing.added.iter().filter(seen));
     let rows = rows.map(|one| row(false, one)).chain(added.map(|one| row(true, one)));
-    let columns = ["", "Site", "Entry", "Fee code", "#Quantity", "#Price", "#Amount", "Currency"];
+    let columns = ["Lines", "Site", "Entry", "Fee code", "#Quantity", "#Price", "#Amount", "Currency"];
     let empty = ("Nothing was charged in this month", "It can be closed all the same.");
     Section::table("What will stand in it", &columns, empty).rows(rows)
 }
@@ -172,8 +172,8 @@ pub(in crate::web::console) async fn close(
             let place = format!("/fees/{slug}/{}{}", period.bounds.month, person.about(one.id));
             return Ok(told(&place, "closed").into_response());
         }
-        Ok(closing) => closing.refusals.iter().map(said).collect::<Vec<_>>().join("; "),
-        Err(refusal) => said(&refusal),
+        Ok(closing) => closing.refusals.iter().map(|one| said(one, &period.zone)).collect::<Vec<_>>().join("; "),
+        Err(refusal) => said(&refusal, &period.zone),
     };
     let page = shown(&web, &person, &one, &period, Some(format!("It was not closed: {why}."))).await?;
     Ok(page.show_as(StatusCode::CONFLICT, &person).into_response())

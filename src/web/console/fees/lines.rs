@@ -3,7 +3,7 @@
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 
-use super::period;
+use super::{head, line::entry, period};
 use crate::{
     domain::{OrgScope, person::Right, prices::EntryType},
     store::ledger::{LedgerLine, read::LineQuery},
@@ -12,8 +12,8 @@ use crate::{
         auth::Person,
         console::{
             Page,
-            sheet::{Cell, Section, Sheet},
-            words::{self, Badge},
+            sheet::{Cell, Section},
+            words,
         },
     },
 };
@@ -30,6 +30,11 @@ pub(in crate::web::console) struct Asked {
     channel: String,
     status: String,
     after: i64,
+}
+
+/// The end of an id: its beginning is the time, which is nearly the same for all of a page.
+fn ending(id: &str) -> String {
+    id.rsplit('-').next().unwrap_or(id).to_owned()
 }
 
 pub(in crate::web::console) async fn show(
@@ -58,28 +63,21 @@ pub(in crate::web::console) async fn show(
     let about = person.about(one.id);
     let deliveries = person.may(Right::DeliveriesRead);
     let row = |line: &LedgerLine| {
-        let tone = match line.entry_type {
-            EntryType::Charge => "good",
-            EntryType::Credit => "warn",
-            _ => "calm",
-        };
-        let delivery = line.delivery.map_or_else(|| Cell::from("-"), |id| Cell::code(id.to_string()));
+        let delivery = line.delivery.map_or_else(|| Cell::from("-"), |id| Cell::code(ending(&id.to_string())));
         let delivery = match line.delivery {
             Some(id) if deliveries => delivery.to(format!("/deliveries/{id}{about}")),
             _ => delivery,
         };
         let why = [line.note.as_str(), line.reason.as_str(), line.entered_by.as_str()];
-        let why: Vec<&str> = why.into_iter().filter(|text| !text.is_empty()).collect();
         let from = line.relates_to.map(|month| format!("belongs to {month}")).unwrap_or_default();
+        let why: Vec<&str> = why.into_iter().chain([from.as_str()]).filter(|text| !text.is_empty()).collect();
         vec![
-            Cell::number(line.seq),
-            Cell::time(words::when(line.occurred_at)),
-            Cell::from(Badge { tone, words: words::plain(line.entry_type.as_str()) }).with(from),
+            Cell::number(line.seq).to(format!("/fees/{slug}/{month}/lines/{}{about}", line.id)),
+            Cell::time(words::when_in(line.occurred_at, &period.zone)),
+            Cell::from(entry(line.entry_type)).with(why.join("; ")),
             Cell::from(line.site.clone()).with(line.cost_center.clone()),
             Cell::from(line.fee_code.clone()).with([line.channel.as_str(), line.status.as_str()].join(" ")),
-            Cell::from(why.join("; ")),
             Cell::number(line.quantity),
-            Cell::number(line.unit_price),
             Cell::number(line.amount).with(line.currency.to_string()),
             Cell::from(slugs.get(&line.bill_to).cloned().unwrap_or_default()),
             delivery,
@@ -94,27 +92,13 @@ pub(in crate::web::console) async fn show(
         [given("site", &asked.site), given("entry", &asked.entry), given("by", &asked.channel), given("status", &asked.status)];
     let which: Vec<String> = which.into_iter().flatten().collect();
     let lead = if which.is_empty() {
-        "Every line, in the order in which it was written.".to_owned()
+        "Every line, in the order in which it was written; each has a page of its own.".to_owned()
     } else {
         format!("Only: {}.", which.join(", "))
     };
-    let columns = [
-        "#Line",
-        "Billable since (UTC)",
-        "Entry",
-        "Site",
-        "For",
-        "Note",
-        "#Quantity",
-        "#Price",
-        "#Amount",
-        "Paid by",
-        "Delivery",
-    ];
+    let columns = ["#Line", "Billable since", "Entry", "Site", "For", "#Quantity", "#Amount", "Paid by", "Delivery"];
     let empty = ("No line is like that", "Go back to the month and choose a row.");
-    let mut sheet = Sheet::new(format!("Lines of {} {month}", one.file.name), lead)
-        .under("/fees", "Fees")
-        .under(format!("{here}{about}"), format!("{} {month}", one.file.name));
+    let mut sheet = head(&one, &period, &about, format!("Lines of {} {month}", one.file.name), lead);
     if !which.is_empty() {
         sheet = sheet.leading(format!("{here}/lines{about}"), "All lines");
     }

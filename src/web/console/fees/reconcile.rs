@@ -1,11 +1,7 @@
 //! A HISP's usage file held against what was handed over: each difference says why it may be and what to do, and somebody stands
 //! for it. The file itself is not kept; what was found is, for the session that looked, until it is signed or half an hour old.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use axum::{
     extract::{Path, Query, State},
@@ -13,16 +9,18 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 use serde::Deserialize;
-use tokio::time::Instant;
 
-use super::period;
+use super::{head, period};
 use crate::{
-    bill::reconcile::{Bucket, Compared, Comparison, Difference, mapping::Mapped, reconcile},
+    bill::reconcile::{
+        Bucket, Compared, Comparison, Difference,
+        mapping::{Mapped, Separator},
+        reconcile,
+    },
     crypto::{Hex, sha256},
     domain::{
         Money, Month, OrgId,
         audit::Witness,
-        id::SessionId,
         person::{Reach, Right},
         text,
     },
@@ -33,50 +31,41 @@ use crate::{
         auth::{Fields, Person},
         console::{
             Page, Told,
+            desk::Desk,
             form::{Form, Input},
             sheet::{Cell, Section, Sheet},
             told::told,
+            whose,
             words::{self, Badge},
         },
     },
 };
 
+/// What may part the columns of a file.
+const SEPARATORS: [(&str, &str); 4] =
+    [("", "what its header shows"), ("comma", "commas"), ("semicolon", "semicolons"), ("tab", "tabs")];
+
 /// So many differences are shown; the totals count them all.
 const SHOWN: usize = 500;
-/// How long a comparison waits to be signed.
-const LASTS: Duration = Duration::from_mins(30);
+/// So many comparisons wait to be signed.
+pub(in crate::web) const WAITING: usize = 100;
 
 /// What each session has compared last.
-#[derive(Debug, Default)]
-pub struct Comparisons(Mutex<HashMap<SessionId, Kept>>);
+pub type Comparisons = Desk<Kept>;
 
 /// One comparison, as it was found.
 #[derive(Debug, Clone)]
-struct Kept {
-    at: Instant,
+pub struct Kept {
     org: OrgId,
     month: Month,
     digest: String,
+    relay: Option<String>,
     compared: Arc<(Compared, Vec<Difference>)>,
 }
 
-impl Comparisons {
-    fn keep(&self, session: SessionId, kept: Kept) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, known| known.at.elapsed() < LASTS);
-        all.insert(session, kept);
-    }
-
-    /// What this session has compared for this month, if it is still known.
-    fn of(&self, session: SessionId, org: OrgId, month: Month) -> Option<Kept> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = all.get(&session).filter(|known| known.at.elapsed() < LASTS);
-        found.filter(|known| known.org == org && known.month == month).cloned()
-    }
-
-    fn forget(&self, session: SessionId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
-    }
+/// What this session has compared for this month, if it is still known.
+fn compared_for(web: &Web, person: &Person, org: OrgId, month: Month) -> Option<Kept> {
+    web.comparisons.of(person.session).filter(|known| known.org == org && known.month == month)
 }
 
 /// What the page was asked to say.
@@ -106,13 +95,10 @@ async fn page(
     let (slug, month, about) = (&one.file.slug, period.bounds.month, person.about(one.id));
     let here = format!("/fees/{slug}/{month}");
     let lead = "What the HISP has counted in this month, held against what was handed over to it.";
-    let mut sheet = Sheet::new(format!("Reconcile {month} of {}", one.file.name), lead)
-        .under("/fees", "Fees")
-        .under(format!("{here}{about}"), format!("{} {month}", one.file.name))
-        .wrong(problem);
-    if let Some(kept) = web.comparisons.of(person.session, one.id, month) {
+    let mut sheet = head(one, period, &about, format!("Reconcile {month} of {}", one.file.name), lead).wrong(problem);
+    if let Some(kept) = compared_for(web, person, one.id, month) {
         let (compared, differences) = &*kept.compared;
-        sheet = sheet.and(totals(compared, &kept.digest)).and(explained(person, differences, &about));
+        sheet = sheet.and(totals(compared, &kept)).and(explained(person, differences, &about));
         let form = Form::new(format!("{here}/reconcile/sign{about}"), "Sign it off")
             .hidden("digest", kept.digest.clone())
             .and(Input::line("note", "What to write beside it").hint("what was agreed; nothing about patients").needed());
@@ -126,14 +112,20 @@ async fn page(
             Input::line("map", "Which column says what")
                 .hint("as in message_id=Message-ID,price=Charge; empty: the usual names are looked for"),
         )
-        .and(Input::line("tolerance", "Prices may differ by").hint("for one message").value("0"));
+        .and(Input::words("separator", "Its columns are parted by", &SEPARATORS, ""))
+        .and(Input::line("relay", "Only messages handed to this relay").hint("its name, or mx; empty: to any"))
+        .and(
+            Input::line("tolerance", "Prices may differ by")
+                .hint("for one message, as in 0.01")
+                .value(web.fees.tolerance.to_string()),
+        );
     let upload =
         Section::form("Compare a usage file", form).lead("The file is read and not kept; nothing is changed by comparing.");
     let signed_by = web.intake.store().reconciliations(person.scope, one.id, month).await.map_err(Page::store)?;
     Ok(sheet.and(upload).and(signed(signed_by)))
 }
 
-fn totals(compared: &Compared, digest: &str) -> Section {
+fn totals(compared: &Compared, kept: &Kept) -> Section {
     let counts = &compared.counts;
     let yes = |is: bool, no: &str| if is { "yes".to_owned() } else { no.to_owned() };
     Section::facts(
@@ -149,9 +141,22 @@ fn totals(compared: &Compared, digest: &str) -> Section {
             ("Asked for in all", compared.asked.to_string()),
             ("Prices compared", yes(compared.prices_compared, "no: the file has none, or what HISPs ask is not known here")),
             ("Ends compared", yes(compared.outcomes_compared, "no: the file has none")),
-            ("The file, SHA-256", digest.to_owned()),
+            ("Prices may differ by", counts.tolerance.to_string()),
+            ("Columns parted by", format!("a {}", compared.separator)),
+            ("Only messages handed to", kept.relay.clone().unwrap_or_else(|| "any relay".to_owned())),
+            ("The file, SHA-256", kept.digest.clone()),
         ],
     )
+}
+
+/// How people call a difference; the totals do, too.
+const fn found(bucket: Bucket) -> &'static str {
+    match bucket {
+        Bucket::OursOnly => "with us alone",
+        Bucket::TheirsOnly => "with the HISP alone",
+        Bucket::PriceDiffers => "other price",
+        Bucket::OutcomeDiffers => "other end",
+    }
 }
 
 fn explained(person: &Person, differences: &[Difference], about: &str) -> Section {
@@ -169,7 +174,7 @@ fn explained(person: &Person, differences: &[Difference], about: &str) -> Sectio
             None => message,
         };
         vec![
-            Badge { tone, words: words::plain(one.bucket.as_str()) }.into(),
+            Badge { tone, words: found(one.bucket).to_owned() }.into(),
             Cell::number(one.row.map_or_else(|| "-".to_owned(), |row| row.to_string())),
             message,
             Cell::from(one.ours.clone()),
@@ -211,9 +216,12 @@ pub(in crate::web::console) async fn compare(
     fields: Fields,
 ) -> Result<Response, Page> {
     let (one, period) = period(&web, &person, &slug, &month).await?;
+    if let Some(file) = fields.bytes("file") {
+        whose::uploaded(&web, &person, Some(one.id), "usage_file", file).await?;
+    }
     match compared(&web, &person.known.reach, &one, &period, &fields).await {
         Ok(kept) => {
-            web.comparisons.keep(person.session, kept);
+            web.comparisons.lay(person.session, kept);
             let place = format!("/fees/{slug}/{}/reconcile{}", period.bounds.month, person.about(one.id));
             Ok(Redirect::to(&place).into_response())
         }
@@ -233,6 +241,11 @@ async fn compared(web: &Web, reach: &Reach, one: &Organization, period: &Billing
         Some(text) => text.parse().map_err(|_| "the tolerance is an amount like 0.01".to_owned())?,
         None => web.fees.tolerance,
     };
+    let separator: Option<Separator> = match fields.given("separator") {
+        Some(word) => Some(word.parse().map_err(|_| "columns are parted by commas, semicolons or tabs".to_owned())?),
+        None => None,
+    };
+    let relay = fields.given("relay");
     let mut told: Vec<Difference> = Vec::new();
     let comparison = Comparison {
         org: one.id,
@@ -241,8 +254,8 @@ async fn compared(web: &Web, reach: &Reach, one: &Organization, period: &Billing
         mapping: &mapping,
         costs: web.costs(reach),
         tolerance,
-        separator: None,
-        relay: None,
+        separator,
+        relay,
     };
     let tell = |difference| {
         if told.len() < SHOWN {
@@ -252,7 +265,8 @@ async fn compared(web: &Web, reach: &Reach, one: &Organization, period: &Billing
     };
     let compared = reconcile(web.intake.store(), comparison, &**file, tell).await.map_err(|error| chain(&error))?;
     let digest = Hex(&sha256(file)).to_string();
-    Ok(Kept { at: Instant::now(), org: one.id, month: period.bounds.month, digest, compared: Arc::new((compared, told)) })
+    let (relay, compared) = (relay.map(ToOwned::to_owned), Arc::new((compared, told)));
+    Ok(Kept { org: one.id, month: period.bounds.month, digest, relay, compared })
 }
 
 pub(in crate::web::console) async fn sign(
@@ -265,7 +279,7 @@ pub(in crate::web::console) async fn sign(
     let (one, period) = period(&web, &person, &slug, &month).await?;
     let month = period.bounds.month;
     // What is signed is what was looked at.
-    let kept = web.comparisons.of(person.session, one.id, month).filter(|kept| kept.digest == fields.text("digest"));
+    let kept = compared_for(&web, &person, one.id, month).filter(|kept| kept.digest == fields.text("digest"));
     let note = text::line(fields.text("note"), 500);
     let (kept, note) = match (kept, note) {
         (Some(kept), Ok(note)) => (kept, note),
@@ -282,7 +296,7 @@ pub(in crate::web::console) async fn sign(
     let text = month.to_string();
     let event = ReconciliationSigned { org: one.id, month: Configured(&text), matched, differences };
     store.sign_reconciliation(one.id, &signed, Witness::new(&person.actor, &event)).await.map_err(Page::store)?;
-    web.comparisons.forget(person.session);
+    web.comparisons.clear(person.session);
     Ok(told(&format!("/fees/{slug}/{month}{}", person.about(one.id)), "signed").into_response())
 }
 

@@ -54,12 +54,14 @@ fn area(text: &str) -> Input {
     Input::area("file", "The organization file", 24).hint("TOML, without secrets").value(text).needed()
 }
 
-fn form(slug: &str, suffix: &str, text: &str, mark: &str) -> Section {
+/// The file to change; `after` something else that stands out, it does not.
+fn form(slug: &str, suffix: &str, text: &str, mark: &str, after: bool) -> Section {
     let form = Form::new(format!("/organizations/{slug}/edit{suffix}"), "Show what would change")
         .and(area(text))
         .hidden("mark", mark)
         .back(format!("/organizations/{slug}{suffix}"));
-    Section::form("", form).lead("Nothing is changed yet. What is left out is as by default; prices are never removed, only followed by others. Identities come with keys and stay as they are: postern org apply changes them.")
+    let (heading, form) = if after { ("Or change it first", form.quiet()) } else { ("", form) };
+    Section::form(heading, form).lead("Nothing is changed yet. What is left out is as by default; prices are never removed, only followed by others. Identities come with keys and stay as they are: postern org apply changes them.")
 }
 
 fn page(name: &str, slug: &str, suffix: &str) -> Sheet {
@@ -77,7 +79,7 @@ pub(in crate::web::console) async fn show(
     let Rules { file, mark } = web.intake.store().rules(one.id).await.map_err(Page::store)?;
     let text = toml::to_string_pretty(&file).map_err(|_| Page::from(Problem::internal()))?;
     let suffix = person.about(one.id);
-    Ok(page(&file.name, &slug, &suffix).and(form(&slug, &suffix, &text, &mark)).show(&person))
+    Ok(page(&file.name, &slug, &suffix).and(form(&slug, &suffix, &text, &mark, false)).show(&person))
 }
 
 /// What is wrong with the text, in lines.
@@ -111,7 +113,7 @@ fn table(changes: &[Change], kept: &[String]) -> Section {
         ]
     };
     let empty = ("Nothing would change", "The file says what is in force already.");
-    let table = Section::table("What would change", &["", "Field", "Now", "Then"], empty);
+    let table = Section::table("What would change", &["Change", "Field", "Now", "Then"], empty);
     table.lead(kept.join(" ")).rows(changes.iter().map(row))
 }
 
@@ -128,7 +130,7 @@ pub(in crate::web::console) async fn change(
     let (text, suffix) = (fields.text("file"), person.about(one.id));
     let name = &before.name;
     let refused = |why: String| {
-        let page = page(name, &slug, &suffix).and(wrong(why)).and(form(&slug, &suffix, text, fields.text("mark")));
+        let page = page(name, &slug, &suffix).and(wrong(why)).and(form(&slug, &suffix, text, fields.text("mark"), false));
         Ok(page.show_as(StatusCode::UNPROCESSABLE_ENTITY, &person).into_response())
     };
     let after = match read(text) {
@@ -180,7 +182,7 @@ pub(in crate::web::console) async fn change(
             Section::form("Apply it?", apply).lead("A running gateway goes by it within seconds. Nothing has happened yet."),
         );
     }
-    Ok(shown.and(form(&slug, &suffix, text, &mark)).show(&person).into_response())
+    Ok(shown.and(form(&slug, &suffix, text, &mark, !all.is_empty())).show(&person).into_response())
 }
 
 fn counted(count: usize) -> String {
@@ -192,19 +194,20 @@ fn new_page() -> Sheet {
         .under("/organizations", "Organizations")
 }
 
-fn new_form(text: &str) -> Section {
+fn new_form(text: &str, after: bool) -> Section {
     let form = Form::new("/new-organization", "Show what it would be").and(area(text)).back("/organizations");
-    Section::form("", form).lead("Begin in test mode. Its addresses to send from come with keys: postern org apply brings them on the machine; until then it sends from the installation's.")
+    let (heading, form) = if after { ("Or change it first", form.quiet()) } else { ("", form) };
+    Section::form(heading, form).lead("Begin in test mode. Its addresses to send from come with keys: postern org apply brings them on the machine; until then it sends from the installation's.")
 }
 
 pub(in crate::web::console) async fn begin(person: Person) -> Page {
-    new_page().and(new_form(SAMPLE)).show(&person)
+    new_page().and(new_form(SAMPLE, false)).show(&person)
 }
 
 pub(in crate::web::console) async fn create(State(web): State<Web>, person: Person, fields: Fields) -> Result<Response, Page> {
     let (store, text) = (web.intake.store(), fields.text("file"));
     let refused = |why: String| {
-        let page = new_page().and(wrong(why)).and(new_form(text));
+        let page = new_page().and(wrong(why)).and(new_form(text, false));
         Ok(page.show_as(StatusCode::UNPROCESSABLE_ENTITY, &person).into_response())
     };
     let file = match read(text) {
@@ -232,5 +235,5 @@ pub(in crate::web::console) async fn create(State(web): State<Web>, person: Pers
     all.extend(changes::of_prices(&[], &[], file.price.as_ref()).0);
     let apply = Form::new("/new-organization", "Create it").hidden("file", text).hidden("sure", "yes").back("/organizations");
     let shown = new_page().and(table(&all, &[])).and(Section::form("Create it?", apply).lead("Nothing has happened yet."));
-    Ok(shown.and(new_form(text)).show(&person).into_response())
+    Ok(shown.and(new_form(text, true)).show(&person).into_response())
 }

@@ -1,5 +1,6 @@
 //! An organization's rules in words: what follows from its file, for people who do not read TOML.
 
+use super::super::words::lasting;
 use crate::domain::organization::{Conflict, Fallback, Mode, OrganizationFile, PatientId, When, WhenUnknown};
 use crate::domain::{choice::Corrections, strictness, tracking::AskDispatched};
 
@@ -49,13 +50,13 @@ fn routing(file: &OrganizationFile) -> Vec<String> {
         .collect();
     let next = if fallback.is_empty() { "nobody".to_owned() } else { fallback.join(", then ") };
     all.push(format!("What has failed for good goes to {next}."));
-    all.push(format!("Transport errors are retried for {}, urgent results for two hours at most.", rules.retry_for));
+    all.push(format!("Transport errors are retried for {}, urgent results for two hours at most.", lasting(rules.retry_for)));
     let unknown = match rules.unknown {
         WhenUnknown::Resend => "it is sent once more under the same Message-ID, then held",
         WhenUnknown::Hold => "it is held for a person",
     };
-    all.push(format!("When it is not known whether a message was taken, after {} {unknown}.", rules.unknown_wait));
-    all.push(format!("A result waits {} for its order.", rules.wait_for_order));
+    all.push(format!("When it is not known whether a message was taken, after {} {unknown}.", lasting(rules.unknown_wait)));
+    all.push(format!("A result waits {} for its order.", lasting(rules.wait_for_order)));
     all
 }
 
@@ -90,7 +91,11 @@ fn tracking(file: &OrganizationFile) -> Vec<String> {
         AskDispatched::Auto => "A message asks to be told of its final place where that is known, or likely, to be answered.",
     };
     vec![
-        format!("The receiving side has {} to answer, in edge mode {}.", rules.notice_within, rules.notice_within_edge),
+        format!(
+            "The receiving side has {} to answer, in edge mode {}.",
+            lasting(rules.notice_within),
+            lasting(rules.notice_within_edge)
+        ),
         dispatched.to_owned(),
     ]
 }
