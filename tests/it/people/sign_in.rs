@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use postern::{
     crypto::totp::Secret,
     domain::{
@@ -12,7 +13,6 @@ use postern::{
     observe::events::PersonDisabled,
     store::sign_in::TryKey,
 };
-use futures_util::future::join_all;
 use zeroize::Zeroizing;
 
 use super::world::{PASSWORD, World};
