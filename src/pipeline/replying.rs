@@ -74,7 +74,8 @@ impl Gateway {
             host: identity.address.domain(),
         }
         .compose();
-        let profile = organization.file.profile(&reply.to, self.shown(reply.org, &reply.to).await.map_err(|error| chain(&error).clone())?);
+        let profile =
+            organization.file.profile(&reply.to, self.shown(reply.org, &reply.to).await.map_err(|error| chain(&error).clone())?);
         let place = self.cpu.acquire().await.map_err(|_| "the gateway is stopping".to_owned())?;
         let sealing = Arc::clone(&credential);
         let sealed = tokio::task::spawn_blocking(move || {

@@ -258,6 +258,9 @@ async fn an_upload_that_runs_when_the_gateway_is_told_to_stop_is_finished() {
     assert!(TcpStream::connect(&door.address).await.is_err(), "nobody new is let in");
 }
 
+/// How a form is sent that has no file in it.
+const LINE: &str = "content-type: application/x-www-form-urlencoded\r\n";
+
 /// The head of a form of the page for signing in; `more` is further header lines.
 fn form(more: &str) -> String {
     format!("POST /sign-in HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{more}\r\n")
@@ -271,10 +274,12 @@ async fn a_visitor_holds_neither_much_memory_nor_a_connection_for_long() {
         stream.write_all(form(more).as_bytes()).await.unwrap();
         stream
     };
-    const LINE: &str = "content-type: application/x-www-form-urlencoded\r\n";
     let begun = Instant::now();
     assert_eq!(answer(begin(&format!("{LINE}content-length: 16001\r\n")).await).await.status, 413);
-    assert_eq!(answer(begin("content-type: multipart/form-data; boundary=b\r\ncontent-length: 9000000\r\n").await).await.status, 415);
+    assert_eq!(
+        answer(begin("content-type: multipart/form-data; boundary=b\r\ncontent-length: 9000000\r\n").await).await.status,
+        415
+    );
     assert!(begun.elapsed() < Duration::from_secs(1), "before any of it is sent");
     let mut endless = begin(&format!("{LINE}transfer-encoding: chunked\r\n")).await;
     for _ in 0..20 {
@@ -324,6 +329,10 @@ async fn rosters_and_probes_come_at_the_same_pace_and_from_the_same_places() {
             all.push(begin(line, kind).await);
         }
         let refused = futures_util::future::join_all(all.into_iter().map(answer)).await;
-        assert!(refused.iter().any(|answer| answer.status == 429), "{line}: {:?}", refused.iter().map(|a| a.status).collect::<Vec<_>>());
+        assert!(
+            refused.iter().any(|answer| answer.status == 429),
+            "{line}: {:?}",
+            refused.iter().map(|a| a.status).collect::<Vec<_>>()
+        );
     }
 }

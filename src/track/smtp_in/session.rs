@@ -78,17 +78,8 @@ pub(super) async fn turn_away(mut stream: Stream, host: &str) -> io::Result<()> 
 pub(super) async fn converse(host: Host, stream: Stream, client: IpAddr, stop: CancellationToken) -> io::Result<()> {
     let channel = host.links.from(client);
     let talk = Talk::new(stream, host.settings.idle.0);
-    let mut session = Session {
-        host,
-        talk,
-        client,
-        channel,
-        greeted: false,
-        mistakes: 0,
-        commands: 0,
-        since: Instant::now(),
-        envelope: None,
-    };
+    let mut session =
+        Session { host, talk, client, channel, greeted: false, mistakes: 0, commands: 0, since: Instant::now(), envelope: None };
     let greeting = format!("220 {} ESMTP Postern", session.host.settings.host);
     session.say(&greeting).await?;
     loop {

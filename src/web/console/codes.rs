@@ -76,9 +76,8 @@ pub(super) async fn set_up(State(web): State<Web>, person: Person, Form(given): 
     let Some(secret) = store.offered_codes(person.known.id, &given.offer).await.map_err(Page::store)? else {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", "The page is too old: load it again.").into());
     };
-    let refused = |problem: &str| -> Result<Response, Page> {
-        Ok(page(&person, &secret, &given.offer, Some(problem))?.into_response())
-    };
+    let refused =
+        |problem: &str| -> Result<Response, Page> { Ok(page(&person, &secret, &given.offer, Some(problem))?.into_response()) };
     let Some(step) = secret.step_of(&given.code, store.clock().now()).map_err(failed)? else {
         return refused("That is not the code that belongs to this picture at this time. Is the clock of the telephone right?");
     };

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use postern::{
     crypto::totp::Secret,
     domain::{
@@ -12,7 +13,6 @@ use postern::{
     observe::events::PersonDisabled,
     store::sign_in::TryKey,
 };
-use futures_util::future::join_all;
 use zeroize::Zeroizing;
 
 use super::world::{PASSWORD, World};
@@ -55,9 +55,7 @@ on_both_engines! {
         let mut first = world.browser();
         let mark = first.get("/sign-in").await.field("csrf");
         let tries = (0..200).map(|n| {
-            let mut browser = world.browser();
-            browser.cookies = first.cookies.clone();
-            let mark = mark.clone();
+            let (mut browser, mark) = (first.window(), mark.clone());
             async move {
                 let password = format!("guess number {n}");
                 browser.post("/sign-in", &[("csrf", &mark), ("login", "jo@lab.example"), ("password", &password)]).await.status
@@ -114,8 +112,10 @@ on_both_engines! {
         }
         let before = world.actions().await.len();
         let begun = Instant::now();
-        let tries = (0..60).map(|n| async move {
-            world.browser().sign_in(&format!("nobody{n}@lab.example"), "wrong wrong wrong").await.status
+        let first = world.browser();
+        let tries = (0..60).map(|n| {
+            let mut browser = first.window();
+            async move { browser.sign_in(&format!("nobody{n}@lab.example"), "wrong wrong wrong").await.status }
         });
         assert!(join_all(tries).await.into_iter().all(|status| status == 422));
         assert!(begun.elapsed() >= Duration::from_millis(300), "no refusal comes sooner");
@@ -226,9 +226,7 @@ on_both_engines! {
         let mark = guesser.get("/sign-in/code").await.field("csrf");
         let before = world.actions().await.len();
         let tries = (0..200).map(|n| {
-            let mut browser = world.browser();
-            browser.cookies = guesser.cookies.clone();
-            let mark = mark.clone();
+            let (mut browser, mark) = (guesser.window(), mark.clone());
             async move { browser.post("/sign-in/code", &[("csrf", &mark), ("code", &format!("{n:06}"))]).await.status }
         });
         assert!(join_all(tries).await.into_iter().all(|status| status == 422));

@@ -162,6 +162,12 @@ impl Browser {
         Self { url: url.to_owned(), ..self }
     }
 
+    /// Another window of the same browser: it has its cookies, and costs next to nothing.
+    pub(crate) fn window(&self) -> Self {
+        let (client, cookies) = (self.client.clone(), self.cookies.clone());
+        Self { client, url: self.url.clone(), cookies, headers: self.headers.clone() }
+    }
+
     pub(crate) async fn get(&mut self, path: &str) -> Seen {
         self.ask(Method::GET, path, None).await
     }

@@ -135,7 +135,7 @@ on_both_engines! {
     async fn no_organization_has_bundles_without_end(world: &World) {
         let (org, other) = (world.organization("north").await, world.organization("south").await);
         let keep = async |org: OrgId, name: &str| {
-            world.store.import_bundle(org, &new(name, AnchorUse::Both), &anchors(&["a"])).await
+            world.store.import_bundle(org, &new(name, AnchorUse::Both), &anchors(&["a"]), None).await
         };
         for n in 0..50 {
             keep(org, &format!("b{n}")).await.unwrap();

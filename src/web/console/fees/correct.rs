@@ -60,6 +60,7 @@ impl Wish {
             amount: self.amount,
             reason: self.reason.clone(),
             by: person.known.login.clone(),
+            paid_by: person.known.reach.payer_in(found.one.id),
             dry_run,
         }
     }
