@@ -39,7 +39,15 @@ async fn route(store: &Store, org: OrgId) -> Vec<ResultId> {
         let age = postern::domain::time::Span::seconds(86_400);
         let live = postern::resolve::directory::Live::new(&[], store.clone());
         let knowledge = gather(store, &live, &organization, order, &work.report, about, age).await.unwrap();
-        let route = postern::pipeline::routing::decide(&organization, order, &work.report, &[], &knowledge, false, &[]);
+        let route = postern::pipeline::routing::decide(
+            &organization,
+            order,
+            &work.report,
+            postern::resolve::Earlier::default(),
+            &knowledge,
+            false,
+            &[],
+        );
         let mut routing = make::routing(org, work.id, &lease, &[]);
         routing.terms.retry_until = store.now().await.unwrap().plus(std::time::Duration::from_hours(24));
         routing.next_attempt_at = store.now().await.unwrap();
