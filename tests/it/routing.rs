@@ -64,7 +64,7 @@ async fn routed(counter: &Counter, deliver_to: serde_json::Value, max_age: Span)
         affiliations: &[],
         mode: Mode::Production,
         test_domains: &[],
-        earlier: Default::default(),
+        earlier: postern::resolve::Earlier::default(),
         answers: &answers,
         directory_wait_over: false,
     })

@@ -39,7 +39,15 @@ async fn route(store: &Store, org: OrgId) -> Vec<ResultId> {
         let age = postern::domain::time::Span::seconds(86_400);
         let live = postern::resolve::directory::Live::new(&[], store.clone());
         let knowledge = gather(store, &live, &organization, order, &work.report, about, age).await.unwrap();
-        let route = postern::pipeline::routing::decide(&organization, order, &work.report, Default::default(), &knowledge, false, &[]);
+        let route = postern::pipeline::routing::decide(
+            &organization,
+            order,
+            &work.report,
+            postern::resolve::Earlier::default(),
+            &knowledge,
+            false,
+            &[],
+        );
         let mut routing = make::routing(org, work.id, &lease, &[]);
         routing.terms.retry_until = store.now().await.unwrap().plus(std::time::Duration::from_hours(24));
         routing.next_attempt_at = store.now().await.unwrap();
@@ -195,13 +203,6 @@ async fn a_payers_roster_finds_the_primary_care_provider_of_an_order_and_its_ver
         MBR-8,T,1234567893,,\nMBR-9,T,1234567893,,\nMBR-10,T,1234567893,,\n";
     let file = world.write("roster.csv", roster);
     let import = ["roster", "import", &file, "--organization", "north"];
-    let tried = world.json(&args(&import, &["--dry-run"]));
-    assert_eq!((&tried["members"], &tried["changes"]), (&json!(9), &json!({ "added": 9, "changed": 0, "gone": 0 })));
-    assert_eq!(
-        (&tried["roster"], &world.json(&["roster", "list", "--organization", "north"])),
-        (&Value::Null, &json!([])),
-        "it was tried"
-    );
     let loaded = world.json(&import);
     assert_eq!((&loaded["members"], &loaded["rejected"]), (&json!(9), &json!(1)));
     let rejects = std::fs::read_to_string(world.path("roster.csv.rejects.csv")).unwrap();
@@ -215,9 +216,6 @@ async fn a_payers_roster_finds_the_primary_care_provider_of_an_order_and_its_ver
     assert!(!route.to_string().contains("000417"), "the member number is shown nowhere");
 
     world.write("roster.csv", "member_id,pcp_npi\nMBR-1,1234567893\n");
-    let tried = world.bad(&args(&import, &["--dry-run"]));
-    assert!(tried.out.contains("1 new, 0 with another provider, plan or day, 9 gone"), "{}", tried.out);
-    assert!(tried.err.contains("it would be refused") && tried.err.contains("more than 10 % off the 9"), "{}", tried.err);
     let ran = world.bad(&import);
     assert!(ran.err.contains("1 member, more than 10 % off the 9 in force") && ran.err.contains("stays in force"), "{}", ran.err);
     assert_eq!(world.json(&["roster", "list", "--organization", "north"])[0]["roster"], loaded["roster"]);

@@ -295,7 +295,7 @@ on_both_engines! {
 
     async fn what_ended_without_what_makes_it_billable_is_not_called_billable_one_day(world: &World) {
         let org = apply(world, "north", FLAT).await;
-        world.set_time(make::at("2026-03-03T15:00:00Z")).await;
+        charged(world, org, "C1", "2026-03-03T15:00:00Z").await;
         let ends: [(&str, &[Event]); 4] = [
             ("processed", &[E::Notice(NoticeKind::Failed)]),
             ("dispatched", &[E::DeadlinePassed]),

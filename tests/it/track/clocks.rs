@@ -177,6 +177,7 @@ on_both_engines! {
         world.store.looked_into("ours", world.clock.now()).await.unwrap();
         world.store.keep_inbound(&t.mail(b"Subject: one after the other\r\n\r\n".to_vec())).await.unwrap();
         assert_eq!(t.gateway.expire_due().await.unwrap(), 1);
+        t.gateway.take_due_mail().await.unwrap();
         // What nobody looks at, in a mailbox that was never looked through, is waited for; but not for ever.
         world.store.set_ways_in("hisp", &[]).await.unwrap();
         t.send("A2", "nomdn+2").await;
