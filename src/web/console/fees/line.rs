@@ -137,7 +137,7 @@ pub(super) async fn page(web: &Web, person: &Person, found: &Found, problem: Opt
         }
     }
     if person.may(Right::FeesAct) {
-        for section in correct::section(web, person, found).await? {
+        if let Some(section) = correct::section(web, person, found).await? {
             sheet = sheet.and(section);
         }
     }
