@@ -51,7 +51,8 @@ pub(super) fn of_lines(scope: OrgScope, query: &LineQuery<'_>) -> (String, Vec<C
 
 /// The statement that takes what was added up before as it is, where it can.
 pub(super) fn of_query(scope: OrgScope, query: &LineQuery<'_>) -> (String, Vec<Cell>) {
-    if query.from.is_some() || query.to.is_some() || query.delivery.is_some() || query.relays {
+    let one = query.delivery.is_some() || query.line.is_some() || query.reverses.is_some();
+    if query.from.is_some() || query.to.is_some() || one || query.relays {
         return of_lines(scope, query);
     }
     let (conditions, arguments) = query.conditions(scope);

@@ -43,15 +43,12 @@ impl Wish {
     /// What is wrong with it, as a sentence, when it is nothing that can be done.
     fn of(fields: &Fields) -> Result<Self, String> {
         let reason = fields.text("reason").to_owned();
-        let (what, amount) = match fields.text("what") {
-            "back" => ("back", Money::ZERO),
-            _ => {
-                let text = fields.text("amount");
-                let amount = text.parse().map_err(|_| format!("{text:?} is not an amount like 0.10."))?;
-                ("amount", amount)
-            }
-        };
-        Ok(Self { what, amount, reason })
+        if fields.text("what") == "back" {
+            return Ok(Self { what: "back", amount: Money::ZERO, reason });
+        }
+        let text = fields.text("amount");
+        let amount = text.parse().map_err(|_| format!("{text:?} is not an amount like 0.10."))?;
+        Ok(Self { what: "amount", amount, reason })
     }
 
     fn correction(&self, found: &Found, person: &Person, dry_run: bool) -> Correction {
