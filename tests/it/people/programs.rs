@@ -237,7 +237,7 @@ on_both_engines! {
         let (store, actor) = (&world.database.store, Actor::shell(0, "root"));
         let jo = world.auditor().await;
         let mut browser = world.signed_in(jo).await;
-        store.begin_try(&[(TryKey::Name("jo@lab.example"), 0)]).await.unwrap().unwrap();
+        let _counted = store.begin_try(&[(TryKey::Name("jo@lab.example"), 0)]).await.unwrap().unwrap();
         let event = PersonReset { person: jo };
         let reset = Reset { person: jo, login: "jo@lab.example", hash: "h", first_until: world.now(), codes: None, provider: None };
         let nobody = Reset { person: PersonId::new(), ..reset };
