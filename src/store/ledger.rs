@@ -205,7 +205,7 @@ async fn credit(
 /// more than that is given back. What the count does not see (test traffic, sums over a month) cost what it says.
 async fn taken_back(
     tx: &mut Tx,
-    book: &PriceBook,
+    prices: &PriceBook,
     line: &StoredLine,
     entry_type: EntryType,
     place: Place,
@@ -216,7 +216,7 @@ async fn taken_back(
     // As closing counts them.
     let counted = line.is(EntryType::Charge) && line.delivery_id.is_some() && line.note.is_empty() && line.relates_to.is_none();
     if let (true, Some(month), Some(price)) = (counted, place.relates_to, line.price_id.as_deref())
-        && book.rates(org).any(|(id, rate)| id == price && rate.depends_on_count())
+        && prices.rates(org).any(|(id, rate)| id == price && rate.depends_on_count())
         && let Some(record) = record_of(tx, org, month).await?
         && let Some(last) =
             record.last_prices.iter().find(|last| last.price == price && last.bill_to.to_string() == line.bill_to_org)

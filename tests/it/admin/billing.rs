@@ -99,7 +99,8 @@ async fn a_correction_says_who_and_why_and_goes_to_the_open_month() {
     let dry = world.good(&[&adjust[..], &["--dry-run"]].concat());
     assert!(dry.err.contains("nothing was written"), "{}", dry.err);
     let lines = world.json(&adjust);
-    assert_eq!((&lines["lines"][0]["amount"], &lines["lines"][1]["amount"]), (&"-0.25".into(), &"0.10".into()));
+    // Of the closed month is taken back what the last one of that price cost.
+    assert_eq!((&lines["lines"][0]["amount"], &lines["lines"][1]["amount"]), (&"-0.125".into(), &"0.10".into()));
     assert_eq!((&lines["lines"][0]["relates_to"], &lines["lines"][0]["entered_by"]), (&"2026-01".into(), &"Biller".into()));
     let same = world.bad(&adjust);
     assert!(same.err.contains("stands at this amount already"), "{}", same.err);
