@@ -136,10 +136,10 @@ pub(super) async fn page(web: &Web, person: &Person, found: &Found, problem: Opt
                 .and(Section::lines("What it is about", vec![words]).leading(place(&before), format!("Line {}", before.seq)));
         }
     }
-    if person.may(Right::FeesAct) {
-        if let Some(section) = correct::section(web, person, found).await? {
-            sheet = sheet.and(section);
-        }
+    if person.may(Right::FeesAct)
+        && let Some(section) = correct::section(web, person, found).await?
+    {
+        sheet = sheet.and(section);
     }
     Ok(sheet)
 }
