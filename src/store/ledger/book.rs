@@ -20,9 +20,12 @@ pub(super) struct Book {
     pub(super) periods: OpenPeriods,
 }
 
-/// Those that this process has read, with their revisions. Clones share them.
+/// A book, and of which revision it is.
+type Dated = (i64, Arc<Book>);
+
+/// Those that this process has read. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(in crate::store) struct Books(Arc<Mutex<HashMap<OrgId, (i64, Arc<Book>)>>>);
+pub(in crate::store) struct Books(Arc<Mutex<HashMap<OrgId, Dated>>>);
 
 impl Books {
     /// What holds at `now`. The ledger's head must have been taken, and said `revision`.

@@ -90,7 +90,8 @@ pub(super) async fn section(web: &Web, person: &Person, found: &Found) -> Result
     let wish = Wish { what: "amount", amount, reason: "asked".to_owned() };
     let tried = web.intake.store().adjust(scope(found), &wish.correction(found, person, true)).await;
     match tried {
-        Ok(_) => Ok(Some(Section::form("Correct it", form(found, None)).lead(LEAD))),
+        // What cost nothing in the end cannot be entered again at nothing; at another amount it can.
+        Ok(_) | Err(AdjustError::Same) => Ok(Some(Section::form("Correct it", form(found, None)).lead(LEAD))),
         Err(AdjustError::TakenBack) => Ok(None),
         Err(AdjustError::Store(cause)) => Err(Page::store(cause)),
         Err(why) => Ok(Some(Section::lines("It is not corrected by itself", vec![format!("{}.", upper(&why.to_string()))]))),
