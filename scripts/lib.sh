@@ -149,3 +149,13 @@ install_missing() {
 
 # seconds FROM: since that moment of $SECONDS, as people say it.
 since() { printf '%dm%02ds' $(((SECONDS - $1) / 60)) $(((SECONDS - $1) % 60)); }
+
+# measure TEST...: such tests one after the other, so that what is measured has the machine to itself, against the product built as it is
+# shipped. Only the product: to optimize the tests' own code takes longer than all they measure.
+measure() {
+  local tests
+  tests=$(cargo rustc --locked --release --test it --message-format=json-render-diagnostics -- -C opt-level=0 -C debug-assertions=off |
+    sed -n 's/.*"executable":"\([^"]*\/it-[^"]*\)".*/\1/p')
+  [[ -x $tests ]] || die "the tests were not built"
+  "$tests" --nocapture --test-threads=1 "$@"
+}

@@ -158,7 +158,7 @@ pub struct Facts<'a> {
     /// The lines of the month, added up, whoever pays.
     pub rows: &'a [Row],
     /// What ties.
-    pub controls: Controls,
+    pub controls: Option<Controls>,
 }
 
 impl Statement {
@@ -172,6 +172,25 @@ impl Statement {
         month: Month,
         bill_to: &Organization,
     ) -> Result<Self, BillError> {
+        Self::counting(store, organization, month, bill_to, true).await
+    }
+
+    /// The same of the organization itself for a quick look: as long as the month is open its deliveries are not counted, so that
+    /// a draft says nothing about whether it ties.
+    ///
+    /// # Errors
+    /// [`BillError`].
+    pub async fn glance(store: &Store, organization: &Organization, month: Month) -> Result<Self, BillError> {
+        Self::counting(store, organization, month, organization, false).await
+    }
+
+    async fn counting(
+        store: &Store,
+        organization: &Organization,
+        month: Month,
+        bill_to: &Organization,
+        count: bool,
+    ) -> Result<Self, BillError> {
         let no_period = || BillError::NoPeriod { organization: organization.file.slug.clone(), month };
         let period = store.period(OrgScope::All, organization.id, month).await?.ok_or_else(no_period)?;
         let query = LineQuery { period: Some(month), ..LineQuery::of(organization.id) };
@@ -181,9 +200,10 @@ impl Statement {
         let (own, payer, controls) = match &period.record {
             Some(record) => {
                 let payer = record.payers.iter().find(|payer| payer.id == bill_to.id).map(Name::from);
-                (Name::from(&record.organization), payer, record.controls.clone())
+                (Name::from(&record.organization), payer, Some(record.controls.clone()))
             }
-            None => (Name::of(organization), None, store.period_controls(&period, &rows).await?),
+            None if count => (Name::of(organization), None, Some(store.period_controls(&period, &rows).await?)),
+            None => (Name::of(organization), None, None),
         };
         let bill_to = (bill_to.id, payer.unwrap_or_else(|| Name::of(bill_to)));
         Self::of(Facts { period: &period, state, organization: own, bill_to, rows: &rows, controls })
@@ -246,7 +266,8 @@ impl Statement {
         }
         let others = rows.iter().filter(|row| row.group.bill_to != payer && row.is_delivery());
         let billed_to_others = others.map(|row| u64::try_from(row.lines).unwrap_or(0)).sum();
-        let controls = own.then(|| StatementControls { ties: controls.tie(), billed_to_others, counts: controls });
+        let controls = controls.filter(|_| own);
+        let controls = controls.map(|counts| StatementControls { ties: counts.tie(), billed_to_others, counts });
         let record = period.record.as_ref();
         let of_rows = merged.iter().filter(|row| row.group.entry_type != EntryType::Rounding);
         let mut rows: Vec<StatementRow> = of_rows.map(StatementRow::of).collect();

@@ -1,5 +1,7 @@
 //! `postern fees`: what is owed, without a patient in sight.
 
+/// Sums made again.
+mod add_up;
 /// Corrections by hand.
 mod adjust;
 /// Months from open to closed.
@@ -44,6 +46,7 @@ enum Command {
     Adjust(adjust::AdjustArgs),
     Export(export::ExportArgs),
     Reconcile(reconcile::ReconcileArgs),
+    AddUp(add_up::AddUpArgs),
 }
 
 /// Who does it: the name given, else the user of this shell.
@@ -61,5 +64,6 @@ pub(crate) fn run(fees: &Fees, global: &Global) -> anyhow::Result<Exit> {
         Command::Adjust(args) => adjust::run(args, global),
         Command::Export(args) => export::run(args, global),
         Command::Reconcile(args) => reconcile::run(args, global),
+        Command::AddUp(args) => add_up::run(args, global),
     }
 }

@@ -167,6 +167,8 @@ pub(crate) async fn serve_until(
     if doors.worker {
         let (tidying, stopped) = (std::sync::Arc::clone(&gateway), stop.clone());
         tasks.spawn(async move { tidying.tidy_until(&stopped).await });
+        let (adding, stopped) = (std::sync::Arc::clone(&gateway), stop.clone());
+        tasks.spawn(async move { adding.add_up_until(&stopped).await });
         tasks.spawn(bundle::refresh::keep(gateway.store.clone(), gateway.lease(), stop.clone()));
         tasks.spawn(identity::expiry::keep(gateway.store.clone(), stop.clone()));
         let gateway = std::sync::Arc::clone(&gateway);

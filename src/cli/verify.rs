@@ -75,6 +75,9 @@ impl Finding {
                 _ => format!("the ledger was changed: its chain breaks at line {}: {fault}", fault.place()),
             });
         }
+        if !self.ledger.added_up {
+            problems.push("the sums that reports show are not those of its lines".to_owned());
+        }
         if self.counts.untied > 0 {
             let untied = counted(self.counts.untied, "delivery does", "deliveries do");
             problems.push(format!("{untied} not tie with their charge"));
@@ -216,6 +219,9 @@ pub(crate) fn run(verify: &Verify, global: &Global) -> anyhow::Result<Exit> {
                 finding.organization
             ));
         }
+    }
+    for finding in findings.iter().filter(|finding| !finding.ledger.added_up) {
+        say(&format!("{0}: postern fees add-up --organization {0} makes the sums again from the lines", finding.organization));
     }
     if findings.iter().any(|finding| !finding.in_the_ledger().is_empty()) {
         say("do not bill from this ledger before somebody has found out what happened");

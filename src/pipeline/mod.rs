@@ -21,6 +21,8 @@ use crate::{
     trust::{Discovery, Inquirer},
 };
 
+/// What the ledger adds up to.
+pub mod adding_up;
 /// Alerts: looking, and telling people.
 pub mod alerting;
 /// How long to wait before trying again.

@@ -126,7 +126,7 @@ async fn together(store: &Store, begun: Option<Tx>, batch: &[Change]) -> Result<
         None => store.begin().await?,
     };
     let now = store.now_within(&mut tx).await?;
-    let mut charges = Charges::default();
+    let mut charges = Charges::by(&store.books);
     let mut answers = Vec::with_capacity(batch.len());
     let mut moves = Vec::with_capacity(batch.len());
     for change in batch {

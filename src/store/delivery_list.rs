@@ -116,11 +116,12 @@ impl EntryRow {
     }
 }
 
+/// Every delivery has its order; joined from the left, so that SQLite begins with the deliveries and not with all orders.
 pub(super) const SELECT: &str =
     "SELECT d.id, d.org_id, d.result_id, o.order_id, d.site, d.version, d.target, d.message_id, d.state, COALESCE(d.reason,
         CASE WHEN d.state IN ('queued', 'claimed') THEN d.waiting_for END) AS reason, d.disposition, d.fee, d.test, d.attempts,
         d.wants_dispatched, d.created_at, d.updated_at, d.accepted_at
-     FROM delivery d JOIN order_ o ON o.org_id = d.org_id AND o.id = d.order_key";
+     FROM delivery d LEFT JOIN order_ o ON o.org_id = d.org_id AND o.id = d.order_key";
 
 /// A value of a condition.
 pub(super) enum Value {

@@ -44,7 +44,8 @@ const DELIVERIES: &str = "SELECT 'queued', COUNT(*), MIN(id) FROM delivery WHERE
     UNION ALL SELECT state, COUNT(*), MIN(id) FROM delivery WHERE state IN ('claimed', 'on_wire') GROUP BY state
     UNION ALL SELECT 'unknown', COUNT(*), MIN(id) FROM delivery WHERE state = 'unknown'
     UNION ALL SELECT 'held', COUNT(*), MIN(id) FROM delivery WHERE state IN ('held', 'refused') AND state = 'held'";
-const AWAITED: &str = "SELECT 'awaited', COUNT(*), MIN(id) FROM delivery WHERE notice_at IS NOT NULL AND disposition = 'awaited'";
+const AWAITED: &str = "SELECT 'awaited', COUNT(*), MIN(id) FROM delivery
+    WHERE disposition IN ('awaited', 'failed', 'expired', 'unconfirmed') AND disposition = 'awaited'";
 const RESULTS: &str = "SELECT state, COUNT(*), MIN(id) FROM result WHERE state IN ('received', 'waiting') GROUP BY state
     UNION ALL SELECT 'held', COUNT(*), MIN(id) FROM result WHERE state IN ('held', 'waiting') AND state = 'held'";
 

@@ -4,6 +4,8 @@
 pub mod adjust;
 /// Whether a ledger is what was written.
 pub mod audit;
+/// What charges are priced by.
+mod book;
 /// Closing a month.
 pub mod close;
 mod line;
@@ -11,21 +13,28 @@ mod line;
 pub mod read;
 /// The signed ends of ledgers.
 pub mod seal;
+/// Adding lines up.
+mod sum;
 
 pub use crate::domain::prices::EntryType;
 pub use line::LedgerLine;
 pub use read::LineFilter;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     Doing as _, Result, StoreError, Tx,
     event::{NewEvent, NewEvents},
     habit::Lessons,
-    period::{OpenPeriods, record_of},
-    price::PriceBook,
+    period::record_of,
     rows,
 };
+use book::Book;
+pub(super) use book::{Books, revise};
+
 use crate::domain::{
     DeliveryId, Money, OrgId, Timestamp, delivery::Disposition, event::EventKind, id::LedgerLineId, prices::Channel,
     report::ResultStatus, time::TimeZone,
@@ -51,12 +60,18 @@ pub(super) struct Charge {
 /// taken once and in the order of their ids, so that two transactions with many charges never wait for each other.
 #[derive(Default)]
 pub(super) struct Charges {
+    books: Books,
     lines: BTreeMap<OrgId, Vec<Charge>>,
     lessons: Lessons,
     events: NewEvents,
 }
 
 impl Charges {
+    /// None yet; they are priced by what is in `books`.
+    pub(super) fn by(books: &Books) -> Self {
+        Self { books: books.clone(), ..Self::default() }
+    }
+
     /// Notes one charge.
     pub(super) fn add(&mut self, org: OrgId, charge: Charge) {
         self.lines.entry(org).or_default().push(charge);
@@ -80,11 +95,14 @@ impl Charges {
             return Ok(());
         }
         let mut chains = Chains::take(tx, self.lines.keys()).await?;
-        let periods = OpenPeriods::take(tx, self.lines.keys(), now).await?;
-        let book = PriceBook::read(tx, self.lines.keys()).await?;
+        let mut books: HashMap<OrgId, Arc<Book>> = HashMap::new();
+        for org in self.lines.keys() {
+            books.insert(*org, self.books.open(tx, *org, chains.revision(*org)?, now).await?);
+        }
         // Whoever charges holds the head, so what is not there now will not be there later either.
         let mut known = recorded(tx, &self.lines).await?;
         for (org, charges) in self.lines {
+            let book = books.get(&org).ok_or(StoreError::NoOrganization)?;
             for charge in charges {
                 let before = known.entry((org.to_string(), charge.delivery.to_string())).or_default();
                 if before.iter().any(|line| line.fee_code == charge.fee_code && line.is(charge.entry_type)) {
@@ -92,10 +110,10 @@ impl Charges {
                 }
                 let line = if charge.entry_type == EntryType::Credit {
                     // What was never charged is not given back.
-                    let Some(credit) = credit(tx, &book, &periods, org, before, &charge.fee_code, now).await? else { continue };
+                    let Some(credit) = credit(tx, book, org, before, &charge.fee_code, now).await? else { continue };
                     credit
                 } else {
-                    priced(&book, &periods, org, charge, now)?
+                    priced(book, org, charge, now)?
                 };
                 before.push(chains.append(org, line)?.clone());
             }
@@ -105,19 +123,19 @@ impl Charges {
 }
 
 /// The line of a charge at the price in force.
-fn priced(book: &PriceBook, periods: &OpenPeriods, org: OrgId, charge: Charge, now: Timestamp) -> Result<StoredLine> {
+fn priced(book: &Book, org: OrgId, charge: Charge, now: Timestamp) -> Result<StoredLine> {
     let day = charge.zone.date_at(now);
     let (channel, status): (Option<Channel>, Option<ResultStatus>) = (charge.channel.parse().ok(), charge.status.parse().ok());
     let (channel, status) = (channel.unwrap_or(Channel::Direct), status.unwrap_or(ResultStatus::Final));
-    let price = book.price(org, &charge.fee_code, channel, status, day);
+    let price = book.prices.price(org, &charge.fee_code, channel, status, day);
     // Test traffic is priced at zero, visibly; without a price the line says so and the delivery goes on.
     let (amount, note) = match price {
         _ if charge.test => (Money::ZERO, "test"),
         Some(price) => (price.rate.amount, ""),
         None => (Money::ZERO, "unpriced"),
     };
-    let (bill_to, cost_center) = book.payer(org, day, &charge.role, &charge.payer, &charge.site);
-    let place = periods.place(org, now, None)?;
+    let (bill_to, cost_center) = book.prices.payer(org, day, &charge.role, &charge.payer, &charge.site);
+    let place = book.periods.place(org, now, None)?;
     Ok(StoredLine {
         org_id: org.to_string(),
         seq: 0,
@@ -165,8 +183,7 @@ fn standing<'l>(lines: &'l [StoredLine], fee_code: &str) -> Option<&'l StoredLin
 /// is given after that.
 async fn credit(
     tx: &mut Tx,
-    book: &PriceBook,
-    periods: &OpenPeriods,
+    book: &Book,
     org: OrgId,
     lines: &[StoredLine],
     fee_code: &str,
@@ -175,13 +192,13 @@ async fn credit(
     let Some(charge) = lines.iter().find(|line| line.fee_code == fee_code && line.is(EntryType::Charge)) else { return Ok(None) };
     let stands = standing(lines, fee_code);
     let line = stands.unwrap_or(charge);
-    let place = periods.place(org, now, Some(super::read("month", &line.period)?))?;
+    let place = book.periods.place(org, now, Some(super::read("month", &line.period)?))?;
     let mut credit = line.taken_back(EntryType::Credit, place, now);
     if stands.is_none() {
         // A person has given it back before: the record says so, and nothing is given twice.
         (credit.unit_price, credit.amount, credit.reverses) = (0, 0, None);
     } else if let (Some(month), Some(price)) = (place.relates_to, line.price_id.as_deref())
-        && book.rates(org).any(|(id, rate)| id == price && rate.depends_on_count())
+        && book.prices.rates(org).any(|(id, rate)| id == price && rate.depends_on_count())
         && let Some(record) = record_of(tx, org, month).await?
         && let Some(last) =
             record.last_prices.iter().find(|last| last.price == price && last.bill_to.to_string() == line.bill_to_org)
@@ -192,9 +209,17 @@ async fn credit(
     Ok(Some(credit))
 }
 
+/// The end of a chain.
+struct Head {
+    seq: i64,
+    hash: String,
+    /// Grows with every price, all terms and every month that is begun or closed.
+    revision: i64,
+}
+
 /// The ends of some organizations' chains, and what is to be put behind them.
 pub(super) struct Chains {
-    heads: HashMap<String, (i64, String)>,
+    heads: HashMap<String, Head>,
     moved: BTreeSet<String>,
     lines: Vec<StoredLine>,
 }
@@ -204,12 +229,12 @@ impl Chains {
     pub(super) async fn take(tx: &mut Tx, orgs: impl Iterator<Item = &OrgId>) -> Result<Self> {
         let orgs = orgs.map(|org| [org.to_string().into()]).collect();
         let (heads, lock) = (
-            ") SELECT h.org_id, h.seq, h.hash FROM k JOIN ledger_head h ON h.org_id = k.org_id",
+            ") SELECT h.org_id, h.seq, h.hash, h.revision FROM k JOIN ledger_head h ON h.org_id = k.org_id",
             " ORDER BY h.org_id FOR UPDATE OF h",
         );
-        let found: Vec<(String, i64, String)> =
+        let found: Vec<(String, i64, String, i64)> =
             rows::fetch(tx, "WITH k (org_id) AS (", orgs, heads, lock).await.doing("read the ledgers' heads")?;
-        let heads = found.into_iter().map(|(org, seq, hash)| (org, (seq, hash))).collect();
+        let heads = found.into_iter().map(|(org, seq, hash, revision)| (org, Head { seq, hash, revision })).collect();
         Ok(Self { heads, moved: BTreeSet::new(), lines: Vec::new() })
     }
 
@@ -217,8 +242,8 @@ impl Chains {
     fn append(&mut self, org: OrgId, line: StoredLine) -> Result<&StoredLine> {
         let org = org.to_string();
         let head = self.heads.get_mut(&org).ok_or(StoreError::NoOrganization)?;
-        let line = line.chained(head.0 + 1, &head.1);
-        *head = (line.seq, line.hash.clone());
+        let line = line.chained(head.seq + 1, &head.hash);
+        (head.seq, head.hash) = (line.seq, line.hash.clone());
         self.moved.insert(org);
         self.lines.push(line);
         self.lines.last().ok_or(StoreError::NoOrganization)
@@ -226,8 +251,13 @@ impl Chains {
 
     /// The place and hash of a ledger's last line.
     fn head(&self, org: OrgId) -> Result<(i64, &str)> {
-        let (seq, hash) = self.heads.get(&org.to_string()).ok_or(StoreError::NoOrganization)?;
-        Ok((*seq, hash))
+        let head = self.heads.get(&org.to_string()).ok_or(StoreError::NoOrganization)?;
+        Ok((head.seq, &head.hash))
+    }
+
+    /// Of which revision its prices and months are.
+    fn revision(&self, org: OrgId) -> Result<i64> {
+        Ok(self.heads.get(&org.to_string()).ok_or(StoreError::NoOrganization)?.revision)
     }
 
     /// Writes the new lines and where the chains end now.
@@ -238,7 +268,7 @@ impl Chains {
         let lines = std::mem::take(&mut self.lines).into_iter().map(StoredLine::row).collect();
         rows::execute(tx, LINE, lines, "").await.doing("write to the ledger")?;
         let moved = self.heads.into_iter().filter(|(org, _)| self.moved.contains(org));
-        let heads = moved.map(|(org, (seq, hash))| [org.into(), seq.into(), hash.into()]).collect();
+        let heads = moved.map(|(org, head)| [org.into(), head.seq.into(), head.hash.into()]).collect();
         let set = ") UPDATE ledger_head AS h SET seq = n.seq, hash = n.hash FROM n WHERE h.org_id = n.org_id";
         rows::execute(tx, "WITH n (org_id, seq, hash) AS (", heads, set).await.doing("move the ledgers' heads")
     }

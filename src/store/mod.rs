@@ -225,6 +225,7 @@ pub struct Store {
     keys: Arc<at_rest::KeyRing>,
     wake: wake::Wake,
     hands: lease::Hands,
+    books: ledger::Books,
 }
 
 impl std::fmt::Debug for Store {
@@ -381,6 +382,7 @@ impl Store {
             keys: Arc::new(at_rest::KeyRing::new(options.master)),
             wake,
             hands: lease::Hands::default(),
+            books: ledger::Books::default(),
         })
     }
 

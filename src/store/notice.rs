@@ -264,7 +264,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let now = self.now_within(&mut tx).await?;
         settle(&mut tx, &notice.settlement, now).await?;
-        let mut charges = Charges::default();
+        let mut charges = Charges::by(&self.books);
         let mut outcomes = Vec::with_capacity(notice.statements.len());
         for (position, statement) in notice.statements.iter().enumerate() {
             let taken = take(&mut tx, &mut charges, notice.org, statement, now).await?;

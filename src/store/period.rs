@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     Doing as _, Result, Store, StoreError, Tx,
-    ledger::{Chains, close::ClosingRecord},
+    ledger::{Chains, close::ClosingRecord, revise},
     read, read_json, rows,
 };
 use crate::domain::{
@@ -78,7 +78,10 @@ impl PeriodRow {
 
 /// The months of some organizations that something can be written into.
 #[derive(Debug, Default)]
-pub(super) struct OpenPeriods(HashMap<OrgId, Vec<BillingPeriod>>);
+pub(super) struct OpenPeriods {
+    known: HashMap<OrgId, Vec<BillingPeriod>>,
+    begun: bool,
+}
 
 /// Where a line goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,12 +111,13 @@ impl OpenPeriods {
         let mut periods = Self::default();
         for row in found {
             let period = row.period()?;
-            periods.0.entry(period.org).or_default().push(period);
+            periods.known.entry(period.org).or_default().push(period);
         }
         for org in orgs {
-            let known = periods.0.entry(org).or_default();
+            let known = periods.known.entry(org).or_default();
             known.sort_by_key(|period| period.bounds.starts_at);
-            if known.last().is_none_or(|last| last.bounds.ends_at <= now || last.closed_at.is_some()) {
+            if !reach(known, now) {
+                periods.begun = true;
                 let made = begin(tx, org, now).await?;
                 known.retain(|period| made.iter().all(|new| new.bounds.month != period.bounds.month));
                 known.extend(made);
@@ -122,9 +126,19 @@ impl OpenPeriods {
         Ok(periods)
     }
 
+    /// Whether one of them is open at `now`.
+    pub(super) fn reach(&self, org: OrgId, now: Timestamp) -> bool {
+        self.known.get(&org).is_some_and(|known| reach(known, now))
+    }
+
+    /// Whether some were made for this transaction.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     /// Where a line of `now` goes that belongs to the month `to`, or to the present.
     pub(super) fn place(&self, org: OrgId, now: Timestamp, to: Option<Month>) -> Result<Place> {
-        let periods = self.0.get(&org).map_or(&[][..], Vec::as_slice);
+        let periods = self.known.get(&org).map_or(&[][..], Vec::as_slice);
         let open = |period: &&BillingPeriod| period.closed_at.is_none();
         if let Some(month) = to
             && periods.iter().filter(open).any(|period| period.bounds.month == month)
@@ -137,6 +151,11 @@ impl OpenPeriods {
         let belongs = to.or(present).filter(|belongs| *belongs != month);
         Ok(Place { month, relates_to: belongs })
     }
+}
+
+/// Whether the last one can be written into at `now`.
+fn reach(known: &[BillingPeriod], now: Timestamp) -> bool {
+    known.last().is_some_and(|last| now < last.bounds.ends_at && last.closed_at.is_none())
 }
 
 /// Makes the months from the last one known, or from this one, until one is open at `now`.
@@ -174,6 +193,7 @@ async fn begin(tx: &mut Tx, org: OrgId, now: Timestamp) -> Result<Vec<BillingPer
         made.push(period.clone());
         last = Some(period);
     }
+    revise(tx, org).await?;
     Ok(made)
 }
 

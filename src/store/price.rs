@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Doing as _, Result, Store, Tx, read, read_json, rows, write_json};
+use super::{Doing as _, Result, Store, Tx, ledger::revise, read, read_json, rows, write_json};
 use crate::domain::{
     Currency, Money, OrgId,
     organization::OrganizationFile,
@@ -78,7 +78,8 @@ impl PriceRow {
     }
 }
 
-fn some(text: &str) -> Option<&str> {
+/// What is there; columns that are part of a key have `''` for nothing.
+pub(super) fn some(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
 }
 
@@ -88,6 +89,7 @@ pub(super) struct PriceBook {
     prices: HashMap<OrgId, Vec<Price>>,
     terms: HashMap<OrgId, Vec<ListedTerms>>,
     sponsors: HashMap<String, OrgId>,
+    unknown_sponsor: bool,
 }
 
 impl PriceBook {
@@ -141,11 +143,17 @@ impl PriceBook {
             let id: Option<String> = within!(tx, c =>
                 sqlx::query_scalar("SELECT id FROM organization WHERE slug = $1").bind(&slug).fetch_optional(c).await)
             .doing("look a sponsor up")?;
-            if let Some(id) = id {
-                self.sponsors.insert(slug, read("organization id", &id)?);
+            match id {
+                Some(id) => drop(self.sponsors.insert(slug, read("organization id", &id)?)),
+                None => self.unknown_sponsor = true,
             }
         }
         Ok(())
+    }
+
+    /// Whether every sponsor is an organization: one that is none yet may become one.
+    pub(super) const fn knows_sponsors(&self) -> bool {
+        !self.unknown_sponsor
     }
 
     /// The price in force on `day`: the most special that fits, of these the latest that has begun, of these the last word.
@@ -259,5 +267,5 @@ pub(super) async fn insert_prices(tx: &mut Tx, org: OrgId, file: &OrganizationFi
             .bind(json).bind(now).execute(c).await.map(drop))
         .doing("store terms")?;
     }
-    Ok(())
+    revise(tx, org).await
 }

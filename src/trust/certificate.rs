@@ -1,6 +1,10 @@
 //! A certificate that was read: its bytes, its facts, and nothing believed yet.
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use openssl::{
     pkey::{Id, PKey, Public},
@@ -10,6 +14,9 @@ use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certi
 
 use super::TrustError;
 use crate::{crypto::sha256::hex, domain::Timestamp};
+
+/// Most certificates that were read lately and are remembered.
+const MOST: usize = 2_000;
 
 /// An X.509 certificate. Cheap to clone.
 #[derive(Clone)]
@@ -40,7 +47,27 @@ pub struct Names {
 
 impl Certificate {
     /// Reads one DER certificate. Trailing bytes are an error.
+    ///
+    /// The same bytes are the same certificate: those of anchors and recipients are met with every message, and OpenSSL takes
+    /// longer to read one than to verify several signatures. What was read lately is remembered by its SHA-256.
     pub fn from_der(der: &[u8]) -> Result<Self, TrustError> {
+        static LATELY: Mutex<Option<HashMap<[u8; 32], Certificate>>> = Mutex::new(None);
+        let fingerprint = crate::crypto::sha256(der);
+        let lately = || LATELY.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lately().as_ref().and_then(|known| known.get(&fingerprint)) {
+            return Ok(known.clone());
+        }
+        let read = Self::read(der, fingerprint)?;
+        let mut lately = lately();
+        let known = lately.get_or_insert_default();
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(fingerprint, read.clone());
+        Ok(read)
+    }
+
+    fn read(der: &[u8], fingerprint: [u8; 32]) -> Result<Self, TrustError> {
         let unreadable = |problem: &str| TrustError::malformed("the certificate", problem);
         let (rest, parsed) = X509Certificate::from_der(der).map_err(|error| unreadable(&error.to_string()))?;
         if !rest.is_empty() {
@@ -71,7 +98,7 @@ impl Certificate {
             from: instant(tbs.validity.not_before.timestamp()),
             // notAfter names the last valid second (RFC 5280 4.1.2.5).
             until: instant(tbs.validity.not_after.timestamp().saturating_add(1)),
-            fingerprint: crate::crypto::sha256(der),
+            fingerprint,
             der: der.to_vec(),
             x509,
             key,

@@ -114,9 +114,10 @@ impl Inquirer {
         let deadline = Instant::now() + self.patience;
         let verdicts = candidates.iter().take(MOST_CANDIDATES).map(async |candidate| {
             // What no issuer can mend is not worth a question.
-            RecipientCertificate::checked(candidate.clone(), address, at)?;
-            let gathered = self.gather_for(candidate, policy, at, deadline).await;
-            sealable::judge(candidate, gathered.policy(policy), address, at).map_err(|error| gathered.explain(error))
+            let recipient = RecipientCertificate::checked(candidate.clone(), address, at)?;
+            let (path, gathered) = self.gather_for(candidate, policy, at, deadline).await;
+            path.and_then(|path| sealable::judge_on(path, recipient, gathered.policy(policy), at))
+                .map_err(|error| gathered.explain(error))
         });
         sealable::best(join_all(verdicts).await.into_iter(), address)
     }
@@ -127,11 +128,18 @@ impl Inquirer {
         let deadline = Instant::now() + self.patience;
         let each = certificates.iter().take(MOST_CANDIDATES).map(|one| self.gather_for(one, policy, at, deadline));
         let mut gathered = Gathered::default();
-        join_all(each).await.into_iter().for_each(|one| gathered.add(one));
+        join_all(each).await.into_iter().for_each(|(_, one)| gathered.add(one));
         gathered
     }
 
-    async fn gather_for(&self, certificate: &Certificate, policy: Policy<'_>, at: Timestamp, deadline: Instant) -> Gathered {
+    /// The path as it was found with what was gathered, or why there is none.
+    async fn gather_for(
+        &self,
+        certificate: &Certificate,
+        policy: Policy<'_>,
+        at: Timestamp,
+        deadline: Instant,
+    ) -> (Result<Path, TrustError>, Gathered) {
         let completed = issuers::complete(&self.shelf, certificate, &policy, at, deadline).await;
         let mut gathered = Gathered {
             intermediates: completed.intermediates,
@@ -140,12 +148,12 @@ impl Inquirer {
             problems: Vec::new(),
             unanswered: completed.unanswered,
         };
-        if let Some(path) = completed.path
+        if let Ok(path) = &completed.path
             && policy.revocation != Revocation::Off
         {
-            self.ask_about(&path, at, deadline, &mut gathered).await;
+            self.ask_about(path, at, deadline, &mut gathered).await;
         }
-        gathered
+        (completed.path, gathered)
     }
 
     /// Asks about every certificate of a path that leads to an anchor: strangers cannot make us fetch lists.
@@ -219,7 +227,7 @@ impl Gathered {
 
 /// A path that was completed, or how far it came.
 struct Completed {
-    path: Option<Path>,
+    path: Result<Path, TrustError>,
     intermediates: Vec<Certificate>,
     unanswered: Option<String>,
 }

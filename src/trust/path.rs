@@ -7,7 +7,7 @@
 use openssl::{
     stack::Stack,
     x509::{
-        X509, X509ExtendedKeyUsage, X509KeyUsage, X509StoreContext, X509VerifyResult,
+        X509ExtendedKeyUsage, X509KeyUsage, X509Ref, X509StoreContext, X509VerifyResult,
         store::{X509Store, X509StoreBuilder},
         verify::{X509VerifyFlags, X509VerifyParam},
     },
@@ -211,7 +211,8 @@ fn verified(trail: &[Certificate], at: Timestamp) -> Result<Path, TrustError> {
         .and_then(|mut context| {
             context.init(&store, certificate.x509(), &others, |context| {
                 let good = context.verify_cert()?;
-                let chain: Vec<X509> = context.chain().into_iter().flatten().map(ToOwned::to_owned).collect();
+                let chain: Result<Vec<Vec<u8>>, _> = context.chain().into_iter().flatten().map(X509Ref::to_der).collect();
+                let chain = chain?;
                 Ok((if good { X509VerifyResult::OK } else { context.error() }, chain))
             })
         })
@@ -221,13 +222,12 @@ fn verified(trail: &[Certificate], at: Timestamp) -> Result<Path, TrustError> {
         other if is_out_of_date(other) => return Err(TrustError::PathOutOfDate { subject: certificate.subject() }),
         other => return Err(untrusted(other.error_string())),
     }
-    let path: Vec<Certificate> = chain.iter().map(|x509| Certificate::from_x509(x509)).collect::<Result<_, _>>()?;
-    if path != trail {
+    if !chain.iter().map(Vec::as_slice).eq(trail.iter().map(Certificate::der)) {
         return Err(untrusted("OpenSSL would take another path"));
     }
     // The anchor is believed for what it is, so nobody asks who signed it; but what it signs with must be strong.
-    for (place, link) in path.iter().enumerate() {
-        if place + 1 < path.len() {
+    for (place, link) in trail.iter().enumerate() {
+        if place + 1 < trail.len() {
             checks::digest(link)?;
         }
         if place > 0 {
@@ -236,7 +236,7 @@ fn verified(trail: &[Certificate], at: Timestamp) -> Result<Path, TrustError> {
             issues_for_mail(link).then_some(()).ok_or_else(|| untrusted("an issuer on the path may not issue for mail"))?;
         }
     }
-    Ok(Path(path))
+    Ok(Path(trail.to_vec()))
 }
 
 fn store(anchor: &Certificate, at: Timestamp) -> Result<X509Store, TrustError> {

@@ -180,21 +180,31 @@ pub(super) fn best(
 }
 
 /// Makes every check of one candidate.
-pub(super) fn judge(
-    candidate: &Certificate,
+fn judge(candidate: &Certificate, policy: Policy<'_>, address: &DirectAddress, at: Timestamp) -> Result<Trusted, TrustError> {
+    let recipient = RecipientCertificate::checked(candidate.clone(), address, at)?;
+    let path = path::find(candidate, policy.intermediates, policy.anchors, at)?;
+    judge_on(path, recipient, policy, at)
+}
+
+/// The checks that are left when the path has been found and verified under the same `policy`, for `at`.
+pub(super) fn judge_on(
+    path: path::Path,
+    recipient: RecipientCertificate,
     policy: Policy<'_>,
-    address: &DirectAddress,
     at: Timestamp,
 ) -> Result<Trusted, TrustError> {
-    let recipient = RecipientCertificate::checked(candidate.clone(), address, at)?;
-    let (path, cleared) = believe(candidate, policy, at)?;
+    let cleared = clear(&path, policy, at)?;
     Ok(Trusted { recipient, path, anchors: policy.anchors.fingerprint(), cleared })
 }
 
 /// The checks that are the same for sending and for receiving: path, certificate policies, revocation.
 pub fn believe(certificate: &Certificate, policy: Policy<'_>, at: Timestamp) -> Result<(path::Path, Cleared), TrustError> {
     let path = path::find(certificate, policy.intermediates, policy.anchors, at)?;
-    checks::policies(path.certificates(), policy.certificate_policies)?;
-    let cleared = revocation::check(path.certificates(), &policy, at)?;
+    let cleared = clear(&path, policy, at)?;
     Ok((path, cleared))
+}
+
+fn clear(path: &path::Path, policy: Policy<'_>, at: Timestamp) -> Result<Cleared, TrustError> {
+    checks::policies(path.certificates(), policy.certificate_policies)?;
+    revocation::check(path.certificates(), &policy, at)
 }

@@ -50,7 +50,7 @@ fn statement(charges: &[(&str, &str, i64, OrgId)], own: OrgId, payer: OrgId) -> 
         organization: name("north"),
         bill_to: (payer, name(if payer == own { "north" } else { "plan" })),
         rows: &rows,
-        controls,
+        controls: Some(controls),
     };
     Statement::of(facts).unwrap()
 }

@@ -66,6 +66,8 @@ pub struct Audit {
     pub heads: usize,
     /// When the first line was written that no signed head covers.
     pub unsigned_since: Option<Timestamp>,
+    /// Whether the sums that reports are read from are those of the lines.
+    pub added_up: bool,
 }
 
 impl Audit {
@@ -191,7 +193,8 @@ impl Store {
             }
         }
         let unsigned_since = self.unsigned_since(org).await?;
-        Ok(Audit { chain, against_heads, heads: heads.len(), unsigned_since })
+        let added_up = self.sums_are_true(org).await?;
+        Ok(Audit { chain, against_heads, heads: heads.len(), unsigned_since, added_up })
     }
 
     /// The same about the chain alone, and what was done to it.

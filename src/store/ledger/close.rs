@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Chains, EntryType, StoredLine,
     read::{LineQuery, sums},
+    revise,
 };
 use crate::{
     domain::{
@@ -266,6 +267,7 @@ async fn write(
         .bind(now.micros()).bind(&close.by).bind(forced).bind(last_seq).bind(json).bind(org.to_string()).bind(month.to_string())
         .execute(c).await.map(drop))
     .doing("close a period")?;
+    revise(tx, org).await?;
     let period = &mut closing.period;
     (period.closed_at, period.closed_by, period.forced) = (Some(now), Some(close.by.clone()), forced);
     (period.last_seq, period.record, closing.closed) = (Some(last_seq), Some(record), true);

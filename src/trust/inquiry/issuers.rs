@@ -32,23 +32,25 @@ pub(super) async fn complete(
 ) -> Completed {
     let mut intermediates = policy.intermediates.to_vec();
     let (mut asked, mut unanswered, mut fetched): (Vec<Certificate>, _, Vec<Wanted>) = (Vec::new(), None, Vec::new());
-    for round in 0..=MOST_ROUNDS {
+    let mut round = 0;
+    loop {
         let failed = match path::search(certificate, &intermediates, policy.anchors, at) {
             Ok(path) => {
                 // Only what helped a path to an anchor is worth keeping: strangers cannot fill the store.
                 for wanted in fetched {
                     shelf.keep_issuers(&wanted, path.certificates()).await;
                 }
-                return Completed { path: Some(path), intermediates, unanswered: None };
+                return Completed { path: Ok(path), intermediates, unanswered: None };
             }
             Err(failed) => *failed,
         };
         // An issuer at hand may be out of date while a renewed one is published.
         let whom = if matches!(failed.error, TrustError::PathOutOfDate { .. }) { failed.reached } else { failed.ends };
         let whom: Vec<Certificate> = whom.into_iter().filter(|end| !asked.contains(end) && !end.is_self_issued()).collect();
-        if whom.is_empty() || round == MOST_ROUNDS || policy.anchors.certificates().is_empty() {
-            break;
+        if whom.is_empty() || round >= MOST_ROUNDS || policy.anchors.certificates().is_empty() {
+            return Completed { path: Err(failed.error), intermediates, unanswered };
         }
+        round += 1;
         for end in whom {
             if asked.len() >= MOST_QUESTIONS {
                 break;
@@ -70,7 +72,6 @@ pub(super) async fn complete(
             }
         }
     }
-    Completed { path: None, intermediates, unanswered }
 }
 
 /// Whether `issuer` signed `certificate`.

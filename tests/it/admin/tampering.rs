@@ -124,6 +124,9 @@ async fn chain_anew(database: &SqlitePool) {
     end.bind(i64::try_from(lines.len()).unwrap()).bind(previous).execute(database).await.unwrap();
 }
 
+/// As if every line had been added up, to nothing.
+const FALSE_SUMS: &str = "INSERT OR REPLACE INTO ledger_summed SELECT org_id, seq FROM ledger_head";
+
 #[tokio::test]
 async fn a_line_changed_removed_or_put_in_and_a_tail_cut_off_are_each_named_by_verify() {
     let world = closed().await;
@@ -149,11 +152,15 @@ async fn a_line_changed_removed_or_put_in_and_a_tail_cut_off_are_each_named_by_v
             "the tail was cut off: lines from 5 to 6 are gone",
         ),
         ("DELETE FROM ledger_head", "the ledger's end is gone"),
+        (FALSE_SUMS, "the sums that reports show are not those of its lines"),
     ] {
         tamper(&world, sql).await.close().await;
         let ran = world.bad(&["verify"]);
         assert!(ran.out.contains(named) && ran.err.contains("do not bill"), "{sql}\n{}{}", ran.out, ran.err);
     }
+    tamper(&world, FALSE_SUMS).await.close().await;
+    world.good(&["fees", "add-up"]);
+    world.good(&["verify"]);
     tamper(&world, "SELECT 1").await.close().await;
     world.good(&["verify"]);
 }

@@ -154,4 +154,5 @@ async fn fill(database: &Database, count: usize) {
     }
     database.run(&format!("UPDATE ledger_head SET seq = {}", count + 1)).await;
     database.run("ANALYZE").await;
+    database.store.add_up(1).await.unwrap();
 }

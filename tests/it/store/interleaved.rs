@@ -23,6 +23,7 @@ enum Step {
     Credit(usize),
     Adjust(usize, i64),
     Rate(i64),
+    AddUp,
     Close,
 }
 
@@ -32,6 +33,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0_usize..20).prop_map(Step::Credit),
         2 => (0_usize..20, 0_i64..300_000).prop_map(|(which, amount)| Step::Adjust(which, amount)),
         1 => (1_i64..300_000).prop_map(Step::Rate),
+        1 => Just(Step::AddUp),
         1 => Just(Step::Close),
     ];
     prop::collection::vec(step, 10..28)
@@ -86,6 +88,7 @@ async fn go(world: &World, org: OrgId, slug: &str, queue: &mut Vec<DeliveryId>, 
             model.price = *amount;
             apply(world, slug, &list(*amount, model.tiers)).await;
         }
+        Step::AddUp => world.store.add_up(1).await.unwrap(),
         Step::Close => {
             let Some(period) =
                 world.store.periods(OrgScope::One(org)).await.unwrap().into_iter().find(|period| period.closed_at.is_none())
@@ -115,6 +118,7 @@ async fn holds(world: &World, org: OrgId, model: &Model) {
             assert_eq!(sum, *net, "{id}");
         }
     }
+    assert!(world.store.audit_ledger(org, None, &[]).await.unwrap().added_up);
     let own = organization(world, org).await;
     for (month, statement) in &model.closed {
         let made = Statement::make(&world.store, &own, *month, &own).await.unwrap();

@@ -145,6 +145,9 @@ on_both_engines! {
         let (org, other) = charged(world, count).await;
         let made = began.elapsed();
         world.set_time(make::at("2026-04-10T15:00:00Z")).await;
+        let began = Instant::now();
+        world.store.add_up(1).await.unwrap();
+        let kept = began.elapsed();
         let add_up = async |org| {
             let began = Instant::now();
             let query = LineQuery { period: Some(month("2026-03")), ..LineQuery::of(org) };
@@ -164,7 +167,7 @@ on_both_engines! {
         let added: Vec<(&str, i64)> = closing.added.iter().map(|row| (row.group.fee_code.as_str(), row.amount.micros())).collect();
         assert_eq!(added, [("direct", -saved), ("address_month", 1_000_000)]);
         println!(
-            "{count} lines on {} (made in {made:?}): added up in {added_up:?}, those of an organization with {OTHERS} among ten in {of_one_among_ten:?}, closed in {took:?}",
+            "{count} lines on {} (made in {made:?}): added up for the first time in {kept:?}, then in {added_up:?}, those of an organization with {OTHERS} among ten in {of_one_among_ten:?}, closed in {took:?}",
             world.store.engine()
         );
         assert!(added_up < patience(ADDED_UP, count), "adding up took {added_up:?}");

@@ -187,6 +187,20 @@ on_both_engines! {
         assert_eq!(world.number("SELECT COUNT(*) FROM price").await, 3, "what was in force before stays on record");
     }
 
+    async fn a_price_that_another_process_takes_counts_for_the_next_charge_here(world: &World) {
+        let neighbour = world.neighbour(std::sync::Arc::clone(&world.clock)).await;
+        for (order_id, amount) in [("A1", "0.25"), ("A2", "0.40"), ("A3", "0.10")] {
+            world.pass(Duration::from_secs(1)).await;
+            let org = neighbour.apply_organization(&priced("north", "UTC", &[("2026-01-01", amount)]), &[]).await.unwrap();
+            // The second finds what the first has read, unless it is told.
+            for number in [1, 2] {
+                let id = world.queued(org, &format!("{order_id}{number}")).await;
+                world.lead(org, id, SENT).await;
+                assert_eq!(line(world, org, id).await.0, amount);
+            }
+        }
+    }
+
     async fn a_line_belongs_to_the_half_open_period_it_occurred_in(world: &World) {
         let org = world.organization("north").await;
         let (from, to) = (make::at("2026-03-03T00:00:00Z"), make::at("2026-03-04T00:00:00Z"));

@@ -304,7 +304,8 @@ CREATE INDEX ledger_sponsored ON ledger_line (bill_to_org, org_id, period) WHERE
 CREATE TABLE ledger_head (
     org_id      TEXT PRIMARY KEY REFERENCES organization (id),
     seq         BIGINT NOT NULL,
-    hash        TEXT NOT NULL
+    hash        TEXT NOT NULL,
+    revision    BIGINT NOT NULL DEFAULT 0   -- of prices, terms and months
 );
 
 CREATE TABLE api_token (
