@@ -12,6 +12,7 @@ mod parked;
 mod revocation;
 mod submit;
 mod tampering;
+mod test_message;
 mod tokens;
 mod trust;
 pub(crate) mod world;

@@ -95,9 +95,12 @@ pub async fn read(State(web): State<Web>, caller: Caller, Path(id): Path<String>
 /// 401, 403, 404, 409 (refused again: `detail` says why), 503.
 pub async fn replay(State(web): State<Web>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
     let item = find(&web, &caller, &id).await?;
-    on_record(&web, &caller, Some(item.org), "parked_item_replayed", &item.id.to_string()).await?;
+    let (org, text) = (Some(item.org), item.id.to_string());
+    on_record(&web, &caller, org, "parked_item_replay_asked", &text).await?;
     let unknown = if web.lenient.contains(&item.source) { Unknown::Ignore } else { Unknown::Refuse };
-    match parked::replay(&web.intake, &item, unknown).await? {
+    let came = parked::replay(&web.intake, &item, unknown).await?;
+    on_record(&web, &caller, org, if came.is_ok() { "parked_item_taken" } else { "parked_item_refused" }, &text).await?;
+    match came {
         Ok(accepted) => Ok(answer(accepted)),
         Err(problems) => {
             let now = Parked { problems, ..item };

@@ -96,9 +96,12 @@ pub(super) async fn read(State(web): State<Web>, person: Person, Path(id): Path<
 
 pub(super) async fn replay(State(web): State<Web>, person: Person, Path(id): Path<String>, _: Fields) -> Result<Response, Page> {
     let item = find(&web, &person, &id).await?;
-    whose::on_record(&web, &person, Some(item.org), "parked_item_replayed", &item.id.to_string()).await?;
+    let (org, text) = (Some(item.org), item.id.to_string());
+    whose::on_record(&web, &person, org, "parked_item_replay_asked", &text).await?;
     let unknown = if web.lenient.contains(&item.source) { Unknown::Ignore } else { Unknown::Refuse };
     let came = parked::replay(&web.intake, &item, unknown).await.map_err(|error| Page::from(Problem::from(error)))?;
+    let outcome = if came.is_ok() { "parked_item_taken" } else { "parked_item_refused" };
+    whose::on_record(&web, &person, org, outcome, &text).await?;
     let about = person.about(item.org);
     Ok(match came {
         Ok(accepted) => told(&format!("/results/{}{about}", accepted.id), "parked-taken").into_response(),

@@ -47,7 +47,7 @@ const TABLES: &[&str] = &[
 const SECRET: &str = "SECRET-ORDER-417";
 
 /// So many routes are asked for in one session.
-const ROUTES: usize = 50;
+const ROUTES: usize = 10;
 
 struct Theirs {
     org: OrgId,

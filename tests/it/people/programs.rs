@@ -108,6 +108,8 @@ on_both_engines! {
         let taken = post(&mut writes, &format!("/v1/parked/{good}/replay"), &json!({})).await;
         assert_eq!((taken.status, &told(&taken)["order_id"]), (201, &json!("A1")), "{}", taken.body);
         assert_eq!(post(&mut writes, &format!("/v1/parked/{good}/replay"), &json!({})).await.status, 404, "it is parked no longer");
+        let asked = ["parked_item_replay_asked", "parked_item_refused", "parked_item_replay_asked", "parked_item_taken"];
+        assert!(record(world).await.ends_with(&asked.map(str::to_owned)), "{:?}", record(world).await);
         let path = format!("/v1/parked/{bad}/discard");
         assert_eq!(post(&mut writes, &path, &json!({})).await.status, 422, "it must be meant");
         assert_eq!(post(&mut writes, &path, &json!({ "sure": false })).await.status, 422);

@@ -68,7 +68,7 @@ pub async fn run(
     let upload = upload::csv(&web, org.unwrap_or(OrgId(Uuid::nil())), request).await?;
     let digest = Hex(&sha256(&upload.json)).to_string();
     if !how.dry_run {
-        on_record(&web, &caller, org, "directory", &digest).await?;
+        on_record(&web, &caller, org, "directory_load_asked", &digest).await?;
     }
     let source = if org.is_some() { DirectorySource::TenantList } else { DirectorySource::DirectTrust };
     let name = format!("API {}", digest.get(..16).unwrap_or_default());
@@ -76,7 +76,12 @@ pub async fn run(
     let content = upload.json.clone();
     let read = move |sink: Sink<'_>| drain(CsvDirectory::new(Cursor::new(content), &mapping)?, sink);
     let terms = Terms { guard: Guard { force: how.force, ..Guard::default() }, dry_run: how.dry_run, ..Terms::default() };
-    let loaded = load(web.intake.store(), new, read, terms).await.map_err(problem)?;
+    let loaded = load(web.intake.store(), new, read, terms).await;
+    if !how.dry_run {
+        let came = if loaded.is_ok() { "directory_loaded" } else { "directory_not_loaded" };
+        on_record(&web, &caller, org, came, &digest).await?;
+    }
+    let loaded = loaded.map_err(problem)?;
     let count = |(of, count): (&String, &crate::store::directory::TypeCount)| {
         (of.clone(), json!({ "rows": count.rows, "taken": count.taken }))
     };
