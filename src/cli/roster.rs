@@ -174,7 +174,7 @@ async fn load(args: &Import, org: crate::domain::OrgId, file: File, rejects: &Pa
     };
     let guard = Guard { force: args.force, ..Guard::default() };
     let came: Result<Came, RosterError> = if args.dry_run {
-        looked_at(store, org, rows, &mut list, guard, &mut step).await
+        roster::look(store, org, rows, &mut list, guard, &mut step).await.map(Came::from)
     } else {
         roster::load(store, org, &source, rows, &mut list, guard, &mut step).await.map(Came::from)
     };
@@ -187,21 +187,6 @@ async fn load(args: &Import, org: crate::domain::OrgId, file: File, rejects: &Pa
         let _ = std::fs::remove_file(rejects);
     }
     Ok(came)
-}
-
-async fn looked_at(
-    store: &Store,
-    org: crate::domain::OrgId,
-    rows: CsvRoster<File>,
-    list: &mut (dyn std::io::Write + Send),
-    guard: Guard,
-    step: &mut (dyn FnMut(Progress) + Send),
-) -> Result<Came, RosterError> {
-    // Nobody is answered from it, and nothing is left of it.
-    let source = format!("dry run {}", RosterId::new());
-    let prepared = roster::prepare(store, org, &source, rows, list, guard, step).await?;
-    store.drop_roster(org, prepared.roster).await?;
-    Ok(prepared.into())
 }
 
 fn list(args: &List, global: &Global) -> anyhow::Result<Exit> {

@@ -3,7 +3,7 @@
 /// Looked at before it is in force.
 mod prepared;
 
-pub use prepared::{Prepared, prepare, put_into_force};
+pub use prepared::{Prepared, look, prepare, put_into_force};
 
 use std::{
     collections::HashMap,

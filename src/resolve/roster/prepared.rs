@@ -59,6 +59,24 @@ pub async fn prepare<R: Read + Send>(
     }
 }
 
+/// Only looks at a roster: nobody is answered from it, and nothing is left of it.
+///
+/// # Errors
+/// As [`prepare`].
+pub async fn look<R: Read + Send>(
+    store: &Store,
+    org: OrgId,
+    roster: CsvRoster<R>,
+    rejects: &mut (dyn Write + Send),
+    guard: Guard,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Prepared, RosterError> {
+    let source = format!("dry run {}", RosterId::new());
+    let prepared = prepare(store, org, &source, roster, rejects, guard, progress).await?;
+    store.drop_roster(org, prepared.roster).await?;
+    Ok(prepared)
+}
+
 /// Puts what was prepared under `source` into force, with its `rejected` rows; on record in the same step.
 ///
 /// # Errors

@@ -42,6 +42,9 @@ pub struct How {
     /// Even if it is empty, or much different from the one in force.
     #[serde(default)]
     force: bool,
+    /// Only say what it would change.
+    #[serde(default)]
+    dry_run: bool,
     /// Who is meant, for a token that speaks for all: the gate has read it.
     #[serde(rename = "organization")]
     _organization: Option<String>,
@@ -72,16 +75,27 @@ pub async fn load(
     // The place is kept until the roster is loaded: its rows are in memory as long.
     let upload = upload::csv(&web, org, request).await?;
     let file = &upload.json;
-    on_record(&web, &caller, Some(org), "roster", &format!("{} octets", file.len())).await?;
+    let what = if how.dry_run { "roster_looked_at" } else { "roster" };
+    on_record(&web, &caller, Some(org), what, &format!("{} octets", file.len())).await?;
     let mut rejects = Vec::new();
     let rows = CsvRoster::new(&**file, &columns).map_err(problem)?;
     let guard = Guard { force: how.force, ..Guard::default() };
-    let loaded = roster::load(web.intake.store(), org, "API", rows, &mut rejects, guard, &mut |_| {}).await.map_err(problem)?;
-    let (taken, rejected) = (loaded.progress.taken, loaded.progress.rejected);
+    let (store, mut silent) = (web.intake.store(), |_| {});
+    let (mut told, rejected) = if how.dry_run {
+        let seen = roster::look(store, org, rows, &mut rejects, guard, &mut silent).await.map_err(problem)?;
+        let told = json!({ "roster": null, "lines": seen.progress.taken, "members": seen.members, "before": seen.before,
+            "changes": seen.changes, "refused": seen.refused.as_ref().map(|why| chain(why)), "dry_run": true });
+        (told, seen.progress.rejected)
+    } else {
+        let loaded = roster::load(store, org, "API", rows, &mut rejects, guard, &mut silent).await.map_err(problem)?;
+        let told = json!({ "roster": loaded.roster, "lines": loaded.progress.taken, "members": loaded.members,
+            "before": loaded.before, "changes": null, "refused": null, "dry_run": false });
+        (told, loaded.progress.rejected)
+    };
     rejects.truncate(if rejected > 0 { LISTED } else { 0 });
-    let rejects = String::from_utf8_lossy(&rejects).into_owned();
-    Ok(Json(json!({ "roster": loaded.roster, "lines": taken, "members": loaded.members, "before": loaded.before,
-        "rejected": rejected, "rejects": rejects })))
+    told["rejected"] = rejected.into();
+    told["rejects"] = String::from_utf8_lossy(&rejects).into();
+    Ok(Json(told))
 }
 
 fn problem(error: RosterError) -> Problem {

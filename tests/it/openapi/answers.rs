@@ -223,6 +223,9 @@ async fn people_decide(api: &mut Held, world: &World, org: OrgId, held: &str) {
     assert_eq!(world.actions().await[before..], ["setting_changed".to_owned()], "on record before it was done");
     assert_eq!(api.ask("POST", "/v1/worklist/{id}", &at(&format!("/v1/worklist/{}", OrgId::new())), Some(done)).await.0, 404);
     let csv = Some(("text/csv", "member_id,npi\nM1,1234567893\n".to_owned()));
+    let looked = api.send("POST", "/v1/rosters", &format!("/v1/rosters{NORTH}&dry_run=true"), &[], csv.clone()).await;
+    assert_eq!((looked.0, &looked.1["changes"]["added"], &looked.1["roster"]), (200, &json!(1), &json!(null)), "{}", looked.1);
+    assert_eq!(api.good("GET", "/v1/rosters", &at("/v1/rosters"), None).await["rosters"], json!([]), "nothing is left of a look");
     let loaded = api.send("POST", "/v1/rosters", &at("/v1/rosters"), &[], csv).await;
     assert_eq!((loaded.0, &loaded.1["members"]), (200, &json!(1)), "{}", loaded.1);
     let odd = Some(("text/csv", "who,what\n1,2\n".to_owned()));

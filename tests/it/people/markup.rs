@@ -16,8 +16,14 @@ use super::world::{Browser, Seen, World};
 use crate::support::markup::faults;
 
 /// What is no page of the console's: files, events, and the statement, which is a page to be printed by itself.
-const NO_PAGES: [&str; 5] =
-    ["/results/{id}/document", "/fees/{slug}/{month}/export", "/fees/{slug}/{month}/statement", "/live", "/deliveries/{id}/live"];
+const NO_PAGES: [&str; 6] = [
+    "/results/{id}/document",
+    "/reports/export",
+    "/fees/{slug}/{month}/export",
+    "/fees/{slug}/{month}/statement",
+    "/live",
+    "/deliveries/{id}/live",
+];
 
 /// Pages that were looked at, by their titles, and what is wrong with any.
 #[derive(Default)]

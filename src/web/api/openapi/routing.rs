@@ -60,8 +60,9 @@ pub(super) fn operations() -> Vec<Operation> {
             .says("A file with a header: the member number and the NPI of the primary care provider, and where known the first and last day, the plan and the date of birth. A roster whose number of members moved by more than a tenth is refused.")
             .query("columns", "text: what columns are called, as in `npi=pcp,from=start`")
             .query("force", "flag: even if it is much different")
+            .query("dry_run", "flag: only say what it would change")
             .takes_as(csv)
-            .answers(200, "#RosterLoaded", "It is in force.")
+            .answers(200, "#RosterLoaded", "It is in force; with `dry_run` it would be, unless `refused` says why not.")
             .may_fail(&[408, 409, 422]),
         get("/v1/worklist", "What needs a person, the oldest first")
             .query("reason", "#Reason")
@@ -141,7 +142,8 @@ pub(super) fn schemas() -> Vec<Named> {
     let columns: Vec<&str> =
         [Column::Member, Column::Npi, Column::From, Column::To, Column::Plan, Column::Birth].map(Column::word).to_vec();
     let loaded = shape(
-        json!({ "roster": "id", "lines": "number", "members": "number", "before": "number|null", "rejected": "number",
+        json!({ "roster": "id|null", "lines": "number", "members": "number", "before": "number|null", "dry_run": "flag",
+        "changes": "#RosterChanges|null", "refused": "text|null", "rejected": "number",
         "rejects": json!({ "type": "string", "description": format!("rows that were left out, as CSV: line, one of {}, and why", columns.join(", ")) }) }),
     );
     let item = shape(json!({
@@ -202,6 +204,7 @@ pub(super) fn schemas() -> Vec<Named> {
         ("Roster", roster),
         ("Rosters", shape(json!({ "rosters": "[#Roster]" }))),
         ("RosterLoaded", loaded),
+        ("RosterChanges", shape(json!({ "added": "number", "changed": "number", "gone": "number" }))),
         ("WorkKind", words(WorkKind::ALL)),
         ("WorkItem", item),
         ("Open", open),
