@@ -228,6 +228,8 @@ async fn a_transaction_takes_one_statement_for_each_table_however_many_deliverie
     for slug in ["north", "south"] {
         let org = world.organization(slug).await;
         ids.extend(world.many(org, 60).await.into_iter().map(|id| (org, id)));
+        // The first charge of a month begins it.
+        world.store.begin_periods(org).await.unwrap();
     }
     count_statements(&world, &TABLES).await;
     for event in [E::Claimed, E::WireStarted, E::Accepted] {
