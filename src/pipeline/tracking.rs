@@ -97,7 +97,7 @@ impl Gateway {
     /// # Errors
     /// When the store fails.
     pub async fn track_once(self: &Arc<Self>, watch: &mut Option<ClockWatch>, monotonic: Duration) -> Result<usize, StoreError> {
-        Ok(self.turn(watch, monotonic).await?.worked)
+        Ok(Box::pin(self.turn(watch, monotonic)).await?.worked)
     }
 
     async fn turn(self: &Arc<Self>, watch: &mut Option<ClockWatch>, monotonic: Duration) -> Result<Turn, StoreError> {

@@ -345,7 +345,7 @@ pub(in crate::store) async fn controls(tx: &mut Tx, period: &BillingPeriod, rows
         // Its clock runs as long as a notice can still make it billable.
         let wants_dispatched = awaits;
         let delivery =
-            Delivery { state, fee, disposition, wants_dispatched, ..Delivery::queued(Billable::Accepted, WhenUnknown::Resend) };
+            Delivery { state, disposition, fee, wants_dispatched, ..Delivery::queued(Billable::Accepted, WhenUnknown::Resend) };
         match (&charged_in, delivery.no_charge_reason()) {
             (Some(charged_in), _) if *charged_in == month => controls.charged += count,
             (Some(_), _) => controls.charged_later += count,

@@ -149,7 +149,7 @@ on_both_engines! {
         assert_eq!((world.column(last, "fallback").await.as_str(), t.deliveries("A2").await.len()), ("held", 1), "a person has it");
         let result: ResultId = world.column(last, "result_id").await.parse().unwrap();
         let trace = world.store.trace(t.org, result).await.unwrap();
-        let told: Vec<String> = trace.iter().map(|line| format!("{} {} {}", line.origin, line.verdict, line.reason.map_or("-", |r| r.as_str()))).collect();
+        let told: Vec<String> = trace.iter().map(|line| format!("{} {} {}", line.origin, line.verdict, line.reason.map_or("-", postern::domain::Reason::as_str))).collect();
         assert_eq!(told[told.len() - 2..], ["fallback[0] dropped domain_not_allowed".to_owned(), "fallback[1] dropped suppressed".into()]);
         assert!(trace.last().unwrap().note.ends_with("failed (rejected_5xx), and its address is suppressed"), "{trace:?}");
         t.ties().await;
