@@ -175,13 +175,18 @@ impl Statement {
         Self::counting(store, organization, month, bill_to, true).await
     }
 
-    /// The same of the organization itself for a quick look: as long as the month is open its deliveries are not counted, so that
-    /// a draft says nothing about whether it ties.
+    /// The same for a quick look: as long as the month is open its deliveries are not counted, so that a draft says nothing about
+    /// whether it ties.
     ///
     /// # Errors
     /// [`BillError`].
-    pub async fn glance(store: &Store, organization: &Organization, month: Month) -> Result<Self, BillError> {
-        Self::counting(store, organization, month, organization, false).await
+    pub async fn glance(
+        store: &Store,
+        organization: &Organization,
+        month: Month,
+        bill_to: &Organization,
+    ) -> Result<Self, BillError> {
+        Self::counting(store, organization, month, bill_to, false).await
     }
 
     async fn counting(

@@ -116,7 +116,7 @@ pub(super) async fn organization(State(web): State<Web>, person: Person, Path(sl
     let mut rows = Vec::new();
     for period in periods.into_iter().take(MONTHS) {
         let month = period.bounds.month;
-        let totals = match Statement::glance(store, &one, month).await {
+        let totals = match Statement::glance(store, &one, month, &one).await {
             Ok(statement) => {
                 statement.totals.iter().map(|total| format!("{} {}", total.total, total.currency)).collect::<Vec<_>>().join(", ")
             }
@@ -220,7 +220,7 @@ pub(super) async fn month(
     let store = web.intake.store();
     let (one, period) = period(&web, &person, &slug, &month).await?;
     let now = store.now().await.map_err(Page::store)?;
-    let statement = Statement::glance(store, &one, period.bounds.month).await.map_err(failed)?;
+    let statement = Statement::glance(store, &one, period.bounds.month, &one).await.map_err(failed)?;
     let (about, here) = (person.about(one.id), format!("/fees/{slug}/{month}"));
     let and = if about.is_empty() { '?' } else { '&' };
     let totals = statement.totals.iter().map(|total| {

@@ -66,6 +66,8 @@ export async function journey(me, world) {
 
   // Closing shows first what it writes, and is done once.
   await me.followTo('/close');
+  await me.inspect('closing');
+  await me.follow('Count, and show what closing would write');
   await me.mustSee('Nothing has happened yet');
   await me.mustSee(/Ties\s+yes/);
   await me.inspect('close');

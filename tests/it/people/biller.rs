@@ -93,13 +93,15 @@ shown! {
         assert_eq!(signed.location, "/fees/north/2026-03?done=signed", "{}", signed.body);
         assert!(see(&mut browser, "/fees/north/2026-03").await.body.contains("agreed with the HISP"));
 
-        let early = see(&mut browser, "/fees/north/2026-03/close").await;
+        let before = see(&mut browser, "/fees/north/2026-03/close").await;
+        assert!(before.body.contains("/fees/north/2026-03/close?count=yes") && !before.body.contains("<form method=\"post\" action=\"/fees"));
+        let early = see(&mut browser, "/fees/north/2026-03/close?count=yes").await;
         assert!(early.body.contains("It cannot be closed yet") && !early.body.contains("Close 2026-03</"), "{}", early.body);
         let refused = browser.send(&early, "/fees/north/2026-03/close", &[("sure", "yes")]).await;
         assert!(refused.status == 409 && refused.body.contains("It was not closed"), "{}", refused.body);
         world.database.pass(Duration::from_hours(24 * 31)).await;
         let mut browser = world.signed_in(biller).await;
-        let ready = see(&mut browser, "/fees/north/2026-03/close").await;
+        let ready = see(&mut browser, "/fees/north/2026-03/close?count=yes").await;
         assert!(ready.body.contains("What will stand in it") && ready.body.contains("Close it all the same"), "{}", ready.body);
         assert_eq!(browser.send(&ready, "/fees/north/2026-03/close", &[]).await.status, 422, "it was not looked at");
         assert_eq!(browser.send(&ready, "/fees/north/2026-03/close", &[("sure", "yes")]).await.status, 409, "by force alone, within its grace");

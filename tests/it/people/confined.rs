@@ -191,7 +191,7 @@ shown! {
         let mut customer = biller(world, "mo@north.example", Reach::of(BTreeSet::from([north]))).await;
         let mut whole = biller(world, "mo@lab.example", Reach::Installation).await;
         let rows = |seen: &Seen| seen.body.matches("<tr").count();
-        let (confined, all) = (customer.get("/fees/north/2026-03/close").await, whole.get("/fees/north/2026-03/close").await);
+        let (confined, all) = (customer.get("/fees/north/2026-03/close?count=yes").await, whole.get("/fees/north/2026-03/close?count=yes").await);
         assert_eq!((confined.status, rows(&confined) + 2), (200, rows(&all)), "{}", confined.body);
 
         assert!(close(&world.database, north, "2026-03", true).await.unwrap().closed);

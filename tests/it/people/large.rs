@@ -90,7 +90,9 @@ async fn paths(browser: &mut Browser, delivery: &str) -> Vec<String> {
     paths.push(link(&one, "/results/"));
     paths.push(link(&older, "/deliveries?"));
     paths.extend(["/organizations/north", "/fees/north"].map(str::to_owned));
-    paths.push(link(&month, "/fees/north/"));
+    let month = link(&month, "/fees/north/");
+    paths.extend(["/statement", "/lines", "/reconcile", "/close"].map(|more| format!("{month}{more}")));
+    paths.push(month);
     paths
 }
 

@@ -1,14 +1,17 @@
-//! A month is closed: what would be written is shown first, with what stands in the way.
+//! A month is closed: what would be written is shown first, with what stands in the way. That counts every delivery of the month, so it is
+//! done when somebody asks for it.
 
 use axum::{
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
 
-use super::{failed, head, period};
+use serde::Deserialize;
+
+use super::{failed, head, next_step, period};
 use crate::{
-    bill::closing,
+    bill::{Statement, closing},
     domain::{prices::closing::Row, time::TimeZone},
     store::{
         ledger::close::{Close, Closing, Controls, Refusal},
@@ -53,13 +56,44 @@ fn said(refusal: &Refusal, zone: &TimeZone) -> String {
     }
 }
 
+/// What the page is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web::console) struct Asked {
+    /// Not empty: to count.
+    count: String,
+}
+
 pub(in crate::web::console) async fn show(
     State(web): State<Web>,
     person: Person,
     Path((slug, month)): Path<(String, String)>,
+    Query(asked): Query<Asked>,
 ) -> Result<Page, Page> {
     let (one, period) = period(&web, &person, &slug, &month).await?;
+    if asked.count.is_empty() && period.closed_at.is_none() {
+        return begun(&web, &person, &one, &period).await.map(|sheet| sheet.show(&person));
+    }
     shown(&web, &person, &one, &period, None).await.map(|sheet| sheet.show(&person))
+}
+
+/// What is known without counting.
+async fn begun(web: &Web, person: &Person, one: &Organization, period: &BillingPeriod) -> Result<Sheet, Page> {
+    let (store, about, month) = (web.intake.store(), person.about(one.id), period.bounds.month);
+    let now = store.now().await.map_err(Page::store)?;
+    let statement = Statement::glance(store, one, month, one).await.map_err(failed)?;
+    let charged = statement.totals.iter().map(|total| format!("{} {} for {}", total.total, total.currency, total.charges));
+    let facts = vec![
+        ("State", period.state(now).to_string()),
+        ("What is next", next_step(period, now)),
+        ("Charged so far, for so many deliveries", charged.collect::<Vec<_>>().join(", ")),
+    ];
+    let and = if about.is_empty() { '?' } else { '&' };
+    let lead = "Closing counts every delivery of the month against its charge. What it would write is shown first; with very many \
+        deliveries that takes some seconds.";
+    Ok(head(one, period, &about, format!("Closing {month} of {}", one.file.name), lead)
+        .mainly(format!("/fees/{}/{month}/close{about}{and}count=yes", one.file.slug), "Count, and show what closing would write")
+        .and(Section::facts("As it stands", facts)))
 }
 
 async fn shown(

@@ -119,7 +119,7 @@ pub(in crate::web::console) async fn statement(
     let store = web.intake.store();
     let (one, period) = period(&web, &person, &slug, &month).await?;
     let payer = payer(store, &person, &one, &period, &asked.bill_to).await?;
-    let statement = Statement::make(store, &one, period.bounds.month, &payer).await.map_err(failed)?;
+    let statement = Statement::glance(store, &one, period.bounds.month, &payer).await.map_err(failed)?;
     on_record(&web, &person, one.id, "statement").await?;
     let name = format!("statement-{}", statement.number);
     match asked.format.as_str() {
